@@ -1,0 +1,55 @@
+# make demo   sets up .venv and runs the main job on real images
+# make test   sets up .venv and passes the tests
+# Both need Python >= 3.11 and a package registry; everything else comes with them.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Where nvidia-smi answers, the GPU extra is installed. There is no lock for CUDA 12: the torch that
+# registries serve is built for CUDA 13, and torch's CUDA 12 build comes from PyTorch's own index.
+CUDA := $(shell nvidia-smi 2>/dev/null | sed -n 's/.*CUDA Version: *\([0-9]*\).*/\1/p' | head -n 1)
+LOCK := requirements/$(if $(CUDA),gpu-cu$(CUDA),cpu).txt
+UV := $(BIN)/uv
+INSTALL := $(UV) pip install --quiet --python $(BIN)/python
+
+.PHONY: demo test lint lock clean
+
+demo: $(VENV)/.installed
+	$(BIN)/gpuclust quickstart
+
+test: $(VENV)/.installed
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# Locks carry versions and hashes, no address of a registry.
+COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml
+lock: $(UV)
+	$(COMPILE) --extra weights --extra pacmap --extra dev -o requirements/cpu.txt
+	$(COMPILE) --extra weights --extra dev --extra gpu-cu13 -o requirements/gpu-cu13.txt
+
+$(UV):
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gpuclust needs Python 3.11 or newer; set PYTHON=python3.x")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+
+$(VENV)/.lint: $(UV) requirements/cpu.txt
+	grep -A 60 '^ruff==' requirements/cpu.txt | awk 'NR > 1 && /^[a-z]/ {exit} {print}' > $(VENV)/ruff.txt
+	$(INSTALL) --require-hashes -r $(VENV)/ruff.txt
+	touch $@
+
+requirements/gpu-cu12.txt:
+	@echo "This driver is for CUDA 12. Install torch's CUDA 12 build and gpuclust[gpu-cu12] by hand" \
+	  "(see README), or set CUDA= for the CPU engine." && false
+
+# Compiled at once: timm, torch and umap-learn otherwise spend the first half minute on it.
+$(VENV)/.installed: $(UV) pyproject.toml $(LOCK)
+	$(INSTALL) --compile-bytecode --require-hashes -r $(LOCK)
+	$(INSTALL) --no-deps --no-build-isolation --editable .
+	touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info

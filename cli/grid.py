@@ -1,0 +1,210 @@
+"""`grid`, `grid-status` and `report`: many cells, how far they are, what came out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .console import (
+    DEFAULT_ROOT,
+    BatchSize,
+    ConsoleWatcher,
+    DataDir,
+    Device,
+    Interrupt,
+    Root,
+    SkipBad,
+    Workers,
+    hear_library,
+    note,
+    out,
+    show_table,
+)
+
+GridFile = Annotated[Path, typer.Argument(metavar="FILE", help="TOML lists of what to combine.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module to the application."""
+    app.command()(grid)
+    app.command(name="grid-status")(grid_status)
+    app.command()(report)
+
+
+def grid(
+    file: GridFile,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only count the cells and estimate the time.")
+    ] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Compute failed cells again.")
+    ] = False,
+    save_labels: Annotated[
+        bool, typer.Option("--save-labels", help="Also write the predicted labels.")
+    ] = False,
+    device: Device = "auto",
+    data_dir: DataDir = None,
+    batch_size: BatchSize = None,
+    workers: Workers = None,
+    skip_bad: SkipBad = False,
+    root: Root = DEFAULT_ROOT,
+) -> None:
+    """Compute every combination of a grid file that has no result yet."""
+    from gpuclust import backend, cell
+    from gpuclust.grid import Options
+    from gpuclust.store import Store
+
+    hear_library()
+    units = cell.load_grid(file)
+    on, store = backend.select(device), Store(root)
+    options = Options(None, data_dir, batch_size, workers, skip_bad)
+    if dry_run:
+        _plan(units, store, on, options)
+        return
+    note(f"backend: {on.name} ({on.reason})")
+    run_and_report(
+        units, store, on, options=options, retry_failed=retry_failed, save_labels=save_labels
+    )
+
+
+def run_and_report(
+    units: list[Any],
+    store: Any,
+    on: Any,
+    *,
+    options: Any = None,
+    retry_failed: bool = False,
+    save_labels: bool = False,
+) -> None:
+    """Run units, show the table of their rows, and exit with 1 when a cell failed."""
+    from gpuclust import grid as engine
+
+    options = options or engine.Options()
+    with Interrupt() as stop:
+        summary = engine.run_grid(
+            units,
+            store,
+            on,
+            options=options,
+            redo="failed" if retry_failed else "none",
+            save_labels=save_labels,
+            stop=stop,
+            watcher=ConsoleWatcher(stop),
+        )
+    _table(engine.rows_of(units, store, on, options), by="ami")
+    note(
+        f"{summary.computed} cells computed, {summary.failed} of them failed; "
+        f"{summary.skipped} were there already. Results: {store.root}"
+    )
+    if summary.stopped:
+        note("Stopped before the end; the same command goes on from here.")
+        raise typer.Exit(130)
+    if summary.failed_before:
+        note(f"{summary.failed_before} cells failed earlier; --retry-failed computes them again.")
+    if summary.failed or summary.failed_before:
+        raise typer.Exit(1)
+
+
+def _plan(units: list[Any], store: Any, on: Any, options: Any) -> None:
+    from gpuclust import cost
+    from gpuclust import grid as engine
+
+    lines, total, unsure = [], 0.0, False
+    for unit in units:
+        counts = engine.status([unit], store, on, options=options)
+        seconds = cost.estimate(unit, store, on, options)
+        total += seconds or 0.0
+        unsure |= seconds is None
+        left = counts["left"] + counts["running"]
+        text = "?" if seconds is None else cost.human(seconds)
+        lines.append([str(unit), str(counts["cells"]), str(left), str(counts["failed"]), text])
+    show_table(["unit", "cells", "left", "failed", "estimate"], lines)
+    cells = sum(int(line[1]) for line in lines)
+    left = sum(int(line[2]) for line in lines)
+    more = ", and what could not be estimated" if unsure else ""
+    out.print(f"{cells} cells, {left} left, about {cost.human(total)}{more}. {cost.BASIS}")
+
+
+def grid_status(
+    file: GridFile,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    device: Device = "auto",
+    data_dir: DataDir = None,
+    root: Root = DEFAULT_ROOT,
+) -> None:
+    """Tell how far a grid is: done, failed, running, left."""
+    from gpuclust import backend, cell
+    from gpuclust import grid as engine
+    from gpuclust.store import Store
+
+    options = engine.Options(data_dir=data_dir)
+    counts = engine.status(
+        cell.load_grid(file), Store(root), backend.select(device), options=options
+    )
+    if as_json:
+        typer.echo(json.dumps(counts))
+        return
+    names = ("cells", "done", "failed", "running", "left")
+    show_table(list(names), [[str(counts[name]) for name in names]])
+    for told in counts["now"]:
+        note(f"running: {told.get('unit', 'starting')} on {told['host']}, process {told['pid']}")
+
+
+def report(
+    by: Annotated[str, typer.Option("--sort", help="Column to sort by, best first.")] = "ami",
+    dataset: Annotated[str | None, typer.Option("--dataset", help="Only this dataset.")] = None,
+    encoder: Annotated[str | None, typer.Option("--encoder", help="Only this encoder.")] = None,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", help="Write all columns to this file.")
+    ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option("--markdown", help="Write the shown table to this file.")
+    ] = None,
+    root: Root = DEFAULT_ROOT,
+) -> None:
+    """Show all results of a root as a table, best first."""
+    from gpuclust.errors import InputError
+    from gpuclust.store import Store
+
+    rows, problems = Store(root).rows()
+    for problem in problems:
+        note(problem)
+    wanted = {"dataset": dataset, "encoder": encoder}
+    for name, value in wanted.items():
+        rows = rows if value is None else [row for row in rows if row[name] == value]
+    if not rows:
+        raise InputError(
+            f"no results in {root}"
+            + " that match." * any(wanted.values())
+            + (
+                ""
+                if any(wanted.values())
+                else ". Run `gpuclust run` or `grid` first, or name another --root."
+            )
+        )
+    _table(rows, by=by, csv=csv, markdown=markdown)
+
+
+def _table(
+    rows: list[dict[str, Any]], *, by: str, csv: Path | None = None, markdown: Path | None = None
+) -> None:
+    """Print rows as a table and write it where it was asked for."""
+    from gpuclust import report as tables
+    from gpuclust.store import atomic
+
+    if not rows:
+        return
+    table = tables.ranked(tables.frame(rows), by)
+    header, lines = tables.brief(table, by)
+    show_table(header, lines)
+    if csv is not None:
+        with atomic(csv) as temporary:
+            table.to_csv(temporary, index=False)
+        note(f"written: {csv}")
+    if markdown is not None:
+        with atomic(markdown) as temporary:
+            temporary.write_text(tables.markdown(header, lines) + "\n", encoding="utf-8")
+        note(f"written: {markdown}")

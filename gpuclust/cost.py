@@ -1,0 +1,121 @@
+"""What a grid will take: a rough estimate before anything runs.
+
+The growth of each method is known, its constant was measured once, on two cores with 10,000 real
+embeddings (see `benchmarks/results/`).  An estimate within a factor of three is all that is meant.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from .backend import Backend
+from .cell import Cell, Unit
+from .errors import InputError
+from .grid import Options, states_of
+from .store import Store
+
+BASIS = "Estimates are rough: measured on 2 cores, on the CPU engine."
+
+# Seconds for n samples of d dimensions.
+REDUCE: dict[str, Callable[[int, int], float]] = {
+    "none": lambda n, d: 0.0,
+    "l2": lambda n, d: 4e-9 * n * d,
+    "zscore": lambda n, d: 1e-8 * n * d,
+    "pca": lambda n, d: 1e-10 * n * d * min(n, d),
+    "umap": lambda n, d: 8.0 + 4e-3 * n + 1e-6 * n * d,
+    "pacmap": lambda n, d: 5.0 + 3e-3 * n,
+}
+# Seconds for n samples of m dimensions and k clusters.
+CLUSTER: dict[str, Callable[[int, int, int], float]] = {
+    "kmeans": lambda n, m, k: 4e-9 * n * m * k,
+    "spectral": lambda n, m, k: 0.2 + 1e-10 * n * n * m + 1e-6 * n * k,
+    "agglomerative": lambda n, m, k: n * n * (1.5e-8 + 1e-10 * m),
+    "agglomerative_threshold": lambda n, m, k: n * n * (1.5e-8 + 1e-10 * m),
+    "affinity": lambda n, m, k: 7e-7 * n * n,
+    "hdbscan": lambda n, m, k: n * n * (5e-9 + 2e-10 * m),
+}
+# Images per second on two cores, where no side-car knows better.
+SPEED = {
+    "efficientnet_lite0": 30.0,
+    "efficientnet_lite1": 20.0,
+    "efficientnet_lite2": 17.0,
+    "raw": 2000.0,
+}
+
+
+def estimate(unit: Unit, store: Store, on: Backend, options: Options) -> float | None:
+    """Estimate the seconds that the cells of a unit without a row will take.
+
+    Returns
+    -------
+    float or None
+        None when the size of the dataset or the speed of the encoder is unknown.
+    """
+    from .grid import Watcher, known_of
+
+    meta = _meta(unit, store)
+    known = known_of(unit, store, options, Watcher())
+    left = [
+        cell
+        for cell, state in states_of(unit, known, store, on, watcher=Watcher()).items()
+        if state == "left"
+    ]
+    if not left:
+        return 0.0
+    if meta is not None:
+        return _cells(left, meta["n"], meta["d"], meta["n_classes"] or 10)
+    size, speed = _size(unit, options), _speed(unit, store)
+    if size is None or speed is None:
+        return None
+    return size / speed + _cells(left, size, 1280, 10)
+
+
+def _cells(cells: list[Cell], n: int, d: int, n_classes: int) -> float:
+    seconds = 0.0
+    for place in {(cell.reducer, cell.seed) for cell in cells}:
+        m = d
+        for spec in place[0]:
+            seconds += REDUCE[spec.name](n, m)
+            m = int(dict(spec.params).get("n_components", m)) or m
+        seconds += 4 * n * n * (2e-9 + 2e-11 * (d + m))  # four distance passes
+        for cell in cells:
+            if (cell.reducer, cell.seed) == place:
+                seconds += CLUSTER[cell.clusterer.name](n, m, cell.k or n_classes)
+    return seconds
+
+
+def _meta(unit: Unit, store: Store) -> dict[str, Any] | None:
+    try:
+        return json.loads(store.embedding(unit).meta.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def _size(unit: Unit, options: Options) -> int | None:
+    from . import datasets
+
+    try:
+        return len(datasets.load(unit.dataset, split=unit.split, data_dir=options.data_dir))
+    except InputError:
+        return None
+
+
+def _speed(unit: Unit, store: Store) -> float | None:
+    """Find how fast this encoder embedded another dataset of this root, else a measured default."""
+    for path in (store.root / "embeddings").glob(f"*/{store.embedding(unit).meta.name}"):
+        try:
+            return float(json.loads(path.read_bytes())["images_per_second"])
+        except (OSError, ValueError, KeyError):
+            continue
+    return SPEED.get(unit.encoder)
+
+
+def human(seconds: float) -> str:
+    """Write a duration for people."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

@@ -1,0 +1,125 @@
+"""What the sources that build timm architectures have in common."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache, partial
+from importlib.metadata import version
+from typing import Any
+
+import timm
+import torch
+from timm.data import create_transform, resolve_data_config
+from torch import nn
+
+from ..errors import unknown
+from .pooling import check_pool, pooled
+from .preprocessing import facts, study
+from .table import Parts, Preprocessing
+
+
+@lru_cache(maxsize=1)
+def pretrained_names() -> tuple[str, ...]:
+    """List names with published weights, as ``architecture.tag``."""
+    return tuple(timm.list_models(pretrained=True))
+
+
+@lru_cache(maxsize=1)
+def architectures() -> tuple[str, ...]:
+    """List architectures, without tags."""
+    return tuple(timm.list_models())
+
+
+def check_pretrained(model: str) -> None:
+    """Raise UnknownNameError unless timm has weights for this name (the tag may be left out)."""
+    names = pretrained_names()
+    if model in names or (model in architectures() and timm.is_model_pretrained(model)):
+        return
+    hint = "`gpuclust list encoders <pattern>` searches timm's names."
+    if model in architectures():
+        hint = f"timm has no weights for it; 'random/{model}' and 'file:<path>?arch={model}' work."
+    raise unknown("timm model with weights", model, names, hint)
+
+
+def check_architecture(model: str) -> None:
+    """Raise UnknownNameError unless timm can build this architecture (a tag may follow)."""
+    if model not in architectures() and model not in pretrained_names():
+        hint = "`gpuclust list encoders <pattern>` searches timm's names."
+        raise unknown("timm architecture", model, architectures(), hint)
+
+
+def check_pool_of(model: str, *, pool: str) -> None:
+    """Raise InputError for a pooling the architecture does not have; allocates no weights."""
+    if pool in ("", "avg"):
+        return
+    try:
+        with torch.device("meta"):
+            backbone = timm.create_model(model, pretrained=False, num_classes=0)
+    except (NotImplementedError, RuntimeError):
+        return  # the few models that compute while being built; `build` checks them
+    check_pool(backbone, pool=pool)
+
+
+def make_parts(
+    backbone: nn.Module,
+    *,
+    pool: str,
+    source: dict[str, Any],
+    study_stats: tuple[Sequence[float], Sequence[float]] | None = None,
+) -> Parts:
+    """Make the parts of an encoder from a timm model that has no classifier any more.
+
+    Parameters
+    ----------
+    study_stats : pair of sequences, optional
+        Mean and standard deviation under the study's preprocessing where they are not the
+        model's own.
+    """
+    config = resolve_data_config({}, model=backbone)
+    mean, std = study_stats or (config["mean"], config["std"])
+    fixed = backbone.pretrained_cfg.get("fixed_input_size", False)
+    return Parts(
+        backbone=backbone,
+        module=pooled(backbone, pool=pool),
+        own=own(config),
+        study=partial(
+            study, mean=mean, std=std, fixed_size=config["input_size"][1:] if fixed else None
+        ),
+        facts={"library": "timm", "version": version("timm"), **source},
+    )
+
+
+def own(config: dict[str, Any]) -> Preprocessing:
+    """Give the evaluation transform of timm for a data configuration.
+
+    Agrees with ``timm.data.create_transform``, which makes it; the facts repeat the resize that
+    timm derives from ``crop_pct``.
+    """
+    height, width = config["input_size"][1:]
+    scaled = [math.floor(side / config["crop_pct"]) for side in (height, width)]
+    modes = {"center": "shortest", "border": "longest", "squash": "squash"}
+    mode = modes[config["crop_mode"]]
+    described = facts(
+        resize=scaled[0] if mode == "shortest" and height == width else scaled,
+        resize_mode=mode,
+        crop=(height, width),
+        interpolation=config["interpolation"],
+        mean=config["mean"],
+        std=config["std"],
+    )
+    return Preprocessing(create_transform(**config, is_training=False), described)
+
+
+def weights_source(backbone: nn.Module) -> dict[str, Any]:
+    """Say where timm took the weights from: model with tag, hub id, address, licence."""
+    config = backbone.pretrained_cfg
+    tag = config.get("tag")
+    model = config.get("architecture", "")
+    named = {
+        "model": f"{model}.{tag}" if tag else model,
+        "hf_hub_id": config.get("hf_hub_id"),
+        "url": config.get("url"),
+        "license": config.get("license"),
+    }
+    return {key: value for key, value in named.items() if value}

@@ -1,0 +1,81 @@
+"""Facts of the machine and the software, for rows, side-cars and `gpuclust doctor`."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import os
+import platform
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+PACKAGES = (
+    "gpuclust",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "umap-learn",
+    "pacmap",
+    "pandas",
+    "torch",
+    "torchvision",
+    "timm",
+    "open_clip_torch",
+    "pillow",
+    "cupy-cuda13x",
+    "cuml-cu13",
+    "cudf-cu13",
+    "cupy-cuda12x",
+    "cuml-cu12",
+    "cudf-cu12",
+)
+
+
+def now() -> str:
+    """Give the time as ISO 8601 text in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@functools.cache
+def facts() -> dict[str, Any]:
+    """Describe this machine: name, processor, cores this process may use, memory, versions."""
+    return {
+        "name": platform.node(),
+        "cpu": _cpu(),
+        "cores": cores(),
+        "memory_gib": round(_memory() / 2**30, 1),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "versions": versions(),
+    }
+
+
+def cores() -> int:
+    """Count the cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _cpu() -> str:
+    info = Path("/proc/cpuinfo")
+    found = re.search(r"model name\s*:\s*(.+)", info.read_text()) if info.exists() else None
+    return found.group(1).strip() if found else platform.processor() or platform.machine()
+
+
+def _memory() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """Give the versions of those of `PACKAGES` that are installed, without importing them."""
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found

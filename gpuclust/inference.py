@@ -1,0 +1,249 @@
+"""Stream the images of a data set through an encoder, batch by batch, in order.
+
+Worker processes decode; the batch size halves itself when memory runs out; an image that cannot be
+decoded is reported and never breaks the stream.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from .datasets.image import UNDECODABLE, reason
+from .errors import BackendError, BadImagesError, GpuclustError, InputError
+
+if TYPE_CHECKING:
+    from .datasets import Dataset
+
+LOG = logging.getLogger("gpuclust")
+_CPU_ALLOCATOR = ("not enough memory", "DefaultCPUAllocator: can't allocate")
+Device = str | torch.device
+PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+class Sample(NamedTuple):
+    """One image after decoding: `image` (c, h, w) float32, or None and the reason why not."""
+
+    index: int
+    image: torch.Tensor | None
+    label: int | None
+    reason: str | None = None
+
+
+class Batch(NamedTuple):
+    """What a worker hands over; `images` (b, c, h, w) are the good ones, in the order of `good`."""
+
+    images: torch.Tensor | None
+    good: list[Sample]
+    bad: list[Sample]
+
+
+class _Decoded:
+    """The data set as the loader sees it: never raises for a bad image."""
+
+    def __init__(self, dataset: Dataset, transform: Any, start: int = 0):
+        self.dataset, self.transform, self.start = dataset, transform, start
+
+    def __len__(self) -> int:
+        return len(self.dataset) - self.start
+
+    def __getitem__(self, i: int) -> Sample:
+        i += self.start
+        try:
+            image, label = self.dataset[i]
+        except BadImagesError as error:
+            why = error.__cause__ or error
+            return Sample(i, None, None, reason(why))
+        if self.transform is None:
+            return Sample(i, None, label)
+        try:
+            return Sample(i, self.transform(image), label)
+        except UNDECODABLE as error:
+            return Sample(i, None, None, f"cannot be preprocessed: {reason(error)}")
+
+
+def _collate(samples: list[Sample]) -> Batch:
+    """Stack the good images; runs in the worker, so the main process copies nothing."""
+    good = [s for s in samples if s.reason is None]
+    bad = [s for s in samples if s.reason is not None]
+    images = None
+    if good and good[0].image is not None:
+        images = torch.stack([s.image for s in good])
+        images = images.contiguous(memory_format=torch.channels_last)
+    return Batch(images, [s._replace(image=None) for s in good], bad)
+
+
+def default_workers(device: Device) -> int:
+    """Choose how many processes decode.
+
+    On the CPU the model is the bottleneck and already uses every core (measured: see `embed`), so
+    none; on a GPU up to eight, and one core is left to the process that feeds it.
+    """
+    if torch.device(device).type == "cpu":
+        return 0
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(0, min(8, (cores or 1) - 1))
+
+
+def batches(
+    dataset: Dataset,
+    transform: Any,
+    *,
+    batch_size: int,
+    workers: int,
+    start: int = 0,
+    pin_memory: bool = False,
+) -> Iterator[Batch]:
+    """Yield all images from `start` on, in order; without a transform they are only decoded.
+
+    The worker processes end with the generator, whatever ends it.
+
+    Raises
+    ------
+    GpuclustError
+        A worker died, or memory ran out while decoding.
+    """
+    loader = DataLoader(
+        _Decoded(dataset, transform, start),
+        batch_size=batch_size,
+        num_workers=0 if dataset.sequential else workers,
+        collate_fn=_collate,
+        pin_memory=pin_memory,
+    )
+    iterator = None
+    try:
+        iterator = iter(loader)
+        for _ in range(len(loader)):
+            yield next(iterator)
+    except (RuntimeError, MemoryError, OSError) as error:
+        raise GpuclustError(_loading_failed(error, workers)) from error
+    finally:
+        del iterator  # the loader's processes end when its last reference goes
+
+
+def _loading_failed(error: BaseException, workers: int) -> str:
+    said = str(error).strip() or type(error).__name__
+    message = f"the images could not be loaded with {workers} worker(s): {said}"
+    if "Bus error" in said or "shared memory" in said:
+        return f"{message} Give the container more with --shm-size=8g, or use --workers 0."
+    if "exited unexpectedly" in said or "killed by signal" in said:
+        return f"{message} Usually the machine ran out of memory: use fewer --workers."
+    return f"{message} Try --workers 0, or a smaller --batch-size."
+
+
+class Forward:
+    """Run the module on batches that fit: halves `limit` when memory runs out, and stays there.
+
+    Attributes
+    ----------
+    limit : int
+        The largest batch that is tried.
+    precision : str
+        ``float32``, ``bfloat16`` or ``float16``: what the layers compute in; results are float32.
+    """
+
+    def __init__(
+        self, module: torch.nn.Module, *, device: Device, batch_size: int, dtype: str | None
+    ):
+        self.device = resolve_device(device)
+        self.precision = _precision(self.device, dtype)
+        self.limit = batch_size
+        try:
+            self.module = module.eval().to(self.device, memory_format=torch.channels_last)
+        except torch.OutOfMemoryError as error:
+            raise GpuclustError(
+                f"the encoder itself does not fit on {self.device}: {error}. Choose a smaller one, "
+                f"free the device, or use --device cpu."
+            ) from error
+
+    def __call__(self, images: torch.Tensor) -> np.ndarray:
+        """Return the features (b, d) float32 of images (b, c, h, w)."""
+        rows, start = [], 0
+        while start < len(images):
+            part = images[start : start + self.limit]
+            features = self._attempt(part)
+            if features is None:
+                self._halve(len(part))
+                continue
+            rows.append(features)
+            start += len(part)
+        return np.concatenate(rows)
+
+    def _attempt(self, images: torch.Tensor) -> np.ndarray | None:
+        """Return the features, or None when memory ran out.
+
+        The error is dropped here, because its traceback would keep the activations alive.
+        """
+        try:
+            with torch.inference_mode(), self._autocast():
+                images = images.to(self.device, non_blocking=True)
+                features = self.module(images)
+                _check_shape(features, len(images))
+                return features.float().cpu().numpy()
+        except (MemoryError, RuntimeError) as error:
+            if not _out_of_memory(error):
+                raise
+        return None
+
+    def _halve(self, tried: int) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        if tried <= 1:
+            raise GpuclustError(
+                f"out of memory on {self.device} with a single image. Choose a smaller encoder or "
+                f"image size, free the device, or use --device cpu."
+            )
+        self.limit = tried // 2
+        LOG.warning("batch size halved to %d after running out of memory", self.limit)
+
+    def _autocast(self) -> contextlib.AbstractContextManager:
+        dtype = PRECISIONS[self.precision]
+        if dtype is None:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, dtype=dtype)
+
+
+def resolve_device(device: Device) -> torch.device:
+    """Return the torch device; `BackendError` when this machine does not have it."""
+    try:
+        resolved = torch.device(device)
+    except RuntimeError as error:
+        raise InputError(f"unknown device {device!r}. Use cpu, cuda, or cuda:<number>.") from error
+    if resolved.type == "cuda" and (resolved.index or 0) >= torch.cuda.device_count():
+        raise BackendError(
+            f"device {device!r}: torch sees {torch.cuda.device_count()} CUDA device(s) here. "
+            f"Use cpu, or check nvidia-smi and that torch is a CUDA build."
+        )
+    return resolved
+
+
+def _precision(device: torch.device, dtype: str | None) -> str:
+    if dtype is not None:
+        if dtype not in PRECISIONS:
+            raise InputError(f"dtype {dtype!r}: allowed are {', '.join(PRECISIONS)}, or none.")
+        return dtype
+    if device.type != "cuda":
+        return "float32"
+    return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return any(text in str(error) for text in _CPU_ALLOCATOR)
+
+
+def _check_shape(features: Any, n: int) -> None:
+    if not isinstance(features, torch.Tensor) or features.ndim != 2 or len(features) != n:
+        shape = tuple(features.shape) if isinstance(features, torch.Tensor) else type(features)
+        raise GpuclustError(
+            f"the encoder returned {shape} for {n} images; it must return one vector per image, "
+            f"shape ({n}, d). Check its pooling."
+        )

@@ -1,0 +1,359 @@
+"""The tables of methods: one entry per reducer and per clusterer, with its CPU and its GPU class.
+
+Classes are named by strings and imported when they are built, so that listing and checking methods
+costs nothing and needs neither side installed.  Defaults are those of the zero-shot clustering
+study (arXiv 2406.02465).  A library's own parameter names are met in `bind`, nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from .errors import CellError, InputError, unknown
+
+
+class Fit(NamedTuple):
+    """What a method is about to be fitted on."""
+
+    n: int
+    d: int
+    k: int | None
+    seed: int
+    trees: dict[tuple[str, str], Any]  # linkage trees of this space, shared by all its cuts
+
+
+@dataclass(frozen=True)
+class Param:
+    """A parameter: its default and what it may be.
+
+    `kinds` are the allowed types (a bool is never taken for a number), `low` and `high` bound
+    numbers inclusively, `choices` lists the allowed words, `optional` allows None.
+    """
+
+    default: Any
+    kinds: tuple[type, ...] = ()
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[Any, ...] = ()
+    optional: bool = False
+
+    def check(self, method: str, name: str, value: Any) -> Any:
+        """Return the value (as a float where only floats are taken) or raise `InputError`."""
+        if value is None and self.optional:
+            return None
+        if self.choices:
+            if value not in self.choices:
+                raise unknown(f"{name} of {method}", value, self.choices)
+            return value
+        if float in self.kinds and int not in self.kinds and type(value) is int:
+            value = float(value)
+        in_range = type(value) in self.kinds and self._within(value)
+        if not in_range:
+            raise InputError(f"{method}: {name} must be {self.allowed()}; got {value!r}.")
+        return value
+
+    def _within(self, value: Any) -> bool:
+        if isinstance(value, bool):
+            return True
+        low_ok = self.low is None or value >= self.low
+        return low_ok and (self.high is None or value <= self.high)
+
+    def allowed(self) -> str:
+        """Say in words what the parameter may be."""
+        if self.choices:
+            return "one of " + ", ".join(map(str, self.choices))
+        names = {int: "a whole number", float: "a number", bool: "True or False"}
+        text = " or ".join(names[kind] for kind in self.kinds)
+        if self.low is not None and self.high is not None:
+            text += f" from {self.low:g} to {self.high:g}"
+        elif self.low is not None:
+            text += f" of at least {self.low:g}"
+        return text + (" or None" if self.optional else "")
+
+
+def _nothing_to_check(name: str, params: Mapping[str, Any]) -> None:
+    """Accept every combination."""
+
+
+def _nothing_needed(params: Mapping[str, Any], fit: Fit) -> None:
+    """Accept every size."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """One entry of a table.
+
+    Attributes
+    ----------
+    summary : str
+        One line for `gpuclust list`.
+    cpu, gpu : str or None
+        ``"module:Class"``; None where that side has no form of the method.
+    params : mapping of str to Param
+        The first one may be given without its name.
+    bind : callable (params, fit) -> dict
+        The constructor's keywords.
+    check : callable (name, params)
+        Raises `InputError` for combinations that can never work.
+    needs : callable (params, fit)
+        Raises `CellError` when this number of samples, dimensions or clusters cannot work.
+    takes_k : bool
+        Whether the number of clusters is an input; see `wants_k`.
+    extra : str or None
+        The optional dependency that brings it.
+    """
+
+    summary: str
+    cpu: str | None
+    gpu: str | None
+    params: Mapping[str, Param] = field(default_factory=dict)
+    bind: Callable[[Mapping[str, Any], Fit], dict[str, Any]] = lambda params, fit: dict(params)
+    check: Callable[[str, Mapping[str, Any]], None] = _nothing_to_check
+    needs: Callable[[Mapping[str, Any], Fit], None] = _nothing_needed
+    takes_k: bool = False
+    extra: str | None = None
+
+    def wants_k(self, params: Mapping[str, Any]) -> bool:
+        """Whether the number of clusters is an input, given these parameters."""
+        return self.takes_k and params.get("distance_threshold") is None
+
+
+COUNT = {"kinds": (int,), "low": 1}
+METRICS = ("euclidean", "l1", "chebyshev", "cosine")
+LINKAGES = ("ward", "average", "complete", "single")
+# What scikit-learn, SciPy and umap-learn call our l1.
+MANHATTAN = {"l1": "manhattan"}
+
+
+def _seeded(params: Mapping[str, Any], fit: Fit) -> dict[str, Any]:
+    return {**params, "random_state": fit.seed}
+
+
+def _seeded_k(params: Mapping[str, Any], fit: Fit) -> dict[str, Any]:
+    return {**params, "n_clusters": fit.k, "random_state": fit.seed}
+
+
+def _check_components(name: str, params: Mapping[str, Any]) -> None:
+    wanted = params["n_components"]
+    whole = isinstance(wanted, int)
+    if (whole and wanted < 1) or (not whole and not 0 < wanted < 1):
+        raise InputError(
+            f"{name}: n_components must be a whole number of at least 1 or a share of the variance "
+            f"between 0 and 1; got {wanted!r}."
+        )
+
+
+def _pca_needs(params: Mapping[str, Any], fit: Fit) -> None:
+    wanted, most = params["n_components"], min(fit.n, fit.d)
+    if isinstance(wanted, int) and wanted > most:
+        raise CellError(
+            f"pca(n_components={wanted}) needs at least that many samples and dimensions; got "
+            f"{fit.n} x {fit.d}. Ask for at most {most}, or for a share of the variance: pca(0.9)."
+        )
+
+
+def _umap(params: Mapping[str, Any], fit: Fit) -> dict[str, Any]:
+    # n_jobs=1 is what a seed forces anyway; saying so keeps umap-learn from warning about it.
+    metric = MANHATTAN.get(params["metric"], params["metric"])
+    return {**_seeded(params, fit), "metric": metric, "n_jobs": 1}
+
+
+def _neighbours_need(method: str, params: Mapping[str, Any], fit: Fit) -> None:
+    if params["n_neighbors"] >= fit.n:
+        raise CellError(
+            f"{method}(n_neighbors={params['n_neighbors']}) needs more samples than neighbours; "
+            f"got {fit.n} samples. Give n_neighbors below {fit.n}."
+        )
+
+
+def _umap_needs(params: Mapping[str, Any], fit: Fit) -> None:
+    _neighbours_need("umap", params, fit)
+    if params["n_components"] + 2 > fit.n:  # the spectral start needs that many eigenvectors
+        raise CellError(
+            f"umap(n_components={params['n_components']}) needs at least "
+            f"{params['n_components'] + 2} samples; got {fit.n}. Give a smaller n_components."
+        )
+
+
+def _pacmap_needs(params: Mapping[str, Any], fit: Fit) -> None:
+    if fit.n < 30:  # upstream hangs below about ten samples (PaCMAP issue 127)
+        raise CellError(f"pacmap needs at least 30 samples; got {fit.n}. Use pca or none.")
+
+
+def _spectral(params: Mapping[str, Any], fit: Fit) -> dict[str, Any]:
+    return {**_seeded_k(params, fit), "affinity": "nearest_neighbors", "n_jobs": -1}
+
+
+def _spectral_needs(params: Mapping[str, Any], fit: Fit) -> None:
+    _neighbours_need("spectral", params, fit)
+    if fit.k is not None and fit.k >= fit.n:
+        raise CellError(
+            f"spectral finds at most n - 1 clusters; got k={fit.k} for {fit.n} samples. "
+            "Give a smaller k, or use kmeans or agglomerative."
+        )
+
+
+def _check_linkage(name: str, params: Mapping[str, Any]) -> None:
+    if params["linkage"] == "ward" and params["metric"] != "euclidean":
+        raise InputError(
+            f"{name}: linkage=ward is defined for metric=euclidean only; got "
+            f"metric={params['metric']}. Use linkage=average, complete or single with it."
+        )
+
+
+def _agglomerative(params: Mapping[str, Any], fit: Fit) -> dict[str, Any]:
+    return {**params, "n_clusters": fit.k, "memory": fit.trees}
+
+
+def _hdbscan(params: Mapping[str, Any], fit: Fit) -> dict[str, Any]:
+    share = params["max_cluster_size"]
+    most = None if share is None else max(1, round(share * fit.n))
+    metric = MANHATTAN.get(params["metric"], params["metric"])
+    keep = {key: params[key] for key in ("min_cluster_size", "min_samples")}
+    method = params["cluster_selection_method"]
+    return keep | {
+        "max_cluster_size": most,
+        "metric": metric,
+        "cluster_selection_method": method,
+        "n_jobs": -1,
+        "copy": True,
+    }
+
+
+def _hdbscan_needs(params: Mapping[str, Any], fit: Fit) -> None:
+    wanted = params["min_samples"] or params["min_cluster_size"]
+    if wanted > fit.n:
+        raise CellError(
+            f"hdbscan looks at {wanted} neighbours of every sample; got {fit.n} samples. "
+            "Give a smaller min_samples or min_cluster_size."
+        )
+
+
+REDUCERS: dict[str, Method] = {
+    "none": Method("the embedding as it is", "gpuclust.algorithms.scale:Identity", None),
+    "l2": Method("every sample scaled to length 1", "gpuclust.algorithms.scale:UnitLength", None),
+    "zscore": Method("every dimension to mean 0, sd 1", "gpuclust.algorithms.scale:ZScore", None),
+    "pca": Method(
+        "principal components: a number of them, or a share of the variance",
+        "sklearn.decomposition:PCA",
+        None,
+        {
+            "n_components": Param(50, (int, float)),
+            "whiten": Param(default=False, kinds=(bool,)),
+        },
+        bind=_seeded,
+        check=_check_components,
+        needs=_pca_needs,
+    ),
+    "umap": Method(
+        "UMAP with the study's settings: 50 dimensions, 30 neighbours, min_dist 0",
+        "umap:UMAP",
+        None,
+        {
+            "n_components": Param(50, **COUNT),
+            "n_neighbors": Param(30, (int,), low=2),
+            "min_dist": Param(0.0, (float,), low=0, high=1),
+            "metric": Param("euclidean", choices=METRICS),
+        },
+        bind=_umap,
+        needs=_umap_needs,
+    ),
+    "pacmap": Method(
+        "PaCMAP on the CPU",
+        "pacmap:PaCMAP",
+        None,
+        {
+            "n_components": Param(50, **COUNT),
+            "n_neighbors": Param(None, (int,), low=2, optional=True),
+        },
+        bind=_seeded,
+        needs=_pacmap_needs,
+        extra="pacmap",
+    ),
+}
+
+_TREE = {
+    "linkage": Param("ward", choices=LINKAGES),
+    "metric": Param("euclidean", choices=METRICS),
+}
+_HEIGHT = {"kinds": (float,), "low": 0}
+
+CLUSTERERS: dict[str, Method] = {
+    "kmeans": Method(
+        "K-Means, k-means++ start",
+        "sklearn.cluster:KMeans",
+        None,
+        {
+            "n_init": Param(1, **COUNT),
+            "max_iter": Param(1000, **COUNT),
+            "init": Param("k-means++", choices=("k-means++", "random")),
+        },
+        bind=_seeded_k,
+        takes_k=True,
+    ),
+    "spectral": Method(
+        "spectral clustering of the nearest-neighbour graph",
+        "sklearn.cluster:SpectralClustering",
+        None,
+        {
+            "n_neighbors": Param(10, **COUNT),
+            "assign_labels": Param("cluster_qr", choices=("cluster_qr", "discretize", "kmeans")),
+        },
+        bind=_spectral,
+        needs=_spectral_needs,
+        takes_k=True,
+    ),
+    "agglomerative": Method(
+        "hierarchical clustering cut at k clusters, or at a height",
+        "gpuclust.algorithms.agglomerative:Agglomerative",
+        None,
+        {
+            **_TREE,
+            "distance_threshold": Param(None, **_HEIGHT, optional=True),
+            "standardize": Param(default=False, kinds=(bool,)),
+        },
+        bind=_agglomerative,
+        check=_check_linkage,
+        takes_k=True,
+    ),
+    "agglomerative_threshold": Method(
+        "hierarchical clustering cut at the study's height; k is found",
+        "gpuclust.algorithms.agglomerative:Agglomerative",
+        None,
+        {
+            "distance_threshold": Param(2.0, **_HEIGHT),
+            **_TREE,
+            "standardize": Param(default=True, kinds=(bool,)),
+        },
+        bind=_agglomerative,
+        check=_check_linkage,
+    ),
+    "affinity": Method(
+        "affinity propagation; k is found",
+        "sklearn.cluster:AffinityPropagation",
+        None,
+        {
+            "damping": Param(0.9, (float,), low=0.5, high=0.999),
+            "max_iter": Param(1000, **COUNT),
+            "convergence_iter": Param(15, **COUNT),
+            "preference": Param(None, (float,), optional=True),
+        },
+        bind=_seeded,
+    ),
+    "hdbscan": Method(
+        "HDBSCAN; k is found, noise is -1",
+        "sklearn.cluster:HDBSCAN",
+        None,
+        {
+            "min_cluster_size": Param(5, (int,), low=2),
+            "min_samples": Param(None, (int,), low=1, optional=True),
+            "max_cluster_size": Param(0.2, (float,), low=0, high=1, optional=True),
+            "metric": Param("euclidean", choices=METRICS),
+            "cluster_selection_method": Param("eom", choices=("eom", "leaf")),
+        },
+        bind=_hdbscan,
+        needs=_hdbscan_needs,
+    ),
+}

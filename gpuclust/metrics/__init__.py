@@ -1,0 +1,41 @@
+"""Scores of a clustering: external (against the truth) and internal (in a space)."""
+
+from gpuclust.metrics.external import (
+    Contingency,
+    adjusted_mutual_info_score,
+    adjusted_rand_score,
+    cluster_accuracy,
+    contingency,
+    expected_mutual_information,
+    external_scores,
+    fowlkes_mallows_score,
+    homogeneity_completeness_v_measure,
+    mutual_info_score,
+    normalized_mutual_info_score,
+    purity_score,
+)
+from gpuclust.metrics.internal import (
+    calinski_harabasz_score,
+    davies_bouldin_score,
+    is_defined,
+    silhouette_scores,
+)
+
+__all__ = [
+    "Contingency",
+    "adjusted_mutual_info_score",
+    "adjusted_rand_score",
+    "calinski_harabasz_score",
+    "cluster_accuracy",
+    "contingency",
+    "davies_bouldin_score",
+    "expected_mutual_information",
+    "external_scores",
+    "fowlkes_mallows_score",
+    "homogeneity_completeness_v_measure",
+    "is_defined",
+    "mutual_info_score",
+    "normalized_mutual_info_score",
+    "purity_score",
+    "silhouette_scores",
+]

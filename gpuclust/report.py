@@ -1,0 +1,115 @@
+"""Rows as a table: one line per cell, scores as columns, best first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from .errors import unknown
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+WHO = ("dataset", "split", "encoder", "preprocess", "reducer", "clusterer", "k", "seed")
+FACTS = ("status", "backend", "n", "d", "n_classes", "seconds")
+
+
+def frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Make a table of rows, one line per cell, in a fixed order of columns.
+
+    Columns are the coordinates of the cell, its facts, ``<stage>_seconds``, one column per score
+    and ``error``.  A score that a row does not have is NaN.  O(rows x columns).
+    """
+    import pandas as pd
+
+    flat = [_flat(row) for row in rows]
+    columns = dict.fromkeys([*WHO, *FACTS])
+    for row in flat:
+        columns |= dict.fromkeys(row)
+    table = pd.DataFrame(flat, columns=list(columns))
+    for name in ("k", "n", "d", "n_classes", "n_clusters"):  # whole numbers that may be missing
+        if name in table:
+            table[name] = table[name].astype("Int64")
+    return table
+
+
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    flat = {name: row.get(name) for name in (*WHO, *FACTS)}
+    flat |= {f"{stage}_seconds": value for stage, value in row.get("stages", {}).items()}
+    flat |= row.get("scores", {})
+    flat["error"] = row.get("error", {}).get("message")
+    flat["key"] = row.get("key")
+    return flat
+
+
+def ranked(table: pd.DataFrame, by: str = "ami") -> pd.DataFrame:
+    """Sort a table of `frame` by a score, best first; failed cells come last.
+
+    Raises
+    ------
+    UnknownNameError
+        When there is no such column.
+    """
+    if by not in table.columns:
+        raise unknown("column to sort by", by, table.columns)
+    # Davies-Bouldin and seconds are better when smaller, names read from A to Z.
+    smaller_first = by.startswith("davies_bouldin") or not _is_score(table, by)
+    return table.sort_values(by, ascending=smaller_first, na_position="last", kind="stable")
+
+
+def _is_score(table: pd.DataFrame, name: str) -> bool:
+    return name not in (*WHO, *FACTS, "error", "key") and not name.endswith("_seconds")
+
+
+SHOWN = ("ami", "ari", "nmi", "accuracy", "silhouette_euclidean_reduced", "n_clusters")
+
+
+def brief(table: pd.DataFrame, by: str = "ami") -> tuple[list[str], list[list[str]]]:
+    """Pick the columns worth showing and write their cells as text.
+
+    A coordinate that is the same in every line is left out unless it is all there is to see.
+
+    Returns
+    -------
+    header, lines : list of str, list of list of str
+    """
+    same = ("split", "preprocess", "seed", "k")
+    shown = [n for n in WHO if n not in same or table[n].nunique(dropna=False) > 1]
+    scores = [n for n in dict.fromkeys((by, *SHOWN)) if n in table and n not in shown]
+    shown += [n for n in scores if table[n].notna().any()]
+    shown.append("seconds") if "seconds" not in shown else None
+    if (table["status"] == "failed").any():
+        shown.append("error")
+    lines = [
+        [_text(name, value) for name, value in zip(shown, line, strict=True)]
+        for line in table[shown].itertuples(index=False)
+    ]
+    return [HEADINGS.get(name, name) for name in shown], lines
+
+
+HEADINGS = {
+    "ami": "AMI",
+    "ari": "ARI",
+    "nmi": "NMI",
+    "silhouette_euclidean_reduced": "silhouette",
+    "n_clusters": "clusters",
+    "seconds": "s",
+}
+
+
+def _text(name: str, value: Any) -> str:
+    import pandas as pd
+
+    if value is None or pd.isna(value):
+        return ""
+    if name == "error":
+        return str(value).partition(". ")[0][:60]
+    if isinstance(value, float):
+        return f"{value:.1f}" if name.endswith("seconds") else f"{value:.3f}"
+    return str(value)
+
+
+def markdown(header: list[str], lines: list[list[str]]) -> str:
+    """Write a table as Markdown."""
+    rows = [header, ["---"] * len(header), *lines]
+    return "\n".join("| " + " | ".join(c.replace("|", "\\|") for c in row) + " |" for row in rows)
