@@ -195,12 +195,9 @@ def _show(row: dict[str, Any], store: Any, asked: Any) -> None:
         if n not in same
     ]
     k = f", k={row['k']}" if row["k"] else ""
-    show_table(
-        ["score", "value"],
-        lines,
-        f"{row['dataset']} | {row['encoder']} | {row['reducer']} "
-        f"| {row['clusterer']}{k}, seed {row['seed']}, {row['backend']}",
-    )
+    what = f"{row['reducer']} | {row['clusterer']}{k}, seed {row['seed']}, {row['backend']}"
+    note(f"{row['dataset']} ({row['split']}) x {row['encoder']}: {what}")
+    show_table(["score", "value"], lines)
     (unit,) = units_of([asked])
     note(f"row: {store.row_path(unit, row['key'])}")
     if store.labels_path(row["key"]).exists():

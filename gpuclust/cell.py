@@ -116,6 +116,13 @@ class Cell:
             )
         return dataclasses.replace(self, k=n_classes)
 
+    def filled(self, n_classes: int | None) -> Cell:
+        """Do as `with_k`, but leave k open where it cannot be filled: that row is a failed one."""
+        try:
+            return self.with_k(n_classes)
+        except InputError:
+            return self
+
     def identity(self, *, fingerprint: str | None, backend: str) -> dict[str, Any]:
         """List everything the result depends on, ready for JSON."""
         return {

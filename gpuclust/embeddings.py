@@ -13,7 +13,6 @@ import datetime
 import importlib.metadata
 import json
 import platform
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,20 +22,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import __version__
-from .errors import BadImagesError, GpuclustError, InputError, StorageError
+from .errors import BadImagesError, GpuclustError, InputError
 from .sidecar import (
     Embedding,
     EmbeddingMeta,
     Files,
+    check_space,
     hash_json,
     load,
     load_meta,
     npy_header,
+    plain,
     sha256,
     verify,
+    write_labels,
 )
 from .store import atomic
-from .vectors import Vectors, read_vectors
+from .vectors import read_vectors
 
 if TYPE_CHECKING:
     from .datasets import Dataset
@@ -45,7 +47,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Embedding",
     "EmbeddingMeta",
-    "Vectors",
     "embed",
     "load",
     "load_meta",
@@ -142,7 +143,7 @@ def embed(
         digest = sha256(path)
         files.meta.unlink(missing_ok=True)  # the old side-car must not vouch for the new vectors
     with atomic(files.labels) as path:
-        n_classes = _write_labels(path, run)
+        n_classes = write_labels(path, dataset, run.good)
         labels_digest = sha256(path)
     meta = EmbeddingMeta(
         **_identity(dataset, encoder, run),
@@ -171,16 +172,16 @@ def _write_vectors(
 ) -> None:
     """Write the vectors of all good images to `path` as an .npy file.
 
-    They are appended with `write` and not through a memory map: on a full disk a map does not raise,
-    it kills the process (SIGBUS).  The header gets the true n at the end; numpy pads it so that its
-    length does not depend on n.
+    They are appended with `write` and not through a memory map: on a full disk a map does not
+    raise, it kills the process (SIGBUS).  The header gets the true n at the end; numpy pads it so
+    that its length does not depend on n.
     """
     began = time.perf_counter()
     with path.open("wb") as file:
         for rows in _vectors(run, encoder, forward, workers=workers, skip_bad=skip_bad):
             if not run.d:
                 run.d = rows.shape[1]
-                _check_space(path.parent, len(run.dataset) * run.d * 4)
+                check_space(path.parent, len(run.dataset) * run.d * 4)
                 file.write(npy_header(len(run.dataset), run.d))
             file.write(rows.data)
             run.tell()
@@ -249,35 +250,8 @@ def _check_vectors(rows: np.ndarray, samples: list[Sample], run: _Run, precision
         where = run.dataset.where(samples[int(np.argmin(finite))].index)
         hint = "Check the weights." if precision == "float32" else "Try dtype float32."
         raise GpuclustError(
-            f"the encoder returned NaN or inf, first for {where}. It computed in {precision}. {hint}"
+            f"the encoder returned NaN or inf, first for {where}, computing in {precision}. {hint}"
         )
-
-
-def _check_space(folder: Path, needed: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise StorageError(
-            f"the embedding needs {needed / 2**20:,.0f} MiB and {folder} has {free / 2**20:,.0f} MiB "
-            f"free. Free some space or choose another --root."
-        )
-
-
-def _write_labels(path: Path, run: _Run) -> int | None:
-    """Write one line per vector and return the number of classes, None unless all have a label."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    names = run.dataset.class_names or ()
-    labels = [sample.label for sample in run.good]
-    named = [names[k] if k is not None and k < len(names) else None for k in labels]
-    columns = {
-        "index": pa.array([sample.index for sample in run.good], pa.int64()),
-        "label": pa.array(labels, pa.int64()),
-        "class_name": pa.array(named, pa.string()),
-        "where": pa.array([run.dataset.where(s.index) for s in run.good], pa.string()),
-    }
-    pq.write_table(pa.table(columns), path)
-    return None if None in labels else len(set(labels))
 
 
 def _identity(dataset: Dataset, encoder: Any, run: _Run) -> dict[str, Any]:
@@ -285,7 +259,7 @@ def _identity(dataset: Dataset, encoder: Any, run: _Run) -> dict[str, Any]:
     skipped = [
         {"index": s.index, "where": dataset.where(s.index), "reason": s.reason} for s in run.bad
     ]
-    preprocessing = _plain(encoder.preprocessing)
+    preprocessing = plain(encoder.preprocessing)
     preprocessing_hash = hash_json(preprocessing)
     parts = [encoder.weights_hash, preprocessing_hash, encoder.pool, dataset.fingerprint]
     return {
@@ -294,7 +268,7 @@ def _identity(dataset: Dataset, encoder: Any, run: _Run) -> dict[str, Any]:
         "encoder": encoder.name,
         "preprocess": encoder.preprocess,
         "pool": encoder.pool,
-        "source": _plain(encoder.source),
+        "source": plain(encoder.source),
         "n": len(run.good),
         "d": run.d,
         "dtype": "float32",
@@ -305,11 +279,6 @@ def _identity(dataset: Dataset, encoder: Any, run: _Run) -> dict[str, Any]:
         "fingerprint": hash_json([*parts, [s["index"] for s in skipped]]),
         "skipped": skipped,
     }
-
-
-def _plain(value: Any) -> Any:
-    """Return a value as JSON gives it back: tuples as lists, what JSON lacks as text."""
-    return json.loads(json.dumps(value, default=str))
 
 
 def _circumstances(run: _Run, forward: Forward, workers: int) -> dict[str, Any]:

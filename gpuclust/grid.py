@@ -188,8 +188,7 @@ def known_of(unit: Unit, store: Store, options: Options, watcher: Watcher) -> Kn
 
 def key_of(cell: Cell, known: Known, on: Backend) -> str:
     """Give the key of a cell's row, with k filled in where the classes are known."""
-    with contextlib.suppress(InputError):  # its row is a failed one, under the key without k
-        cell = cell.with_k(known.n_classes)
+    cell = cell.filled(known.n_classes)
     return cell.key(fingerprint=known.fingerprint, backend=on.name)
 
 

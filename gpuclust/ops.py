@@ -102,20 +102,22 @@ def segment_summer(codes, *, n_segments: int, dtype) -> Callable:
     """
     xp = array_api_compat.array_namespace(codes)
     n, device = codes.shape[0], array_api_compat.device(codes)
-    run = _RUN if dtype == xp.float32 else max(n, 1)
-    if array_api_compat.is_numpy_namespace(xp):
+    on_numpy = array_api_compat.is_numpy_namespace(xp)
+    # float64 needs no runs; elsewhere they also bound the one-hot.
+    run = max(n, 1) if on_numpy and dtype == xp.float64 else _RUN
+    runs = [slice(i, min(i + run, n)) for i in range(0, n, run)]
+    if on_numpy:
         one_hot = _numpy_one_hot(codes, n_segments, dtype)
-        products = [(slice(i, i + run), _product(one_hot[i : i + run])) for i in range(0, n, run)]
+        products = [(columns, _product(one_hot[columns])) for columns in runs]
     else:
         segments = xp.arange(n_segments, dtype=codes.dtype, device=device)[None, :]
 
-        def times_one_hot(values, first):
-            one_hot = xp.astype(codes[first : first + _RUN][:, None] == segments, values.dtype)
+        def times_one_hot(values, columns):
+            one_hot = xp.astype(codes[columns][:, None] == segments, values.dtype)
             return values @ one_hot
 
         products = [
-            (slice(i, i + _RUN), functools.partial(times_one_hot, first=i))
-            for i in range(0, n, _RUN)
+            (columns, functools.partial(times_one_hot, columns=columns)) for columns in runs
         ]
 
     def sums(values):
@@ -246,7 +248,7 @@ def _squared_blocks(xp, X) -> Callable:
         # The row's own norm stands for both: where the pair is close, the two are nearly equal.
         limit = (2 * tau) * norms[start:stop][:, None]
         D2 = _fill_self(xp, D2, start, value=float("inf"))
-        close = D2 < limit
+        close = limit > D2
         if bool(xp.any(close)):
             D2 = _reevaluate(xp, D2, X, close, start)
         return xp.clip(D2, 0.0, None)
@@ -260,7 +262,7 @@ def _reevaluate(xp, D2, X, close, start: int):
     pairs = max(BLOCK_BYTES // (8 * max(X.shape[1], 1)), 1)
     parts = []
     for first in range(0, i.shape[0], pairs):
-        run = slice(first, first + pairs)
+        run = slice(first, min(first + pairs, i.shape[0]))
         difference = xp.take(X, i[run] + start, axis=0) - xp.take(X, j[run], axis=0)
         parts.append(xp.sum(difference * difference, axis=1))
     # `nonzero` and boolean assignment walk the block in the same order; assignment by integer

@@ -237,6 +237,7 @@ def _score(
 
 def _facts(cell: Cell, data: Data, on: Backend) -> Row:
     """Columns that a row has whether it succeeded or not."""
+    cell = cell.filled(data.n_classes)
     return {
         "key": cell.key(fingerprint=data.fingerprint, backend=on.name),
         **asked_values(cell),

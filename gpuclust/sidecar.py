@@ -6,13 +6,18 @@ import dataclasses
 import hashlib
 import io
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from .errors import DamagedFileError
+from .errors import DamagedFileError, StorageError
+
+if TYPE_CHECKING:
+    from .datasets import Dataset
+    from .inference import Sample
 
 
 class Files(Protocol):
@@ -79,8 +84,36 @@ def npy_header(n: int, d: int) -> bytes:
     """Return the .npy header of float32 (n, d), C order; its length does not depend on n."""
     header = io.BytesIO()
     description = {"descr": "<f4", "fortran_order": False, "shape": (n, d)}
-    np.lib.format.write_arraynpy_header_1_0(header, description)
+    np.lib.format.write_array_header_1_0(header, description)
     return header.getvalue()
+
+
+def check_space(folder: Path, needed: int) -> None:
+    """Refuse with a `StorageError` what would not fit on the disk."""
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise StorageError(
+            f"the embedding needs {needed / 2**20:,.0f} MiB and {folder} has "
+            f"{free / 2**20:,.0f} MiB free. Free some space or choose another --root."
+        )
+
+
+def write_labels(path: Path, dataset: Dataset, samples: list[Sample]) -> int | None:
+    """Write one line per vector and return the number of classes, None unless all have a label."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    names = dataset.class_names or ()
+    labels = [sample.label for sample in samples]
+    named = [names[k] if k is not None and k < len(names) else None for k in labels]
+    columns = {
+        "index": pa.array([sample.index for sample in samples], pa.int64()),
+        "label": pa.array(labels, pa.int64()),
+        "class_name": pa.array(named, pa.string()),
+        "where": pa.array([dataset.where(s.index) for s in samples], pa.string()),
+    }
+    pq.write_table(pa.table(columns), path)
+    return None if None in labels else len(set(labels))
 
 
 def load_meta(files: Files) -> EmbeddingMeta | None:
@@ -160,8 +193,14 @@ def _labels(path: Path, meta: EmbeddingMeta) -> np.ndarray | None:
 
 def _damaged(path: Path, what: str) -> DamagedFileError:
     return DamagedFileError(
-        f"the embedding file {path} is damaged: {what}. `gpuclust embed ... --force` makes it again."
+        f"the embedding file {path} is damaged: {what}. "
+        f"`gpuclust embed ... --force` makes it again."
     )
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON gives it back: tuples as lists, what JSON lacks as text."""
+    return json.loads(json.dumps(value, default=str))
 
 
 def hash_json(value: Any) -> str:

@@ -10,8 +10,10 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.cluster import hierarchy
 
 from ..errors import CellError, InputError
+from .scale import mean_spread
 
 SCIPY_METRIC = {"l1": "cityblock"}
 
@@ -88,8 +90,6 @@ def linkage(X: Any, method: str = "ward", *, metric: str = "euclidean") -> Linka
     CellError
         For the cosine of a sample that is all zeros.
     """
-    from scipy.cluster import hierarchy
-
     if X.shape[0] == 1:
         return Linkage(np.empty((0, 4)))
     X = np.asarray(X, np.float64)
@@ -143,8 +143,6 @@ class Agglomerative:
         return tree.cut(distance_threshold=self.distance_threshold * self._unit(X))
 
     def _unit(self, X: Any) -> float:
-        from .scale import mean_spread
-
         if not self.standardize or self.metric == "cosine":
             return 1.0
         d = X.shape[1]

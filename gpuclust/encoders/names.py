@@ -104,9 +104,8 @@ def _unknown_source(name: str, body: str) -> UnknownNameError:
     for key, source in SOURCES.items():
         if head == key and source.separator:
             return unknown("encoder", name, [source.form], f"Write {source.form!r}. {_SEE}")
-    forms = ", ".join(source.form for source in SOURCES.values())
-    where = "" if head == name else f"In {name!r}. "
-    return unknown("encoder", head, SOURCES, f"{where}Forms: {forms}. {_SEE}")
+    where = f"In {name!r}." if head != name else f"A model of timm is 'timm/{name}'."
+    return unknown("encoder", head, SOURCES, f"{where} {_SEE}")
 
 
 def _options(name: str, query: str, key: str, source: Source) -> tuple[tuple[str, str], ...]:

@@ -17,6 +17,9 @@ class Pooled(nn.Module):
     ``cls`` is the class token, ``avg`` the mean over all tokens, ``avg_patch`` the mean without
     the prefix tokens (class, distillation, registers).  For a feature map ``avg`` is the mean
     over both spatial axes.
+
+    ``avg_patch`` is close to but not the study's "MAE (avg)", which averaged the patches before
+    a norm without learnt weights; here the checkpoint's own norm comes first.
     """
 
     def __init__(self, backbone: nn.Module, *, pool: str):

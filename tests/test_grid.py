@@ -1,0 +1,289 @@
+"""Running grids on real digits, with the raw pixels as the encoder: embedding takes a second."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gpuclust import backend, grid
+from gpuclust.cell import Cell, load_grid, units_of
+from gpuclust.errors import InputError, StorageError
+from gpuclust.grid import Options, Watcher, run_grid
+from gpuclust.pipeline import Data
+from gpuclust.store import Store
+
+CPU = backend.select("cpu")
+GRID = """
+dataset = "digits"
+encoder = "raw"
+reducer = ["none", "pca(10)"]
+clusterer = ["kmeans", "agglomerative", "hdbscan"]
+seed = [0, 1]
+metrics = "external"
+"""
+
+
+class Listener(Watcher):
+    def __init__(self):
+        self.rows, self.notes, self.images = [], [], 0
+
+    def row(self, row):
+        self.rows.append(row)
+
+    def note(self, text):
+        self.notes.append(text)
+
+    def embedding(self, unit, done, total):
+        self.images = total
+
+
+@pytest.fixture(scope="session")
+def embedded(tmp_path_factory) -> Path:
+    """A root in which the digits are embedded as raw pixels."""
+    root = tmp_path_factory.mktemp("embedded")
+    (unit,) = units_of([Cell.of(dataset="digits", split="all", encoder="raw", clusterer="kmeans")])
+    grid.embed_unit(unit, Store(root), CPU, Options(), Watcher())
+    return root
+
+
+@pytest.fixture
+def store(embedded, tmp_path) -> Store:
+    shutil.copytree(embedded, tmp_path / "root")
+    return Store(tmp_path / "root")
+
+
+@pytest.fixture
+def units(tmp_path):
+    (tmp_path / "grid.toml").write_text(GRID)
+    return load_grid(tmp_path / "grid.toml")
+
+
+def texts(store):
+    return {path.name: path.read_text() for path in store.root.rglob("rows/**/*.json")}
+
+
+def test_a_grid_computes_every_cell_once_and_then_nothing(store, units):
+    first = run_grid(units, store, CPU)
+    assert (first.computed, first.failed, first.skipped) == (12, 0, 0)
+    before = texts(store)
+    second = run_grid(units, store, CPU)
+    assert (second.computed, second.skipped) == (0, 12)
+    assert texts(store) == before
+
+
+def test_a_missing_embedding_is_made_first(tmp_path, units):
+    listener = Listener()
+    summary = run_grid(units, Store(tmp_path / "new"), CPU, watcher=listener)
+    assert (summary.computed, summary.failed) == (12, 0)
+    assert listener.images == 1797
+
+
+def test_resuming_does_not_even_load_the_embedding(store, units):
+    run_grid(units, store, CPU)
+    store.embedding(units[0]).array.unlink()
+    assert run_grid(units, store, CPU).skipped == 12
+
+
+def test_a_failed_cell_is_a_row_and_the_others_go_on(store, tmp_path):
+    (tmp_path / "g.toml").write_text(
+        GRID.replace('"pca(10)"', '"pca(5000)"').replace("seed = [0, 1]", "")
+    )
+    failing = load_grid(tmp_path / "g.toml")
+    summary = run_grid(failing, store, CPU)
+    assert (summary.computed, summary.failed) == (6, 3)
+    failed = [row for row in store.rows()[0] if row["status"] == "failed"]
+    assert len(failed) == 3
+    assert failed[0]["error"]["type"] == "CellError"
+    assert "Traceback" in failed[0]["error"]["traceback"]
+    again = run_grid(failing, store, CPU)
+    assert (again.computed, again.failed_before) == (0, 3)
+    assert run_grid(failing, store, CPU, redo="failed").computed == 3
+
+
+def test_an_unforeseen_error_and_no_memory_are_rows_too(store, units, monkeypatch):
+    from sklearn.cluster import HDBSCAN
+
+    def explode(self, X, y=None):
+        raise MemoryError("Unable to allocate 75 GiB")
+
+    monkeypatch.setattr(HDBSCAN, "fit_predict", explode)
+    summary = run_grid(units, store, CPU)
+    assert (summary.computed, summary.failed) == (12, 4)
+    messages = {row["error"]["message"] for row in store.rows()[0] if row["status"] == "failed"}
+    assert messages == {"Unable to allocate 75 GiB"}
+
+
+def test_what_failed_before_embedding_is_computed_once_the_images_are_there(tmp_path):
+    def cells(folder):
+        names = {"dataset": f"folder:{folder}", "split": "all", "encoder": "raw"}
+        return units_of([Cell.of(**names, clusterer="kmeans", k=2)])
+
+    folder, store = tmp_path / "photos", Store(tmp_path / "root")
+    folder.mkdir()
+    assert run_grid(cells(folder), store, CPU).failed == 1
+    assert store.rows()[0][0]["error"]["type"] == "InputError"
+    from PIL import Image
+
+    for i in range(12):
+        Image.new("RGB", (32, 32), (20 * i, 0, 0)).save(folder / f"{i}.png")
+    assert run_grid(cells(folder), store, CPU, redo="failed").failed == 0
+    rows, _ = store.rows()
+    assert [row["status"] for row in rows] == ["ok"]
+
+
+def test_a_folder_that_changed_is_embedded_again_and_old_rows_stay(tmp_path):
+    from PIL import Image
+
+    folder, store, listener = tmp_path / "photos", Store(tmp_path / "root"), Listener()
+    folder.mkdir()
+    for i in range(12):
+        Image.new("RGB", (32, 32), (20 * i, 0, 0)).save(folder / f"{i}.png")
+    names = {"dataset": f"folder:{folder}", "split": "all", "encoder": "raw"}
+    units = units_of([Cell.of(**names, clusterer="kmeans", k=2)])
+    run_grid(units, store, CPU)
+    Image.new("RGB", (32, 32)).save(folder / "more.png")
+    assert run_grid(units, store, CPU, watcher=listener).computed == 1
+    assert "12 samples then, 13 images now" in listener.notes[0]
+    assert sorted(row["n"] for row in store.rows()[0]) == [12, 13]
+
+
+def test_unlabelled_data_without_k_fails_as_a_row_and_is_not_tried_again(tmp_path, digits):
+    options = Options(vectors=Data(digits.X, None, "f"))
+    units = units_of(
+        Cell.of(dataset="mine", split="all", encoder="vectors", clusterer=c)
+        for c in ("kmeans", "hdbscan")
+    )
+    summary = run_grid(units, Store(tmp_path), CPU, options=options)
+    assert (summary.computed, summary.failed) == (2, 1)
+    assert isinstance(summary.errors[0], InputError)
+    assert run_grid(units, Store(tmp_path), CPU, options=options).computed == 0
+
+
+def test_nan_in_an_embedding_fails_every_cell_with_the_reason(tmp_path, digits):
+    X = digits.X.copy()
+    X[5, 5] = np.nan
+    options = Options(vectors=Data(X, digits.y, "f"))
+    units = units_of([Cell.of(dataset="m", split="all", encoder="vectors", clusterer="kmeans")])
+    summary = run_grid(units, Store(tmp_path), CPU, options=options)
+    assert summary.failed == 1
+    assert "first in row 5" in str(summary.errors[0])
+
+
+def test_a_damaged_row_is_computed_again(store, units):
+    run_grid(units, store, CPU)
+    victim = next(iter(store.root.rglob("rows/**/*.json")))
+    good = json.loads(victim.read_text())
+    victim.write_text('{"status": "o')
+    listener = Listener()
+    assert run_grid(units, store, CPU, watcher=listener).computed == 1
+    assert victim.name in listener.notes[0]
+    assert json.loads(victim.read_text())["scores"] == good["scores"]
+
+
+def test_a_truncated_embedding_fails_with_the_way_out(store, units):
+    array = store.embedding(units[0]).array
+    array.write_bytes(array.read_bytes()[:1000])
+    summary = run_grid(units, store, CPU)
+    assert summary.failed == 12
+    assert "--force" in str(summary.errors[0])
+    assert array.exists()
+
+
+def test_a_row_that_cannot_be_written_ends_the_run(store, units, monkeypatch):
+    from gpuclust import store as stores
+
+    original = stores.write_json
+
+    def full(path, content):
+        if "rows" in path.parts:
+            raise StorageError("could not write: No space left on device")
+        original(path, content)
+
+    monkeypatch.setattr(stores, "write_json", full)
+    with pytest.raises(StorageError, match="No space left"):
+        run_grid(units, store, CPU)
+    monkeypatch.undo()
+    assert run_grid(units, store, CPU).computed == 12
+
+
+def test_stopping_ends_after_the_running_cell_and_the_rest_is_done_later(store, units):
+    asked = iter([False] * 4 + [True] * 100)
+    summary = run_grid(units, store, CPU, stop=lambda: next(asked))
+    assert summary.stopped
+    assert 0 < summary.computed < 12
+    assert run_grid(units, store, CPU).computed == 12 - summary.computed
+
+
+def test_status_counts_done_failed_running_and_left(store, units):
+    assert grid.status(units, store, CPU)["left"] == 12
+    with store.running() as tell:
+        tell({"unit": str(units[0])})
+        counts = grid.status(units, store, CPU)
+    assert (counts["running"], counts["left"]) == (1, 11)
+    run_grid(units, store, CPU)
+    counts = grid.status(units, store, CPU)
+    assert (counts["cells"], counts["done"], counts["left"]) == (12, 12, 0)
+
+
+def test_labels_are_written_when_asked_for(store, units):
+    run_grid(units, store, CPU, save_labels=True)
+    for row in store.rows()[0]:
+        labels = np.load(store.labels_path(row["key"]), allow_pickle=False)
+        assert labels.shape == (1797,)
+        found = len(set(labels.tolist()) - {-1})
+        assert found == row["scores"]["n_clusters"]
+
+
+def start(tmp_path, root):
+    command = [sys.executable, "-m", "gpuclust_cli", "grid", str(tmp_path / "grid.toml")]
+    return subprocess.Popen(
+        [*command, "--root", str(root), "--device", "cpu"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "COLUMNS": "200"},
+    )
+
+
+def wait_for_rows(store, n):
+    deadline = time.monotonic() + 120
+    while len(list(store.root.rglob("rows/**/*.json"))) < n:
+        assert time.monotonic() < deadline, "no rows came"
+        time.sleep(0.02)
+
+
+@pytest.mark.slow
+def test_kill_9_in_the_middle_loses_nothing_and_repeats_nothing(store, units, tmp_path):
+    process = start(tmp_path, store.root)
+    wait_for_rows(store, 1)
+    process.kill()
+    process.communicate()
+    rows, problems = store.rows()
+    assert problems == []
+    assert 1 <= len(rows) < 12, "it was killed in the middle"
+    before = texts(store)
+    assert run_grid(units, store, CPU).computed == 12 - len(rows)
+    after = texts(store)
+    assert len(after) == 12
+    assert before.items() <= after.items(), "what was there is untouched"
+
+
+@pytest.mark.slow
+def test_ctrl_c_stops_cleanly_with_exit_code_130(store, units, tmp_path):
+    process = start(tmp_path, store.root)
+    wait_for_rows(store, 1)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=120)
+    assert process.returncode == 130, told
+    assert "Stopping after the running cell" in told
+    assert "Traceback" not in told
+    rows, problems = store.rows()
+    assert problems == []
+    assert run_grid(units, store, CPU).computed == 12 - len(rows)

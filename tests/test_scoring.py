@@ -1,0 +1,121 @@
+import numpy as np
+import pytest
+from sklearn import metrics as oracle
+from sklearn.cluster import HDBSCAN, KMeans
+
+from gpuclust import scoring
+from gpuclust.errors import UnknownNameError
+
+
+@pytest.fixture(scope="module")
+def label_sets(digits):
+    noisy = HDBSCAN(min_cluster_size=5, copy=True).fit_predict(digits.X)
+    assert 0 < (noisy == -1).mean() < 1
+    return [KMeans(10, n_init=1, random_state=0).fit_predict(digits.X), noisy]
+
+
+def test_every_score_of_a_unit_is_scikit_learns(digits, label_sets):
+    X, y = digits.X.astype(np.float64), digits.y
+    Z = X[:, :10].copy()
+    scored = scoring.score_all(label_sets, X=X, Z=Z, y=y, names=scoring.ALL)
+    for labels, (scores, undefined) in zip(label_sets, scored, strict=True):
+        assert not undefined
+        for keep, suffix in ((labels == labels, ""), (labels != -1, "_clustered")):
+            truth, found = y[keep], labels[keep]
+            expected = {
+                "ami": oracle.adjusted_mutual_info_score(truth, found),
+                "nmi": oracle.normalized_mutual_info_score(truth, found),
+                "ari": oracle.adjusted_rand_score(truth, found),
+                "fmi": oracle.fowlkes_mallows_score(truth, found),
+                "homogeneity": oracle.homogeneity_score(truth, found),
+                "completeness": oracle.completeness_score(truth, found),
+                "v_measure": oracle.v_measure_score(truth, found),
+            }
+            for name, space in (("original", X), ("reduced", Z), ("fitted", Z)):
+                kept = space[keep]
+                expected[f"calinski_harabasz_{name}"] = oracle.calinski_harabasz_score(kept, found)
+                expected[f"davies_bouldin_{name}"] = oracle.davies_bouldin_score(kept, found)
+                for metric in scoring.SILHOUETTES:
+                    expected[f"silhouette_{metric}_{name}"] = oracle.silhouette_score(
+                        kept, found, metric={"l1": "manhattan"}.get(metric, metric)
+                    )
+            for name, value in expected.items():
+                assert scores[name + suffix] == pytest.approx(value, rel=1e-9, abs=1e-9), name
+
+
+def test_a_clustered_score_is_not_computed_again_where_nothing_is_unclustered(
+    digits, label_sets, monkeypatch
+):
+    from gpuclust import metrics
+
+    seen = []
+    original = metrics.silhouette_scores
+
+    def counting(X, sets, **how):
+        seen.append(len(sets))
+        return original(X, sets, **how)
+
+    monkeypatch.setattr(metrics, "silhouette_scores", counting)
+    names = ("silhouette_euclidean_original",)
+    scoring.score_all(label_sets, X=digits.X, Z=digits.X, y=None, names=names)
+    assert seen == [3], "one pass: two label sets, and the clustered part of the noisy one"
+
+
+def test_the_same_space_is_scored_once(digits, label_sets, monkeypatch):
+    from gpuclust import metrics
+
+    calls = []
+    original = metrics.silhouette_scores
+    monkeypatch.setattr(
+        metrics, "silhouette_scores", lambda *a, **k: calls.append(1) or original(*a, **k)
+    )
+    names = scoring.resolve(["silhouette_euclidean"])
+    (first, _) = scoring.score_all(label_sets, X=digits.X, Z=digits.X, y=None, names=names)
+    assert len(calls) == 1
+    assert first.scores["silhouette_euclidean_original"] == pytest.approx(
+        first.scores["silhouette_euclidean_reduced"], abs=0
+    )
+
+
+def test_without_truth_the_external_scores_are_absent_not_zero(digits, label_sets):
+    (first, _) = scoring.score_all(
+        label_sets, X=digits.X, Z=digits.X, y=None, names=scoring.DEFAULT
+    )
+    assert "ami" not in first.scores
+    assert first.scores["silhouette_euclidean_original"] > 0
+
+
+def test_all_noise_has_no_clustered_scores_and_says_why(digits):
+    labels = np.full(600, -1)
+    (result,) = scoring.score_all(
+        [labels], X=digits.X, Z=digits.X, y=digits.y, names=scoring.DEFAULT
+    )
+    assert result.scores["n_clusters"] == 0
+    assert result.scores["share_clustered"] == 0
+    assert result.scores["ami"] == 0
+    assert result.scores["ami_clustered"] is None
+    assert result.undefined["ami_clustered"] == "no sample is clustered"
+    assert result.scores["silhouette_euclidean_original"] is None
+
+
+@pytest.mark.parametrize("k", [1, 600])
+def test_one_cluster_and_as_many_as_samples_have_no_internal_scores(digits, k):
+    labels = np.arange(600) % k
+    (result,) = scoring.score_all(
+        [labels], X=digits.X, Z=digits.X, y=digits.y, names=scoring.DEFAULT
+    )
+    assert result.scores["calinski_harabasz_reduced"] is None
+    assert "from 2 to n - 1" in result.undefined["silhouette_cosine_reduced"]
+    assert result.scores["ami"] == pytest.approx(0, abs=1e-12)
+
+
+def test_groups_expand_in_a_fixed_order_and_the_dear_ones_are_opt_in():
+    assert scoring.resolve(["nmi", "ami"]) == ("ami", "nmi")
+    assert set(scoring.resolve(["default"])) == set(scoring.DEFAULT)
+    assert not any("l1" in name or "chebyshev" in name for name in scoring.DEFAULT)
+    assert scoring.resolve(["silhouette_l1"]) == ("silhouette_l1_original", "silhouette_l1_reduced")
+
+
+def test_an_unknown_metric_brings_the_nearest():
+    with pytest.raises(UnknownNameError, match="Did you mean 'silhouette_cosine'"):
+        scoring.resolve(["silhouete_cosine"])

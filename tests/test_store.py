@@ -1,0 +1,121 @@
+import errno
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from gpuclust import store as stores
+from gpuclust.cell import Unit
+from gpuclust.errors import DamagedFileError, StorageError
+from gpuclust.store import Store, atomic, slug
+
+UNIT = Unit("digits", "all", "timm/resnet50.a1_in1k", "own", ())
+ROW = {"status": "ok", "key": "k1", "scores": {"ami": 0.5}}
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "root")
+
+
+def test_a_row_comes_back_as_it_was_written(store):
+    path = store.save_row(UNIT, ROW)
+    assert store.read_row(path) == ROW
+    assert store.rows() == ([ROW], [])
+
+
+def test_nothing_temporary_is_left_behind(store):
+    store.save_row(UNIT, ROW, labels=[0, 1, -1])
+    names = [path.name for path in store.root.rglob("*") if path.is_file()]
+    assert sorted(names) == ["k1.json", "k1.npy"]
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES, errno.EDQUOT])
+def test_a_full_disk_leaves_the_old_file_and_says_why(tmp_path, monkeypatch, code):
+    path = tmp_path / "row.json"
+    path.write_text("old")
+
+    def full(descriptor):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageError, match=os.strerror(code)), atomic(path) as temporary:
+        temporary.write_text("new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_interrupted_write_leaves_the_old_file(tmp_path):
+    path = tmp_path / "row.json"
+    path.write_text("old")
+    with pytest.raises(KeyboardInterrupt), atomic(path) as temporary:
+        temporary.write_text("half")
+        raise KeyboardInterrupt
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", '{"status": "o', "[]", '{"status": "maybe"}', "\x00\xff"]
+)
+def test_a_damaged_row_is_named_and_the_others_are_read(store, text):
+    store.save_row(UNIT, ROW)
+    bad = store.row_path(UNIT, "k2")
+    bad.write_text(text, encoding="latin-1")
+    with pytest.raises(DamagedFileError, match=r"k2\.json"):
+        store.read_row(bad)
+    rows, problems = store.rows()
+    assert rows == [ROW]
+    assert len(problems) == 1
+    assert "k2.json" in problems[0]
+
+
+def test_nan_has_no_place_in_a_row(store):
+    with pytest.raises(ValueError, match="JSON compliant"):
+        store.save_row(UNIT, ROW | {"scores": {"ami": float("nan")}})
+
+
+def test_different_names_never_share_a_file():
+    names = ["timm/a", "timm_a", "timm a", "a/b", "a_b", "folder:/x/y", "folder:/x_y", "x" * 300]
+    names += ["y" + "x" * 300, "A", "a", "é", "è"]
+    slugs = [slug(name) for name in names]
+    assert len(set(slugs)) == len(names)
+    assert all(len(text) < 120 and "/" not in text and not text.startswith(".") for text in slugs)
+
+
+def test_preprocessings_of_one_encoder_are_two_embeddings(store):
+    study = Unit("digits", "all", "timm/resnet50.a1_in1k", "study", ())
+    assert store.embedding(UNIT).array != store.embedding(study).array
+
+
+def test_what_runs_is_told_while_it_runs_only(store):
+    with store.running() as tell:
+        tell({"unit": str(UNIT)})
+        (told,) = store.running_now()
+        assert (told["unit"], told["pid"]) == (str(UNIT), os.getpid())
+    assert store.running_now() == []
+
+
+def test_what_a_killed_process_left_does_not_run(store):
+    code = (
+        "import os, sys; from pathlib import Path; from gpuclust.store import Store\n"
+        "with Store(Path(sys.argv[1])).running() as tell:\n"
+        "    tell({'unit': 'u'}); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(store.root)], check=False)
+    assert len(list((store.root / "running").iterdir())) == 1
+    assert store.running_now() == []
+
+
+def test_rows_are_written_by_the_name_of_their_key_only(store):
+    path = store.save_row(UNIT, ROW)
+    assert json.loads(path.read_text())["key"] == path.stem
+
+
+def test_a_temporary_file_is_never_read_as_a_row(store):
+    store.save_row(UNIT, ROW)
+    half = store.row_path(UNIT, "x").with_name(f"{stores.TEMPORARY}abc-x.json")
+    half.write_text("{")
+    assert store.rows() == ([ROW], [])
