@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -54,10 +55,16 @@ def _datasets() -> None:
     from gpuclust import datasets
 
     lines = [
-        [info.name, info.description, ", ".join(info.splits), "" if info.n is None else str(info.n)]
-        for info in datasets.available()
+        [row["name"], row["description"], _splits(row["splits"], row["n"] or {})]
+        for row in datasets.available()
     ]
-    show_table(["dataset", "what it is", "splits", "n"], lines)
+    show_table(["dataset", "what it is", "splits, the default first"], lines)
+
+
+def _splits(names: Sequence[str] | None, sizes: Mapping[str, int]) -> str:
+    if names is None:
+        return "any"
+    return ", ".join(f"{name} ({sizes[name]:,})" if name in sizes else name for name in names)
 
 
 def _methods(name: str) -> None:

@@ -135,8 +135,7 @@ def embed(
 
     _check_options(dataset, batch_size, workers)
     forward = inference.Forward(encoder.module, device=device, batch_size=batch_size, dtype=dtype)
-    workers = inference.default_workers(forward.device) if workers is None else workers
-    workers = 0 if dataset.sequential else workers
+    workers = inference.choose_workers(forward.device, dataset, workers)
     run = _Run(dataset, progress)
     with atomic(files.array) as path:
         _write_vectors(path, run, encoder, forward, workers=workers, skip_bad=skip_bad)
@@ -230,8 +229,8 @@ def _find_all_bad(run: _Run, *, batch_size: int, workers: int) -> None:
         for batch in stream:
             run.note(batch)
             run.tell()
-    count = f"{len(run.bad)} of {len(run.dataset)} images cannot be decoded"
-    raise _bad_images(run, f"{count}; nothing was written. Delete them, or use --skip-bad")
+    what = f"{len(run.bad)} of {len(run.dataset)} images cannot be decoded; nothing was written. "
+    raise _bad_images(run, f"{what}Delete them, or use --skip-bad")
 
 
 def _bad_images(run: _Run, what: str) -> BadImagesError:
@@ -256,9 +255,8 @@ def _check_vectors(rows: np.ndarray, samples: list[Sample], run: _Run, precision
 
 def _identity(dataset: Dataset, encoder: Any, run: _Run) -> dict[str, Any]:
     """Say what was embedded by what, and hash it."""
-    skipped = [
-        {"index": s.index, "where": dataset.where(s.index), "reason": s.reason} for s in run.bad
-    ]
+    where = dataset.where
+    skipped = [{"index": i, "where": where(i), "reason": why} for i, _, _, why in run.bad]
     preprocessing = plain(encoder.preprocessing)
     preprocessing_hash = hash_json(preprocessing)
     parts = [encoder.weights_hash, preprocessing_hash, encoder.pool, dataset.fingerprint]

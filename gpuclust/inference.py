@@ -80,14 +80,16 @@ def _collate(samples: list[Sample]) -> Batch:
     return Batch(images, [s._replace(image=None) for s in good], bad)
 
 
-def default_workers(device: Device) -> int:
-    """Choose how many processes decode.
+def choose_workers(device: torch.device, dataset: Dataset, asked: int | None) -> int:
+    """Choose how many processes decode, where the user did not.
 
-    On the CPU the model is the bottleneck and already uses every core (measured: see `embed`), so
+    On the CPU the model is the bottleneck and already uses every core (see `embeddings.embed`), so
     none; on a GPU up to eight, and one core is left to the process that feeds it.
     """
-    if torch.device(device).type == "cpu":
+    if dataset.sequential:
         return 0
+    if asked is not None or device.type == "cpu":
+        return asked or 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return max(0, min(8, (cores or 1) - 1))
 
@@ -113,7 +115,7 @@ def batches(
     loader = DataLoader(
         _Decoded(dataset, transform, start),
         batch_size=batch_size,
-        num_workers=0 if dataset.sequential else workers,
+        num_workers=workers,
         collate_fn=_collate,
         pin_memory=pin_memory,
     )

@@ -1,9 +1,9 @@
 """Folders of images, the many ways in which they are not what they should be."""
 
 import os
-import pickle
 import subprocess
 import sys
+from multiprocessing.reduction import ForkingPickler
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def test_sub_folders_are_classes_and_nested_images_count_for_them(tmp_path):
     assert data[0][0].getpixel((0, 0)) == (2, 2, 2)
     assert data[0][1] == 0
     assert data.where(3) == str(tmp_path / "b/1.png")
-    assert pickle.loads(pickle.dumps(data))[3][1] == 2
+    assert ForkingPickler.loads(ForkingPickler.dumps(data))[3][1] == 2
 
 
 def test_a_flat_folder_has_no_labels(tmp_path):

@@ -1,8 +1,8 @@
 """Names, splits, and what importing costs."""
 
-import pickle
 import subprocess
 import sys
+from multiprocessing.reduction import ForkingPickler
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def test_digits_are_the_scaled_images_of_scikit_learn():
 
 def test_a_pickled_data_set_is_the_same():
     digits = datasets.load("digits")
-    again = pickle.loads(pickle.dumps(digits))
+    again = ForkingPickler.loads(ForkingPickler.dumps(digits))
     assert again.fingerprint == digits.fingerprint
     assert again[3][1] == digits[3][1]
 
