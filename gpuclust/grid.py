@@ -249,23 +249,41 @@ def load_unit(unit: Unit, store: Store, on: Backend, options: Options, watcher: 
 
 
 def current_meta(unit: Unit, store: Store, options: Options, watcher: Watcher) -> Any:
-    """Read the side-car of a unit's embedding; None when there is none, or the images changed."""
-    from . import datasets, embeddings
+    """Read the side-car of a unit's embedding; None when there is none, or it is out of date."""
+    from . import embeddings
 
     meta = embeddings.load_meta(store.embedding(unit))
-    if meta is None or not unit.dataset.startswith("folder:"):
+    changed = meta and (_images_changed(unit, meta, options) or _checkpoint_changed(meta))
+    if not changed:
         return meta
+    watcher.note(f"{changed}: {unit} is embedded again. Rows of the older one are kept.")
+    return None
+
+
+def _images_changed(unit: Unit, meta: Any, options: Options) -> str | None:
+    from . import datasets
+
+    if not unit.dataset.startswith("folder:"):
+        return None
     try:
         now = datasets.load(unit.dataset, split=unit.split, data_dir=options.data_dir)
     except InputError:  # the images are gone; what was embedded still counts
-        return meta
+        return None
     if now.fingerprint == meta.data_fingerprint:
-        return meta
-    watcher.note(
-        f"{unit.dataset} has changed since it was embedded ({meta.n} samples then, {len(now)} "
-        "images now): it is embedded again. Older rows are kept."
-    )
-    return None
+        return None
+    return f"{unit.dataset} has changed ({meta.n} samples then, {len(now)} images now)"
+
+
+def _checkpoint_changed(meta: Any) -> str | None:
+    """Notice a checkpoint that was overwritten since, as training does; gone is not changed."""
+    if "modified_ns" not in meta.source:
+        return None
+    path = Path(meta.source["file"])
+    if not path.exists():
+        return None
+    status = path.stat()
+    then = (meta.source["bytes"], meta.source["modified_ns"])
+    return None if (status.st_size, status.st_mtime_ns) == then else f"{path} has changed"
 
 
 def embed_unit(unit: Unit, store: Store, on: Backend, options: Options, watcher: Watcher) -> Any:

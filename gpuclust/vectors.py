@@ -83,10 +83,10 @@ def _pick(path: Path, readers: dict) -> Any:
 def _open(path: Path) -> dict[str, np.ndarray]:
     """Read the arrays of a NumPy file; never unpickles."""
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return {"": loaded}
-        with loaded:
+        with path.open("rb") as file:  # given a path, np.load leaves a damaged .npz open
+            loaded = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return {"": loaded}
             return {key: loaded[key] for key in loaded.files}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         if "allow_pickle" in str(error) or "pickled" in str(error):

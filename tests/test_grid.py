@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from gpuclust import backend, grid
-from gpuclust.cell import Cell, load_grid, units_of
+from gpuclust.cell import Cell, load_grid, place, units_of
 from gpuclust.errors import InputError, StorageError
 from gpuclust.grid import Options, Watcher, run_grid
 from gpuclust.pipeline import Data
@@ -129,8 +130,6 @@ def test_what_failed_before_embedding_is_computed_once_the_images_are_there(tmp_
     folder.mkdir()
     assert run_grid(cells(folder), store, CPU).failed == 1
     assert store.rows()[0][0]["error"]["type"] == "InputError"
-    from PIL import Image
-
     for i in range(12):
         Image.new("RGB", (32, 32), (20 * i, 0, 0)).save(folder / f"{i}.png")
     assert run_grid(cells(folder), store, CPU, redo="failed").failed == 0
@@ -139,8 +138,6 @@ def test_what_failed_before_embedding_is_computed_once_the_images_are_there(tmp_
 
 
 def test_a_folder_that_changed_is_embedded_again_and_old_rows_stay(tmp_path):
-    from PIL import Image
-
     folder, store, listener = tmp_path / "photos", Store(tmp_path / "root"), Listener()
     folder.mkdir()
     for i in range(12):
@@ -152,6 +149,28 @@ def test_a_folder_that_changed_is_embedded_again_and_old_rows_stay(tmp_path):
     assert run_grid(units, store, CPU, watcher=listener).computed == 1
     assert "12 samples then, 13 images now" in listener.notes[0]
     assert sorted(row["n"] for row in store.rows()[0]) == [12, 13]
+
+
+def test_a_checkpoint_that_was_overwritten_is_embedded_again(tmp_path):
+    import timm
+    import torch
+
+    def train(seed):
+        torch.manual_seed(seed)
+        torch.save(timm.create_model("test_vit", num_classes=0).state_dict(), tmp_path / "last.pth")
+
+    folder, listener = tmp_path / "photos", Listener()
+    folder.mkdir()
+    for i in range(8):
+        Image.new("RGB", (32, 32), (30 * i, 0, 0)).save(folder / f"{i}.png")
+    train(0)
+    names = place(f"folder:{folder}", None, f"file:{tmp_path}/last.pth?arch=test_vit")
+    units = units_of([Cell.of(**names, clusterer="kmeans", k=2)])
+    assert run_grid(units, Store(tmp_path / "r"), CPU).failed == 0
+    assert run_grid(units, Store(tmp_path / "r"), CPU).computed == 0
+    train(1)
+    assert run_grid(units, Store(tmp_path / "r"), CPU, watcher=listener).computed == 1
+    assert "last.pth has changed" in listener.notes[0]
 
 
 def test_unlabelled_data_without_k_fails_as_a_row_and_is_not_tried_again(tmp_path, digits):

@@ -40,8 +40,18 @@ def build(name: EncoderName, *, image_size: int | None) -> Parts:
         # MAE's fine-tuned ViTs average the patches and normalise afterwards.
         backbone = timm.create_model(arch, pretrained=False, num_classes=0, global_pool="avg")
     left_out = checkpoint.fit(state, backbone, path=path, arch=arch)
-    source = {"model": arch, "file": str(Path(path).resolve()), "left_out": left_out}
+    source = {"model": arch, **stamp(Path(path)), "left_out": left_out}
     return timm_model.make_parts(backbone, pool=name.pool, source=source)
+
+
+def stamp(path: Path) -> dict[str, str | int]:
+    """Tell which file this is now; a checkpoint that training overwrites gets another stamp."""
+    status = path.stat()
+    return {
+        "file": str(path.resolve()),
+        "bytes": status.st_size,
+        "modified_ns": status.st_mtime_ns,
+    }
 
 
 def _averages(state: dict) -> bool:

@@ -1,18 +1,21 @@
 """Scores of a clustering: external (against the truth) and internal (in a space)."""
 
+# The function takes the name of its submodule here, as the package always offered it; import the
+# module's other names with `from gpuclust.metrics.crosstab import ...`.
+from gpuclust.metrics.crosstab import Contingency, contingency
 from gpuclust.metrics.external import (
-    Contingency,
-    adjusted_mutual_info_score,
     adjusted_rand_score,
     cluster_accuracy,
-    contingency,
-    expected_mutual_information,
     external_scores,
     fowlkes_mallows_score,
+    purity_score,
+)
+from gpuclust.metrics.information import (
+    adjusted_mutual_info_score,
+    expected_mutual_information,
     homogeneity_completeness_v_measure,
     mutual_info_score,
     normalized_mutual_info_score,
-    purity_score,
 )
 from gpuclust.metrics.internal import (
     calinski_harabasz_score,

@@ -1,214 +1,25 @@
-"""Scores of a clustering against the truth, all from one sparse contingency table.
+"""Scores of a clustering against the truth: pairs, purity, matching, and all of them at once.
 
-Names and edge-case answers are scikit-learn's.  What differs is the cost: the contingency is a list
-of its nonzeros (at most n, never a dense table, except for the Hungarian matching of
-`cluster_accuracy`), and `external_scores` builds it once for all scores.  The expectation in the
-adjusted mutual information is summed over unique pairs of marginals, around the mode only.
-
-Every value in a label array is a label, ``-1`` too: AMI treats the unclustered samples as one
-ordinary cluster.  To leave them out, pass ``mask=labels != -1`` (True = keep).
+Names and edge-case answers are scikit-learn's where it has the score.  `external_scores` builds the
+sparse contingency once for all scores, those of `gpuclust.metrics.information` included.  Only the
+Hungarian matching of `cluster_accuracy` needs the dense table, and it refuses one above
+`MAX_MATCHING_CELLS`.
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 
-from gpuclust.errors import InputError, unknown
+from gpuclust.errors import InputError
+from gpuclust.metrics.crosstab import Contingency, contingency
+from gpuclust.metrics.information import information_scores
 
-NORMALIZERS = ("arithmetic", "true")
-# Elements of one (pairs, window) block of the expectation: four float64 temporaries of 2 MiB each
-# stay in a CPU cache.
-_EMI_BLOCK = 1 << 18
-
-
-class Contingency(NamedTuple):
-    """Nonzeros of the table that counts, per class of `y` and cluster of `labels`, the samples.
-
-    Attributes
-    ----------
-    rows, cols : ndarray of int64, shape (m,)
-        Class and cluster of each nonzero, sorted by (row, col); m <= min(n, R * C).
-    counts : ndarray of int64, shape (m,)
-        Samples in each nonzero.
-    row_sums : ndarray of int64, shape (R,)
-        Samples per class, the marginal ``a``.
-    col_sums : ndarray of int64, shape (C,)
-        Samples per cluster, the marginal ``b``.
-    n : int
-        Samples in all.
-    """
-
-    rows: np.ndarray
-    cols: np.ndarray
-    counts: np.ndarray
-    row_sums: np.ndarray
-    col_sums: np.ndarray
-    n: int
-
-
-def contingency(y, labels, *, mask=None) -> Contingency:
-    """Count the samples of each (class, cluster) pair that occurs.
-
-    O(n log n) time and O(n) memory, whatever the numbers of classes and clusters.
-
-    Parameters
-    ----------
-    y, labels : array-like of shape (n,)
-        True classes and predicted clusters: integers or strings.
-    mask : array-like of bool, shape (n,), optional
-        Samples to keep; all by default.
-
-    Returns
-    -------
-    Contingency
-
-    Raises
-    ------
-    InputError
-        For arrays that are not 1-D, differ in length or contain NaN, and for a mask that is not
-        boolean or does not fit.
-    """
-    y, labels = _as_labels("y", y), _as_labels("labels", labels)
-    if y.shape != labels.shape:
-        raise InputError(
-            f"y has {y.shape[0]} labels and labels has {labels.shape[0]}; both must describe the "
-            "same samples. Pass arrays of one length, in the same order."
-        )
-    if mask is not None:
-        mask = as_mask(mask, n=y.shape[0])
-        y, labels = y[mask], labels[mask]
-    classes, rows = np.unique(y, return_inverse=True)
-    clusters, cols = np.unique(labels, return_inverse=True)
-    width = max(len(clusters), 1)
-    # R * C <= n**2, so the int64 code of a pair cannot overflow below three thousand million.
-    codes, counts = np.unique(rows.astype(np.int64) * width + cols, return_counts=True)
-    return Contingency(
-        rows=codes // width,
-        cols=codes % width,
-        counts=counts.astype(np.int64),
-        row_sums=np.bincount(rows, minlength=len(classes)).astype(np.int64),
-        col_sums=np.bincount(cols, minlength=len(clusters)).astype(np.int64),
-        n=int(y.shape[0]),
-    )
-
-
-def as_mask(mask, *, n: int) -> np.ndarray:
-    """Check that `mask` holds one boolean for each of the `n` samples and return it as an array.
-
-    Raises
-    ------
-    InputError
-        When the mask is not boolean (integer indices, say) or has another shape.
-    """
-    mask = np.asarray(mask)
-    if mask.dtype != np.bool_ or mask.shape != (n,):
-        raise InputError(
-            f"mask has dtype {mask.dtype} and shape {mask.shape}; it must be boolean of shape "
-            f"({n},), True for the samples to keep, as in `labels != -1`."
-        )
-    return mask
-
-
-def expected_mutual_information(a, b) -> float:
-    """Return the mean mutual information (nats) of random clusterings with these marginals.
-
-    Permutation model: the count of a (class, cluster) pair is hypergeometric.  The sum runs over
-    unique pairs of marginals (at most about 2 n, whatever R x C), and for each pair over the window
-    of nine standard deviations plus twenty around the mode; what lies outside weighs less than
-    1e-16.  O(unique pairs * window) time, a few blocks of 2 MiB of memory beside the pairs.
-    Agrees with ``sklearn.metrics.cluster.expected_mutual_information`` to 1e-9.
-
-    Probabilities come from the ratio of neighbours and are normalised over the window, rather than
-    from log-factorials: those reach 1e7 at n = 1e6, where their rounding alone is a relative error
-    of 1e-9.  The summand is written as ``k log(k/mu) - (k - mu)``, which has the same mean because
-    E[k] = mu, but is never negative, so that nothing cancels.
-
-    Parameters
-    ----------
-    a, b : array-like of int, shapes (R,) and (C,)
-        Samples per class and per cluster; both sum to n.
-
-    Raises
-    ------
-    InputError
-        When the sums differ.
-
-    References
-    ----------
-    Vinh, Epps, Bailey: Information theoretic measures for clusterings comparison, JMLR 11, 2010.
-    """
-    a, b = np.asarray(a, dtype=np.int64), np.asarray(b, dtype=np.int64)
-    n = int(a.sum())
-    if n != int(b.sum()):
-        raise InputError(
-            f"the marginals sum to {n} and {int(b.sum())}; both must sum to the number of samples. "
-            "Pass row_sums and col_sums of one contingency."
-        )
-    a, b = a[a > 0], b[b > 0]
-    if len(a) <= 1 or len(b) <= 1:
-        return 0.0
-    a, b, weight = _unique_pairs(a, b)
-    lo, width = _windows(a, b, n)
-    # Neighbours in this order have windows of nearly one length: little padding in a block.
-    order = np.argsort(width, kind="stable")
-    a, b, weight, lo, width = a[order], b[order], weight[order], lo[order], width[order]
-    total, start = 0.0, 0
-    while start < len(a):
-        stop = _block_end(width, start)
-        block = slice(start, stop)
-        mean = _mean_information(a[block], b[block], lo[block], n, int(width[stop - 1]))
-        total += float(weight[block] @ mean)
-        start = stop
-    return total / n
-
-
-def mutual_info_score(y, labels, *, mask=None) -> float:
-    """Return the mutual information in nats, as ``sklearn.metrics.mutual_info_score``.
-
-    See `contingency` for the arguments, errors and cost.
-    """
-    return _mutual_information(contingency(y, labels, mask=mask))
-
-
-def adjusted_mutual_info_score(y, labels, *, normalizer="arithmetic", mask=None) -> float:
-    """Return the mutual information adjusted for chance: 1 for equal partitions, 0 for random ones.
-
-    ``"arithmetic"`` is ``sklearn.metrics.adjusted_mutual_info_score``,
-    ``(MI - E[MI]) / (mean(H(y), H(labels)) - E[MI])``.  ``"true"`` divides by ``H(y) - E[MI]``
-    instead, which no choice of `labels` can change except through the expectation.  Its edge cases:
-    equal partitions give 1.0 (two empty or two single-cluster ones too); otherwise a denominator of
-    zero, as with one class in `y` or with one cluster per sample, gives 0.0.
-
-    Parameters
-    ----------
-    y, labels, mask
-        See `contingency`, also for errors.
-    normalizer : {"arithmetic", "true"}
-        What the score is divided by.
-
-    Raises
-    ------
-    UnknownNameError
-        For another normalizer.
-
-    References
-    ----------
-    Vinh, Epps, Bailey: Information theoretic measures for clusterings comparison, JMLR 11, 2010.
-    """
-    if normalizer not in NORMALIZERS:
-        raise unknown("normalizer", normalizer, NORMALIZERS)
-    return _adjusted_mutual_information(_information(contingency(y, labels, mask=mask)), normalizer)
-
-
-def normalized_mutual_info_score(y, labels, *, mask=None) -> float:
-    """Return MI over the mean entropy, as ``sklearn.metrics.normalized_mutual_info_score``.
-
-    See `contingency` for the arguments, errors and cost.
-    """
-    return _normalized_mutual_information(contingency(y, labels, mask=mask))
+# Cells R * C of the dense table: 8 bytes each, and as many for the copy that scipy negates, make
+# 0.8 GB.  Time grows faster still, as min(R, C)^2 max(R, C): one cluster per sample, which a
+# density clusterer can return, must not stop a whole grid.
+MAX_MATCHING_CELLS = 50_000_000
 
 
 def adjusted_rand_score(y, labels, *, mask=None) -> float:
@@ -232,14 +43,6 @@ def fowlkes_mallows_score(y, labels, *, mask=None) -> float:
     return _fowlkes_mallows(contingency(y, labels, mask=mask))
 
 
-def homogeneity_completeness_v_measure(y, labels, *, mask=None) -> tuple[float, float, float]:
-    """Return MI/H(y), MI/H(labels) and their harmonic mean, as scikit-learn's of this name.
-
-    See `contingency` for the arguments, errors and cost.
-    """
-    return _homogeneity_completeness_v(contingency(y, labels, mask=mask))
-
-
 def purity_score(y, labels, *, mask=None) -> float:
     """Return the share of samples that belong to the commonest class of their cluster.
 
@@ -253,186 +56,54 @@ def cluster_accuracy(y, labels, *, mask=None) -> float:
     """Return the share of samples matched under the best one-to-one map of clusters to classes.
 
     Hungarian matching (``scipy.optimize.linear_sum_assignment``) on the dense R x C table, the one
-    place where it is built: 8 R C bytes, and up to O(min(R, C)^2 max(R, C)) time.  A cluster left
-    without a class counts as wrong.  1.0 for empty input: no sample is misplaced.
+    place where it is built: 8 R C bytes and as many again in scipy, and up to
+    O(min(R, C)^2 max(R, C)) time.  The answer is exact, so a table above `MAX_MATCHING_CELLS` is
+    refused rather than approximated.  A cluster left without a class counts as wrong.  1.0 for
+    empty input: no sample is misplaced.
 
-    See `contingency` for the arguments and errors.
+    See `contingency` for the arguments and its errors.
+
+    Raises
+    ------
+    InputError
+        When R * C is above `MAX_MATCHING_CELLS` (5e7).
     """
-    return _accuracy(contingency(y, labels, mask=mask))
+    table = contingency(y, labels, mask=mask)
+    if not _can_match(table):
+        rows, cols = len(table.row_sums), len(table.col_sums)
+        raise InputError(
+            f"{rows} classes times {cols} clusters make a table of {rows * cols} cells; the exact "
+            f"matching takes at most {MAX_MATCHING_CELLS}, for its memory and time. Use "
+            "purity_score or adjusted_rand_score, which need no dense table, or fewer clusters."
+        )
+    return _accuracy(table)
 
 
 def external_scores(y, labels, *, mask=None) -> dict[str, float]:
-    """Return every score of this module from one contingency.
+    """Return every external score from one contingency.
 
     Keys: ``ami``, ``ami_true`` (normalised by H(y)), ``nmi``, ``ari``, ``fmi``, ``homogeneity``,
     ``completeness``, ``v_measure``, ``purity``, ``accuracy``.  See `contingency` for the arguments,
-    errors and cost, `cluster_accuracy` for the one dense table.
+    errors and cost.
+
+    ``accuracy`` is NaN when R * C is above `MAX_MATCHING_CELLS` (5e7), where `cluster_accuracy`
+    raises: its dense table takes 8 R C bytes (and as many again in scipy) and
+    O(min(R, C)^2 max(R, C)) time, and one score out of reach must not cost the others.
     """
     table = contingency(y, labels, mask=mask)
-    info = _information(table)
-    homogeneity, completeness, v_measure = _homogeneity_completeness_v(table)
+    info = information_scores(table)
     return {
-        "ami": _adjusted_mutual_information(info, "arithmetic"),
-        "ami_true": _adjusted_mutual_information(info, "true"),
-        "nmi": _normalized_mutual_information(table),
+        "ami": info["ami"],
+        "ami_true": info["ami_true"],
+        "nmi": info["nmi"],
         "ari": _adjusted_rand(table),
         "fmi": _fowlkes_mallows(table),
-        "homogeneity": homogeneity,
-        "completeness": completeness,
-        "v_measure": v_measure,
+        "homogeneity": info["homogeneity"],
+        "completeness": info["completeness"],
+        "v_measure": info["v_measure"],
         "purity": _purity(table),
-        "accuracy": _accuracy(table),
+        "accuracy": _accuracy(table) if _can_match(table) else math.nan,
     }
-
-
-def _as_labels(name: str, values) -> np.ndarray:
-    values = np.asarray(values)
-    if values.ndim != 1:
-        raise InputError(
-            f"{name} has shape {values.shape}; a label array is one-dimensional, one label per "
-            "sample. Pass codes rather than one-hot rows."
-        )
-    if values.dtype.kind in "fc" and not np.isfinite(values).all():
-        raise InputError(
-            f"{name} contains NaN or infinity, which is no label. Give the unclustered samples the "
-            "label -1, or drop them from the input."
-        )
-    return values
-
-
-# ---- entropy and mutual information -------------------------------------------------------------
-
-
-class _Information(NamedTuple):
-    """What the adjusted scores need of a contingency, in nats."""
-
-    mi: float
-    emi: float
-    h_true: float
-    h_pred: float
-    equal: bool  # the same partition under other names
-    trivial: bool  # at most one class or one cluster
-
-
-def _information(table: Contingency) -> _Information:
-    return _Information(
-        mi=_mutual_information(table),
-        emi=expected_mutual_information(table.row_sums, table.col_sums),
-        h_true=_entropy(table.row_sums),
-        h_pred=_entropy(table.col_sums),
-        equal=_is_equal(table),
-        trivial=min(len(table.row_sums), len(table.col_sums)) <= 1,
-    )
-
-
-def _is_equal(table: Contingency) -> bool:
-    return len(table.counts) == len(table.row_sums) == len(table.col_sums)
-
-
-def _entropy(sums: np.ndarray) -> float:
-    if len(sums) <= 1:
-        return 0.0
-    p = sums / sums.sum()
-    return float(-(p @ np.log(p)))
-
-
-def _mutual_information(table: Contingency) -> float:
-    if min(len(table.row_sums), len(table.col_sums)) <= 1:
-        return 0.0
-    outer = table.row_sums[table.rows] * table.col_sums[table.cols]
-    p = table.counts / table.n
-    terms = p * (np.log(table.counts) + math.log(table.n) - np.log(outer))
-    # As scikit-learn: independent labellings must give 0, not the rounding of the logarithms.
-    terms = np.where(np.abs(terms) < np.finfo(np.float64).eps, 0.0, terms)
-    return max(float(terms.sum()), 0.0)
-
-
-def _normalized_mutual_information(table: Contingency) -> float:
-    if len(table.row_sums) == len(table.col_sums) <= 1:
-        return 1.0
-    mi = _mutual_information(table)
-    if mi == 0.0:
-        return 0.0
-    return mi / (0.5 * (_entropy(table.row_sums) + _entropy(table.col_sums)))
-
-
-def _homogeneity_completeness_v(table: Contingency) -> tuple[float, float, float]:
-    mi = _mutual_information(table)
-    h_true, h_pred = _entropy(table.row_sums), _entropy(table.col_sums)
-    homogeneity = mi / h_true if h_true else 1.0
-    completeness = mi / h_pred if h_pred else 1.0
-    total = homogeneity + completeness
-    v_measure = 2.0 * homogeneity * completeness / total if total else 0.0
-    return homogeneity, completeness, v_measure
-
-
-def _adjusted_mutual_information(info: _Information, normalizer: str) -> float:
-    if info.equal:
-        # Exact, where the quotient can be 0 / 0 up to rounding (every sample its own cluster).
-        return 1.0
-    if info.trivial:
-        return 0.0
-    upper = info.h_true if normalizer == "true" else 0.5 * (info.h_true + info.h_pred)
-    denominator = upper - info.emi
-    # The expectation reaches H(y) only when nothing is left to explain: the numerator is then zero
-    # too, and both are rounding.
-    if denominator <= 1e-13 * max(upper, 1.0):
-        return 0.0
-    return (info.mi - info.emi) / denominator
-
-
-# ---- expectation --------------------------------------------------------------------------------
-
-
-def _unique_pairs(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return each pair of distinct marginals and how often it occurs."""
-    a, times_a = np.unique(a, return_counts=True)
-    b, times_b = np.unique(b, return_counts=True)
-    weight = np.outer(times_a, times_b).astype(np.float64)
-    return np.repeat(a, len(b)), np.tile(b, len(a)), weight.ravel()
-
-
-def _windows(a: np.ndarray, b: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return first count and length of the window that holds the hypergeometric mass."""
-    a_float, b_float = a.astype(np.float64), b.astype(np.float64)
-    mode = (a_float + 1) * (b_float + 1) // (n + 2)
-    variance = a_float * b_float / n * ((n - a_float) / n) * ((n - b_float) / max(n - 1, 1))
-    # Nine deviations for the Gaussian body, twenty for means below one, where the tail is Poisson.
-    reach = np.ceil(9 * np.sqrt(variance) + 20)
-    lo = np.maximum(np.maximum(a_float + b_float - n, mode - reach), 0).astype(np.int64)
-    hi = np.minimum(np.minimum(a_float, b_float), mode + reach).astype(np.int64)
-    return lo, hi - lo + 1
-
-
-def _block_end(width: np.ndarray, start: int) -> int:
-    """Return where the block from `start` ends: as many pairs as fit with padding, at least one."""
-    stop = min(start + max(_EMI_BLOCK // int(width[start]), 1), len(width))
-    # Widths grow, so the last one decides the padding; shrinking by its share is enough.
-    return min(stop, start + max(_EMI_BLOCK // int(width[stop - 1]), 1))
-
-
-def _mean_information(a, b, lo, n: int, width: int) -> np.ndarray:
-    """Return E[k log(k / mu)] of the hypergeometric count k for each pair of marginals."""
-    a, b, lo = (values.astype(np.float64)[:, None] for values in (a, b, lo))  # (pairs, 1)
-    k = lo + np.arange(width, dtype=np.float64)  # (pairs, width)
-    mu = a * b / n
-    # P(k + 1) / P(k).  It is 0 at the largest possible k, which ends the row: every later
-    # logarithm is -inf, so padding needs no mask.
-    up = np.maximum((a - k) * (b - k), 0.0)
-    down = (k + 1) * (n - a - b + k + 1)
-    with np.errstate(divide="ignore"):
-        steps = np.log(up[:, :-1] / down[:, :-1])
-    log_p = np.zeros_like(k)
-    np.cumsum(steps, axis=1, out=log_p[:, 1:])
-    p = np.exp(log_p - log_p.max(axis=1, keepdims=True))
-    delta = (k - mu) / mu
-    # k log(k / mu) - (k - mu) with k = mu (1 + delta); at k = 0 it is mu.
-    log_ratio = np.log1p(np.where(k > 0, delta, 0.0))
-    information = mu * ((1 + delta) * log_ratio - delta)
-    return (p * information).sum(axis=1) / p.sum(axis=1)
-
-
-# ---- pairs and matchings ------------------------------------------------------------------------
 
 
 def _pairs_together(table: Contingency) -> tuple[int, int, int]:
@@ -465,6 +136,10 @@ def _purity(table: Contingency) -> float:
     order = np.argsort(table.cols, kind="stable")
     first = np.searchsorted(table.cols[order], np.arange(len(table.col_sums)))
     return float(np.maximum.reduceat(table.counts[order], first).sum() / table.n)
+
+
+def _can_match(table: Contingency) -> bool:
+    return len(table.row_sums) * len(table.col_sums) <= MAX_MATCHING_CELLS
 
 
 def _accuracy(table: Contingency) -> float:

@@ -146,7 +146,7 @@ def test_expectation_does_not_depend_on_the_block_size(monkeypatch):
     a = np.bincount(rng.integers(0, 40, 5000) ** 2 // 40)
     b = np.bincount(rng.integers(0, 30, 5000))
     whole = metrics.expected_mutual_information(a, b)
-    monkeypatch.setattr(metrics.external, "_EMI_BLOCK", 64)
+    monkeypatch.setattr(metrics.information, "_EMI_BLOCK", 64)
     assert metrics.expected_mutual_information(a, b) == pytest.approx(whole, rel=1e-12)
 
 
@@ -201,6 +201,27 @@ def test_accuracy_matches_each_class_with_one_cluster_only():
     # Purity would credit both clusters of class 0.
     assert metrics.cluster_accuracy([0, 0, 0, 1], [4, 4, 9, 9]) == 0.75
     assert metrics.cluster_accuracy([0, 0, 0, 0], [4, 4, 9, 9]) == 0.5
+
+
+def test_accuracy_refuses_a_table_above_the_limit_and_spares_the_other_scores(monkeypatch):
+    y, labels = [0, 0, 1, 1, 2, 2], [5, 5, 6, 7, 8, 8]  # 3 classes x 4 clusters
+    before = metrics.external_scores(y, labels)
+    monkeypatch.setattr(metrics.external, "MAX_MATCHING_CELLS", 12)
+    assert metrics.external_scores(y, labels) == before
+    assert metrics.cluster_accuracy(y, labels) == before["accuracy"] == pytest.approx(5 / 6)
+    monkeypatch.setattr(metrics.external, "MAX_MATCHING_CELLS", 11)
+    with pytest.raises(InputError, match=r"3 classes times 4 clusters .* 12 cells; .* at most 11"):
+        metrics.cluster_accuracy(y, labels)
+    after = metrics.external_scores(y, labels)
+    assert math.isnan(after.pop("accuracy"))
+    assert after == {key: value for key, value in before.items() if key != "accuracy"}
+
+
+def test_many_clusters_give_no_accuracy_rather_than_a_dense_table():
+    y = labels = np.arange(8_000)  # 6.4e7 cells, above the limit as it is shipped
+    scores = metrics.external_scores(y, labels)
+    assert math.isnan(scores["accuracy"])
+    assert scores["ari"] == scores["purity"] == 1.0
 
 
 def test_empty_input_is_a_perfect_match_for_purity_and_accuracy():
