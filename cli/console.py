@@ -96,8 +96,9 @@ class Interrupt:
 class ConsoleWatcher:
     """Shows a run: a progress bar for embedding, one line per row, each note once."""
 
-    def __init__(self, stop: Interrupt) -> None:
+    def __init__(self, stop: Interrupt, *, failures: bool = True) -> None:
         self._stop = stop
+        self._failures = failures
         self._notes: set[str] = set()
         self._bar: Progress | None = None
         self._task: Any = None
@@ -113,7 +114,7 @@ class ConsoleWatcher:
             self._begin(unit, total)
         if self._bar is not None:
             self._bar.update(self._task, completed=done)
-        elif time.monotonic() - self._told > 15 or done == total:
+        elif done and (time.monotonic() - self._told > 15 or done == total):
             self._told = time.monotonic()
             rate = done / max(self._told - self._start, 1e-9)
             left = (total - done) / max(rate, 1e-9)
@@ -147,7 +148,8 @@ class ConsoleWatcher:
         """Show a row in one line."""
         what = f"{row['reducer']} | {row['clusterer']}" + (f", k={row['k']}" if row["k"] else "")
         if row["status"] == "failed":
-            note(f"  failed  {what}: {row['error']['message']}")
+            if self._failures:
+                note(f"  failed  {what}: {row['error']['message']}")
             return
         ami = row["scores"].get("ami")
         score = "" if ami is None else f"  AMI {ami:.3f}"

@@ -162,7 +162,7 @@ def _one(
 
     (unit,) = cell.units_of([asked])
     with Interrupt() as stop:
-        watcher = ConsoleWatcher(stop)
+        watcher = ConsoleWatcher(stop, failures=False)  # raised below, as the error of the command
         summary = grid.run_grid(
             [unit],
             store,
@@ -170,6 +170,7 @@ def _one(
             options=options,
             redo="all" if force else "failed",
             save_labels=save_labels,
+            save_bad_input=False,
             stop=stop,
             watcher=watcher,
         )

@@ -110,8 +110,7 @@ def embed(
     batch_size : int
         Halves itself when memory runs out; says so through ``logging.getLogger("gpuclust")``.
     workers : int, optional
-        Processes that decode.  The default is 0 on the CPU, where the model already uses all cores,
-        and up to 8 on a GPU.
+        Processes that decode; for the default see `inference.choose_workers`.
     skip_bad : bool
         Leave out images that cannot be decoded instead of refusing.
     progress : callable, optional
@@ -176,8 +175,9 @@ def _write_vectors(
     that its length does not depend on n.
     """
     began = time.perf_counter()
-    with path.open("wb") as file:
-        for rows in _vectors(run, encoder, forward, workers=workers, skip_bad=skip_bad):
+    stream = _vectors(run, encoder, forward, workers=workers, skip_bad=skip_bad)
+    with path.open("wb") as file, contextlib.closing(stream):
+        for rows in stream:
             if not run.d:
                 run.d = rows.shape[1]
                 check_space(path.parent, len(run.dataset) * run.d * 4)

@@ -81,6 +81,7 @@ def run_grid(
     options: Options = DEFAULT_OPTIONS,
     redo: str = "none",
     save_labels: bool = False,
+    save_bad_input: bool = True,
     stop: Callable[[], bool] = lambda: False,
     watcher: Watcher | None = None,
 ) -> Summary:
@@ -98,6 +99,9 @@ def run_grid(
         Which cells to compute again although they have a row.
     save_labels : bool
         Also write the labels of every computed cell.
+    save_bad_input : bool
+        Whether a cell that cannot be computed as it was asked for (k above n, no images) leaves a
+        failed row.  A grid wants to know what it is missing; a single run is told at once.
     stop : callable () -> bool
         Asked before every cell; on True the run ends after what is running.
     watcher : Watcher, optional
@@ -130,7 +134,8 @@ def run_grid(
             watcher.unit(unit, len(todo.cells))
             tell({"unit": str(unit), "cells": len(todo.cells)})
             for result in _results(todo, store, on, options, stop=stop, watcher=watcher):
-                store.save_row(unit, result.row, result.labels if save_labels else None)
+                if save_bad_input or not isinstance(result.error, InputError):
+                    store.save_row(unit, result.row, result.labels if save_labels else None)
                 _count(summary, result)
                 watcher.row(result.row)
     summary.stopped = summary.stopped or stop()
@@ -292,12 +297,12 @@ def embed_unit(unit: Unit, store: Store, on: Backend, options: Options, watcher:
 
     dataset = datasets.load(unit.dataset, split=unit.split, data_dir=options.data_dir)
     if dataset.ignored:
-        watcher.note(
-            f"{len(dataset.ignored)} files of {unit.dataset} are no images and were passed over, "
-            f"first {dataset.ignored[0]}."
-        )
+        first, more = dataset.ignored[0], len(dataset.ignored) - 1
+        others = f" and {more} more" if more else ""
+        watcher.note(f"passed over in {unit.dataset}, not an image: {first}{others}")
     encoder = encoders.load(unit.encoder, preprocess=unit.preprocess, image_size=dataset.image_size)
     given = {"batch_size": options.batch_size, "workers": options.workers}
+    watcher.embedding(unit, 0, len(dataset))
     return embeddings.embed(
         dataset,
         encoder,

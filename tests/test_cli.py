@@ -151,6 +151,7 @@ def test_bad_input_is_one_clear_sentence_and_exit_code_2(args, said):
 )
 def test_bad_input_with_vectors_is_told_too(digits_file, tmp_path, args, said):
     refused(run_vectors(digits_file, tmp_path, "--clusterer", "kmeans", *args), 2, said)
+    assert not list(tmp_path.rglob("rows/**/*.json")), "bad input leaves no row behind"
 
 
 def test_an_explicit_gpu_says_why_it_cannot_be_had(digits_file, tmp_path):

@@ -351,7 +351,8 @@ def test_images_of_different_sizes_after_preprocessing_are_a_clear_error(photos,
         return torch.zeros(3, next(sizes), 4)
 
     with pytest.raises(GpuclustError, match="could not be loaded"):
-        embeddings.embed(photos, encoder(transform=uneven), files)
+        embeddings.embed(photos, encoder(transform=uneven), files, workers=2)
+    assert left_behind(files) == []
 
 
 def test_a_disk_without_enough_space_is_refused_early(data, files, monkeypatch):
@@ -482,10 +483,20 @@ def test_a_stream_is_read_in_this_process(data, files):
     assert isinstance(stream, ArrayDataset)
 
 
-def test_a_gpu_gets_workers_and_the_cpu_does_not(data):
-    assert inference.choose_workers(torch.device("cpu"), data, None) == 0
-    assert inference.choose_workers(torch.device("cpu"), data, 3) == 3
-    assert 0 <= inference.choose_workers(torch.device("cuda"), data, None) <= 8
+def test_workers_are_for_files_and_for_gpus(data, photos, monkeypatch, tmp_path):
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    monkeypatch.setattr(inference, "_SHARED", tmp_path)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=2**40))
+    assert inference.choose_workers(cpu, data, None) == 0
+    assert inference.choose_workers(cpu, data, 3) == 3
+    assert 1 <= inference.choose_workers(cpu, photos, None) <= 8
+    assert 1 <= inference.choose_workers(gpu, data, None) <= 8
+
+
+def test_a_container_with_little_shared_memory_gets_no_workers(photos, monkeypatch, tmp_path):
+    monkeypatch.setattr(inference, "_SHARED", tmp_path)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=2**26))
+    assert inference.choose_workers(torch.device("cuda"), photos, None) == 0
 
 
 def test_digits_with_real_weights_have_their_neighbours_in_the_same_class(files):

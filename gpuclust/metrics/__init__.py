@@ -1,7 +1,5 @@
 """Scores of a clustering: external (against the truth) and internal (in a space)."""
 
-# The function takes the name of its submodule here, as the package always offered it; import the
-# module's other names with `from gpuclust.metrics.crosstab import ...`.
 from gpuclust.metrics.crosstab import Contingency, contingency
 from gpuclust.metrics.external import (
     adjusted_rand_score,
