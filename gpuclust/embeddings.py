@@ -144,7 +144,7 @@ def embed(
         n_classes = write_labels(path, dataset, run.good)
         labels_digest = sha256(path)
     meta = EmbeddingMeta(
-        **_identity(dataset, encoder, run),
+        **_identity(dataset, encoder, run, forward.precision),
         **_circumstances(run, forward, workers),
         n_classes=n_classes,
         class_names=None if dataset.class_names is None else list(dataset.class_names),
@@ -253,13 +253,13 @@ def _check_vectors(rows: np.ndarray, samples: list[Sample], run: _Run, precision
         )
 
 
-def _identity(dataset: Dataset, encoder: Any, run: _Run) -> dict[str, Any]:
+def _identity(dataset: Dataset, encoder: Any, run: _Run, precision: str) -> dict[str, Any]:
     """Say what was embedded by what, and hash it."""
     where = dataset.where
     skipped = [{"index": i, "where": where(i), "reason": why} for i, _, _, why in run.bad]
     preprocessing = plain(encoder.preprocessing)
     preprocessing_hash = hash_json(preprocessing)
-    parts = [encoder.weights_hash, preprocessing_hash, encoder.pool, dataset.fingerprint]
+    parts = [encoder.weights_hash, preprocessing_hash, encoder.pool, dataset.fingerprint, precision]
     return {
         "dataset": dataset.name,
         "split": dataset.split,

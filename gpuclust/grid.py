@@ -119,6 +119,7 @@ def run_grid(
     """
     watcher = watcher or Watcher()
     summary = Summary()
+    store.sweep()
     with store.running() as tell:
         for unit in units:
             if stop():

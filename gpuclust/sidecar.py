@@ -35,8 +35,9 @@ class EmbeddingMeta:
     Attributes
     ----------
     fingerprint : str
-        Identifies the embedding in result keys: SHA-256 over weights, preprocessing, pooling, data
-        and which images were skipped; not over the floats, which differ between machines.
+        Identifies the embedding in result keys: SHA-256 over weights, preprocessing, pooling,
+        precision, data and which images were skipped; not over the floats, whose last digits
+        differ between machines.
     n_classes : int or None
         Different labels that occur; None unless every image has a label.
     skipped : list of dict

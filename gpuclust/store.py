@@ -104,6 +104,13 @@ class Store:
             folder / f"{name}.npy", folder / f"{name}.labels.parquet", folder / f"{name}.json"
         )
 
+    def sweep(self) -> None:
+        """Remove the half-written embeddings of killed processes; a live one's are never old."""
+        for path in self.root.glob(f"embeddings/*/{TEMPORARY}*"):
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime > 3600:
+                    path.unlink()
+
     def row_path(self, unit: Unit, key: str) -> Path:
         """Name the file of a row."""
         place = slug(f"{unit.dataset}-{unit.split}")

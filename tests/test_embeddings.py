@@ -515,3 +515,9 @@ def test_digits_with_real_weights_have_their_neighbours_in_the_same_class(files)
     similar = U @ U.T
     np.fill_diagonal(similar, -1)
     assert np.mean(y[similar.argmax(axis=1)] == y) > 0.6  # by chance: 0.1
+
+
+def test_the_precision_is_part_of_what_identifies_an_embedding(data, files):
+    plain = embeddings.embed(data, encoder(), files)
+    coarse = embeddings.embed(data, encoder(), files, dtype="bfloat16")
+    assert plain.fingerprint != coarse.fingerprint

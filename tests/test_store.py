@@ -119,3 +119,15 @@ def test_a_temporary_file_is_never_read_as_a_row(store):
     half = store.row_path(UNIT, "x").with_name(f"{stores.TEMPORARY}abc-x.json")
     half.write_text("{")
     assert store.rows() == ([ROW], [])
+
+
+def test_a_killed_process_leaves_no_half_embedding_for_long(store):
+    folder = store.embedding(UNIT).array.parent
+    folder.mkdir(parents=True)
+    old, fresh = folder / f"{stores.TEMPORARY}1-x.npy", folder / f"{stores.TEMPORARY}2-x.npy"
+    for path in (old, fresh, store.embedding(UNIT).array):
+        path.write_text("x")
+        os.utime(path, (0, 0))
+    os.utime(fresh)
+    store.sweep()
+    assert sorted(folder.iterdir()) == sorted([fresh, store.embedding(UNIT).array])
