@@ -90,7 +90,7 @@ class Interrupt:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
-        note("Stopping after the running cell; what is done is kept. Ctrl-C again stops at once.")
+        note("Stopping as soon as the running step ends; what is done is kept. Again: at once.")
 
 
 class ConsoleWatcher:
@@ -102,13 +102,20 @@ class ConsoleWatcher:
         self._notes: set[str] = set()
         self._bar: Progress | None = None
         self._task: Any = None
+        self._status: Any = None
         self._told = 0.0
         self._start = 0.0
+
+    def __enter__(self) -> ConsoleWatcher:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._close()
+        self._quiet()
 
     def embedding(self, unit: Unit, done: int, total: int) -> None:
         """Advance the bar; a half-made embedding cannot be kept, so Ctrl-C ends it at once."""
         if self._stop():
-            self._close()
             raise KeyboardInterrupt
         if self._task is None:
             self._begin(unit, total)
@@ -140,8 +147,23 @@ class ConsoleWatcher:
             self._bar.stop()
         self._bar = self._task = None
 
+    def _quiet(self) -> None:
+        if self._status is not None:
+            self._status.stop()
+        self._status = None
+
+    def stage(self, unit: Unit, what: str) -> None:
+        """Show what runs right now, where somebody is looking."""
+        if not err.is_terminal:
+            return
+        if self._status is None:
+            self._status = err.status(escape(what))
+            self._status.start()
+        self._status.update(escape(what))
+
     def unit(self, unit: Unit, left: int) -> None:
         """Head the rows of a unit."""
+        self._quiet()
         note(f"{unit}: {left} {'cell' if left == 1 else 'cells'} to do")
 
     def row(self, row: dict[str, Any]) -> None:

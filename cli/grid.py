@@ -54,7 +54,7 @@ def grid(
 ) -> None:
     """Compute every combination of a grid file that has no result yet."""
     from gpuclust import backend, cell
-    from gpuclust.grid import Options
+    from gpuclust.source import Options
     from gpuclust.store import Store
 
     hear_library()
@@ -81,9 +81,10 @@ def run_and_report(
 ) -> None:
     """Run units, show the table of their rows, and exit with 1 when a cell failed."""
     from gpuclust import grid as engine
+    from gpuclust import source
 
-    options = options or engine.Options()
-    with Interrupt() as stop:
+    options = options or source.DEFAULT_OPTIONS
+    with Interrupt() as stop, ConsoleWatcher(stop) as watcher:
         summary = engine.run_grid(
             units,
             store,
@@ -92,7 +93,7 @@ def run_and_report(
             redo="failed" if retry_failed else "none",
             save_labels=save_labels,
             stop=stop,
-            watcher=ConsoleWatcher(stop),
+            watcher=watcher,
         )
     _table(engine.rows_of(units, store, on, options), by="ami")
     note(
@@ -138,9 +139,10 @@ def grid_status(
     """Tell how far a grid is: done, failed, running, left."""
     from gpuclust import backend, cell
     from gpuclust import grid as engine
+    from gpuclust.source import Options
     from gpuclust.store import Store
 
-    options = engine.Options(data_dir=data_dir)
+    options = Options(data_dir=data_dir)
     counts = engine.status(
         cell.load_grid(file), Store(root), backend.select(device), options=options
     )

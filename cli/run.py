@@ -53,7 +53,7 @@ def embed(
     root: Root = DEFAULT_ROOT,
 ) -> None:
     """Embed a dataset with an encoder and store the result."""
-    from gpuclust import backend, cell, embeddings, grid
+    from gpuclust import backend, cell, embeddings, source
     from gpuclust.errors import InputError
     from gpuclust.store import Store
 
@@ -68,12 +68,11 @@ def embed(
         embeddings.verify(files)
         out.print(f"{files.array}: intact")
         return
-    options = grid.Options(None, data_dir, batch_size, workers, skip_bad)
-    with Interrupt() as stop:
-        watcher = ConsoleWatcher(stop)
-        meta = None if force else grid.current_meta(unit, store, options, watcher)
+    options = source.Options(None, data_dir, batch_size, workers, skip_bad)
+    with Interrupt() as stop, ConsoleWatcher(stop) as watcher:
+        meta = None if force else source.current_meta(unit, store, options, watcher)
         if meta is None:
-            meta = grid.embed_unit(unit, store, on, options, watcher)
+            meta = source.embed_unit(unit, store, on, options, watcher)
         else:
             note("already embedded; --force embeds again")
     out.print(f"{files.array}: {meta.n} samples x {meta.d} dimensions", soft_wrap=True)
@@ -113,7 +112,7 @@ def run(
     root: Root = DEFAULT_ROOT,
 ) -> None:
     """Reduce, cluster and score one dataset; embeds it first when that is missing."""
-    from gpuclust import backend, cell, grid
+    from gpuclust import backend, cell, source
     from gpuclust.store import Store
 
     hear_library()
@@ -122,7 +121,7 @@ def run(
     how["metrics"] = metrics or ["default"]
     names, vectors = _source(dataset, split, encoder, embeddings, labels)
     asked = cell.Cell.of(**names, preprocess=preprocess, **how)
-    options = grid.Options(vectors, data_dir, batch_size, workers, skip_bad)
+    options = source.Options(vectors, data_dir, batch_size, workers, skip_bad)
     row = _one(asked, Store(root), on, options, force=force, save_labels=save_labels)
     _show(row, Store(root), asked)
 
@@ -149,9 +148,9 @@ def _source(
         return cell.place(dataset, split, encoder), None
     if dataset is not None or encoder is not None:
         raise InputError("give either --dataset and --encoder, or --embeddings, not both.")
-    from gpuclust import grid
+    from gpuclust import source
 
-    return grid.own_vectors(embeddings, labels)
+    return source.own_vectors(embeddings, labels)
 
 
 def _one(
@@ -161,8 +160,8 @@ def _one(
     from gpuclust import cell, grid
 
     (unit,) = cell.units_of([asked])
-    with Interrupt() as stop:
-        watcher = ConsoleWatcher(stop, failures=False)  # raised below, as the error of the command
+    # A failure is raised below, as the error of the command.
+    with Interrupt() as stop, ConsoleWatcher(stop, failures=False) as watcher:
         summary = grid.run_grid(
             [unit],
             store,

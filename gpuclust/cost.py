@@ -13,7 +13,8 @@ from typing import Any
 from .backend import Backend
 from .cell import Cell, Unit
 from .errors import InputError
-from .grid import Options, states_of
+from .grid import states_of
+from .source import Options, Watcher, known_of
 from .store import Store
 
 BASIS = "Estimates are rough: measured on 2 cores, on the CPU engine."
@@ -53,8 +54,6 @@ def estimate(unit: Unit, store: Store, on: Backend, options: Options) -> float |
     float or None
         None when the size of the dataset or the speed of the encoder is unknown.
     """
-    from .grid import Watcher, known_of
-
     meta = _meta(unit, store)
     known = known_of(unit, store, options, Watcher())
     left = [

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import datetime
-import importlib.metadata
 import json
 import platform
 import time
@@ -21,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import __version__
+from . import host
 from .errors import BadImagesError, GpuclustError, InputError
 from .sidecar import (
     Embedding,
@@ -286,8 +284,6 @@ def _circumstances(run: _Run, forward: Forward, workers: int) -> dict[str, Any]:
     device = str(forward.device)
     if forward.device.type == "cuda":
         device = f"{device} ({torch.cuda.get_device_name(forward.device)})"
-    packages = ("torch", "torchvision", "timm", "numpy", "pillow")
-    versions = {name: importlib.metadata.version(name) for name in packages}
     return {
         "images_per_second": round(run.decoded / max(run.seconds, 1e-9), 2),
         "seconds": round(run.seconds, 3),
@@ -295,6 +291,6 @@ def _circumstances(run: _Run, forward: Forward, workers: int) -> dict[str, Any]:
         "precision": forward.precision,
         "batch_size": forward.limit,
         "workers": workers,
-        "versions": {"python": platform.python_version(), "gpuclust": __version__, **versions},
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "versions": {"python": platform.python_version(), **host.versions()},
+        "created": host.now(),
     }

@@ -7,58 +7,19 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import Any
 
 from . import host, pipeline
 from .backend import Backend
 from .cell import Cell, Unit, asked_values
 from .errors import DamagedFileError, InputError, unknown
-from .pipeline import Data, Outcome, Result
+from .pipeline import Outcome, Result
+from .source import DEFAULT_OPTIONS, Known, Options, Watcher, known_of, load_unit
 from .store import Store
-
-
-class Known(NamedTuple):
-    """What is known of an embedding without loading it: nothing, when it is not there."""
-
-    fingerprint: str | None = None
-    n_classes: int | None = None
-
-
-class Options(NamedTuple):
-    """Where embeddings come from: a user's own `vectors`, or images; see `embeddings.embed`."""
-
-    vectors: Data | None = None
-    data_dir: Path | None = None
-    batch_size: int | None = None
-    workers: int | None = None
-    skip_bad: bool = False
-
-
-DEFAULT_OPTIONS = Options()
-
-
-class Watcher:
-    """What a run tells while it goes; override what you want to hear."""
-
-    def embedding(self, unit: Unit, done: int, total: int) -> None:
-        """`done` of `total` images of a unit are embedded."""
-
-    def unit(self, unit: Unit, left: int) -> None:
-        """A unit begins with `left` cells to do."""
-
-    def row(self, row: dict[str, Any]) -> None:
-        """A row was saved."""
-
-    def note(self, text: str) -> None:
-        """Something a user should know happened."""
 
 
 @dataclass
@@ -150,11 +111,11 @@ def _count(summary: Summary, result: Result) -> None:
         summary.errors.append(result.error)
 
 
-def _attempt(stage: Callable[..., Any], *args: Any) -> Outcome:
+def _attempt(what: str, stage: Callable[..., Any], *args: Any) -> Outcome:
     """Run a stage; an error is an outcome."""
     start = time.perf_counter()
     try:
-        return pipeline.measured(stage, *args)
+        return pipeline.measured(what, stage, *args)
     except Exception as error:  # noqa: BLE001 - it becomes a row, with its traceback
         return Outcome(None, time.perf_counter() - start, (), error)
 
@@ -181,17 +142,6 @@ def _todo(states: dict[Cell, str], redo: str) -> tuple[Cell, ...]:
     return tuple(cell for cell, state in states.items() if state in wanted[redo])
 
 
-def known_of(unit: Unit, store: Store, options: Options, watcher: Watcher) -> Known:
-    """Find what the keys of a unit's rows need to know of its embedding."""
-    if options.vectors is not None:
-        return Known(options.vectors.fingerprint, options.vectors.n_classes)
-    try:
-        meta = current_meta(unit, store, options, watcher)
-    except DamagedFileError:  # told when the unit is loaded
-        return Known()
-    return Known() if meta is None else Known(meta.fingerprint, meta.n_classes)
-
-
 def key_of(cell: Cell, known: Known, on: Backend) -> str:
     """Give the key of a cell's row, with k filled in where the classes are known."""
     cell = cell.filled(known.n_classes)
@@ -208,14 +158,19 @@ def _results(
     watcher: Watcher,
 ) -> Iterator[Result]:
     """Embed what is missing, then compute; a unit without an embedding fails cell by cell."""
-    loaded = _attempt(load_unit, unit, store, on, options, watcher)
+    loaded = _attempt("loading", load_unit, unit, store, on, options, watcher)
     if loaded.error is not None:
         known = known_of(unit, store, options, watcher)
         yield from (_unloaded(cell, known, on, loaded) for cell in unit.cells)
         return
     for cell in unit.cells:  # what failed before the embedding could be made is outdated
         store.row_path(unit, key_of(cell, Known(), on)).unlink(missing_ok=True)
-    yield from pipeline.run_unit(unit, loaded.value, on, attempt=_attempt, stop=stop)
+
+    def attempt(what: str, stage: Callable[..., Any], *args: Any) -> Outcome:
+        watcher.stage(unit, what)
+        return _attempt(what, stage, *args)
+
+    yield from pipeline.run_unit(unit, loaded.value, on, attempt=attempt, stop=stop)
 
 
 def _unloaded(cell: Cell, known: Known, on: Backend, loaded: Outcome) -> Result:
@@ -229,90 +184,6 @@ def _unloaded(cell: Cell, known: Known, on: Backend, loaded: Outcome) -> Result:
         "host": host.facts(),
     }
     return Result(row, None, loaded.error)
-
-
-def load_unit(unit: Unit, store: Store, on: Backend, options: Options, watcher: Watcher) -> Data:
-    """Load the embedding of a unit, making it first when it is not there.
-
-    Raises
-    ------
-    DamagedFileError
-        When the embedding was truncated or changed.
-    InputError
-        When it has NaN or infinite values, or its images or encoder cannot be had.
-    """
-    from . import embeddings
-
-    if options.vectors is not None:
-        data = options.vectors
-    else:
-        if current_meta(unit, store, options, watcher) is None:
-            embed_unit(unit, store, on, options, watcher)
-        X, y, meta = embeddings.load(store.embedding(unit))
-        data = Data(X, y, meta.fingerprint)
-    pipeline.check_finite(data.X, unit.dataset)
-    return data
-
-
-def current_meta(unit: Unit, store: Store, options: Options, watcher: Watcher) -> Any:
-    """Read the side-car of a unit's embedding; None when there is none, or it is out of date."""
-    from . import embeddings
-
-    meta = embeddings.load_meta(store.embedding(unit))
-    changed = meta and (_images_changed(unit, meta, options) or _checkpoint_changed(meta))
-    if not changed:
-        return meta
-    watcher.note(f"{changed}: {unit} is embedded again. Rows of the older one are kept.")
-    return None
-
-
-def _images_changed(unit: Unit, meta: Any, options: Options) -> str | None:
-    from . import datasets
-
-    if not unit.dataset.startswith("folder:"):
-        return None
-    try:
-        now = datasets.load(unit.dataset, split=unit.split, data_dir=options.data_dir)
-    except InputError:  # the images are gone; what was embedded still counts
-        return None
-    if now.fingerprint == meta.data_fingerprint:
-        return None
-    return f"{unit.dataset} has changed ({meta.n} samples then, {len(now)} images now)"
-
-
-def _checkpoint_changed(meta: Any) -> str | None:
-    """Notice a checkpoint that was overwritten since, as training does; gone is not changed."""
-    if "modified_ns" not in meta.source:
-        return None
-    path = Path(meta.source["file"])
-    if not path.exists():
-        return None
-    status = path.stat()
-    then = (meta.source["bytes"], meta.source["modified_ns"])
-    return None if (status.st_size, status.st_mtime_ns) == then else f"{path} has changed"
-
-
-def embed_unit(unit: Unit, store: Store, on: Backend, options: Options, watcher: Watcher) -> Any:
-    """Embed the images of a unit and return what its side-car says."""
-    from . import datasets, embeddings, encoders
-
-    dataset = datasets.load(unit.dataset, split=unit.split, data_dir=options.data_dir)
-    if dataset.ignored:
-        first, more = dataset.ignored[0], len(dataset.ignored) - 1
-        others = f" and {more} more" if more else ""
-        watcher.note(f"passed over in {unit.dataset}, not an image: {first}{others}")
-    encoder = encoders.load(unit.encoder, preprocess=unit.preprocess, image_size=dataset.image_size)
-    given = {"batch_size": options.batch_size, "workers": options.workers}
-    watcher.embedding(unit, 0, len(dataset))
-    return embeddings.embed(
-        dataset,
-        encoder,
-        store.embedding(unit),
-        device=on.torch_device(),
-        skip_bad=options.skip_bad,
-        progress=lambda done, total: watcher.embedding(unit, done, total),
-        **{key: value for key, value in given.items() if value is not None},
-    )
 
 
 def status(
@@ -346,21 +217,3 @@ def rows_of(
                 row = store.read_row(store.row_path(unit, key_of(cell, known, on)))
                 found += [] if row is None else [row]
     return found
-
-
-def own_vectors(path: Path, labels: Path | None = None) -> tuple[dict[str, str], Data]:
-    """Read a user's own vectors and name them as a dataset; see `embeddings.read_vectors`.
-
-    Returns
-    -------
-    names, data : dict, Data
-        The file's name and ``vectors`` take the places of dataset and encoder; the fingerprint
-        hashes the values and the classes.
-    """
-    from . import embeddings
-
-    X, y, _ = embeddings.read_vectors(path, labels)
-    digest = hashlib.sha256(np.ascontiguousarray(X).tobytes())
-    digest.update(b"" if y is None else np.ascontiguousarray(y).tobytes())
-    names = {"dataset": Path(path).stem, "split": "all", "encoder": "vectors"}
-    return names, Data(X, y, digest.hexdigest())

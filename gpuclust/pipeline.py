@@ -20,7 +20,7 @@ from .backend import Backend, load_class
 from .cell import Cell, Unit, asked_values
 from .errors import BackendError, CellError, InputError
 from .methods import CLUSTERERS, REDUCERS, Fit
-from .spec import Spec
+from .spec import Spec, chain_text
 
 Row = dict[str, Any]
 
@@ -68,8 +68,12 @@ class Result(NamedTuple):
     error: Exception | None = None
 
 
-def measured(stage: Callable[..., Any], *args: Any) -> Outcome:
-    """Run a stage, take its time and collect its warnings; errors go through."""
+def measured(what: str, stage: Callable[..., Any], *args: Any) -> Outcome:
+    """Run a stage, take its time and collect its warnings; errors go through.
+
+    `what` says in words what is done, for whoever shows it.
+    """
+    del what
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         start = time.perf_counter()
@@ -107,8 +111,8 @@ def run_unit(
         The embedding of the unit; finite, see `check_finite`.
     on : Backend
         Where to run.
-    attempt : callable (stage, *args) -> Outcome
-        Runs a stage; an Outcome with an `error` becomes a failed row.
+    attempt : callable (what, stage, *args) -> Outcome
+        Runs a stage, `what` says in words which; an Outcome with an `error` becomes a failed row.
     stop : callable () -> bool
         Asked before every cell.
     """
@@ -116,7 +120,7 @@ def run_unit(
     for (chain, seed), cells in _by_space(unit.cells).items():
         if stop():
             return
-        reduced = attempt(reduce, data.X, chain, seed, on)
+        reduced = attempt(chain_text(chain), reduce, data.X, chain, seed, on)
         if reduced.error:
             yield from (_failed(cell, data, on, reduced) for cell in cells)
             continue
@@ -145,16 +149,17 @@ def _run_space(
     for asked in cells:
         if stop():
             break
-        filled = attempt(asked.with_k, data.n_classes)
+        what = f"{asked.reducer_text} | {asked.clusterer}"
+        filled = attempt(what, asked.with_k, data.n_classes)
         cell = filled.value if filled.error is None else asked
-        outcome = filled if filled.error else attempt(cluster, space, cell, on)
+        outcome = filled if filled.error else attempt(what, cluster, space, cell, on)
         if outcome.error:
             yield _failed(cell, data, on, outcome)
         else:
             clustered.append((cell, outcome))
     for names, group in _by_metrics(clustered).items():
         label_sets = [outcome.value for _, outcome in group]
-        scored = attempt(_score, label_sets, space, data, names)
+        scored = attempt(f"scoring {len(group)}", _score, label_sets, space, data, names)
         for i, (cell, outcome) in enumerate(group):
             if scored.error:
                 yield _failed(cell, data, on, scored)
@@ -204,7 +209,7 @@ def reduce(X: Any, chain: tuple[Spec, ...], seed: int, on: Backend) -> Any:
         reducer = on.build(spec.name, REDUCERS[spec.name], dict(spec.params), fit)
         Z = reducer.fit_transform(Z)
     if not np.isfinite(Z).all():
-        raise CellError(f"{'|'.join(map(str, chain))} gave NaN or infinite values.")
+        raise CellError(f"{chain_text(chain)} gave NaN or infinite values.")
     return Z
 
 

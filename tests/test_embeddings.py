@@ -126,7 +126,7 @@ def test_the_side_car_says_everything_that_is_asked_of_it(data, files):
     assert meta["data_fingerprint"] == data.fingerprint
     assert meta["class_names"] == list("0123456789")
     packages = {"python", "torch", "torchvision", "timm", "numpy", "pillow", "gpuclust"}
-    assert set(meta["versions"]) == packages
+    assert packages <= set(meta["versions"])
     assert meta["images_per_second"] > 0
 
 

@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gpuclust import backend, grid
+from gpuclust import backend, grid, source
 from gpuclust.cell import Cell, load_grid, place, units_of
 from gpuclust.errors import InputError, StorageError
-from gpuclust.grid import Options, Watcher, run_grid
+from gpuclust.grid import run_grid
 from gpuclust.pipeline import Data
+from gpuclust.source import Options, Watcher
 from gpuclust.store import Store
 
 CPU = backend.select("cpu")
@@ -50,7 +51,7 @@ def embedded(tmp_path_factory) -> Path:
     """A root in which the digits are embedded as raw pixels."""
     root = tmp_path_factory.mktemp("embedded")
     (unit,) = units_of([Cell.of(dataset="digits", split="all", encoder="raw", clusterer="kmeans")])
-    grid.embed_unit(unit, Store(root), CPU, Options(), Watcher())
+    source.embed_unit(unit, Store(root), CPU, Options(), Watcher())
     return root
 
 
@@ -273,7 +274,7 @@ def start(tmp_path, root):
 
 def wait_for_rows(store, n):
     deadline = time.monotonic() + 120
-    while len(list(store.root.rglob("rows/**/*.json"))) < n:
+    while len(list(store.root.rglob("rows/**/[!.]*.json"))) < n:
         assert time.monotonic() < deadline, "no rows came"
         time.sleep(0.02)
 
@@ -301,7 +302,7 @@ def test_ctrl_c_stops_cleanly_with_exit_code_130(store, units, tmp_path):
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=120)
     assert process.returncode == 130, told
-    assert "Stopping after the running cell" in told
+    assert "Stopping as soon as" in told
     assert "Traceback" not in told
     rows, problems = store.rows()
     assert problems == []

@@ -1,0 +1,115 @@
+"""What an entry of the tables of methods is: its classes, its parameters and their rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from .errors import InputError, unknown
+
+
+class Fit(NamedTuple):
+    """What a method is about to be fitted on."""
+
+    n: int
+    d: int
+    k: int | None
+    seed: int
+    trees: dict[tuple[str, str], Any]  # linkage trees of this space, shared by all its cuts
+
+
+@dataclass(frozen=True)
+class Param:
+    """A parameter: its default and what it may be.
+
+    `kinds` are the allowed types (a bool is never taken for a number), `low` and `high` bound
+    numbers inclusively, `choices` lists the allowed words, `optional` allows None.
+    """
+
+    default: Any
+    kinds: tuple[type, ...] = ()
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[Any, ...] = ()
+    optional: bool = False
+
+    def check(self, method: str, name: str, value: Any) -> Any:
+        """Return the value (as a float where only floats are taken) or raise `InputError`."""
+        if value is None and self.optional:
+            return None
+        if self.choices:
+            if value not in self.choices:
+                raise unknown(f"{name} of {method}", value, self.choices)
+            return value
+        if float in self.kinds and int not in self.kinds and type(value) is int:
+            value = float(value)
+        in_range = type(value) in self.kinds and self._within(value)
+        if not in_range:
+            raise InputError(f"{method}: {name} must be {self.allowed()}; got {value!r}.")
+        return value
+
+    def _within(self, value: Any) -> bool:
+        if isinstance(value, bool):
+            return True
+        low_ok = self.low is None or value >= self.low
+        return low_ok and (self.high is None or value <= self.high)
+
+    def allowed(self) -> str:
+        """Say in words what the parameter may be."""
+        if self.choices:
+            return "one of " + ", ".join(map(str, self.choices))
+        names = {int: "a whole number", float: "a number", bool: "True or False"}
+        text = " or ".join(names[kind] for kind in self.kinds)
+        if self.low is not None and self.high is not None:
+            text += f" from {self.low:g} to {self.high:g}"
+        elif self.low is not None:
+            text += f" of at least {self.low:g}"
+        return text + (" or None" if self.optional else "")
+
+
+def _nothing_to_check(name: str, params: Mapping[str, Any]) -> None:
+    """Accept every combination."""
+
+
+def _nothing_needed(params: Mapping[str, Any], fit: Fit) -> None:
+    """Accept every size."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """One entry of a table.
+
+    Attributes
+    ----------
+    summary : str
+        One line for `gpuclust list`.
+    cpu, gpu : str or None
+        ``"module:Class"``; None where that side has no form of the method.
+    params : mapping of str to Param
+        The first one may be given without its name.
+    bind : callable (params, fit) -> dict
+        The constructor's keywords.
+    check : callable (name, params)
+        Raises `InputError` for combinations that can never work.
+    needs : callable (params, fit)
+        Raises `CellError` when this number of samples, dimensions or clusters cannot work.
+    takes_k : bool
+        Whether the number of clusters is an input; see `wants_k`.
+    extra : str or None
+        The optional dependency that brings it.
+    """
+
+    summary: str
+    cpu: str | None
+    gpu: str | None
+    params: Mapping[str, Param] = field(default_factory=dict)
+    bind: Callable[[Mapping[str, Any], Fit], dict[str, Any]] = lambda params, fit: dict(params)
+    check: Callable[[str, Mapping[str, Any]], None] = _nothing_to_check
+    needs: Callable[[Mapping[str, Any], Fit], None] = _nothing_needed
+    takes_k: bool = False
+    extra: str | None = None
+
+    def wants_k(self, params: Mapping[str, Any]) -> bool:
+        """Whether the number of clusters is an input, given these parameters."""
+        return self.takes_k and params.get("distance_threshold") is None
