@@ -60,7 +60,7 @@ def grid(
     hear_library()
     units = cell.load_grid(file)
     on, store = backend.select(device), Store(root)
-    options = Options(None, data_dir, batch_size, workers, skip_bad)
+    options = Options(data_dir=data_dir, batch_size=batch_size, workers=workers, skip_bad=skip_bad)
     if dry_run:
         _plan(units, store, on, options)
         return

@@ -68,7 +68,9 @@ def embed(
         embeddings.verify(files)
         out.print(f"{files.array}: intact")
         return
-    options = source.Options(None, data_dir, batch_size, workers, skip_bad)
+    options = source.Options(
+        data_dir=data_dir, batch_size=batch_size, workers=workers, skip_bad=skip_bad
+    )
     with Interrupt() as stop, ConsoleWatcher(stop) as watcher:
         meta = None if force else source.current_meta(unit, store, options, watcher)
         if meta is None:
@@ -121,7 +123,13 @@ def run(
     how["metrics"] = metrics or ["default"]
     names, vectors = _source(dataset, split, encoder, embeddings, labels)
     asked = cell.Cell.of(**names, preprocess=preprocess, **how)
-    options = source.Options(vectors, data_dir, batch_size, workers, skip_bad)
+    options = source.Options(
+        vectors=vectors,
+        data_dir=data_dir,
+        batch_size=batch_size,
+        workers=workers,
+        skip_bad=skip_bad,
+    )
     row = _one(asked, Store(root), on, options, force=force, save_labels=save_labels)
     _show(row, Store(root), asked)
 

@@ -24,7 +24,6 @@ from .errors import BadImagesError, GpuclustError, InputError
 from .sidecar import (
     Embedding,
     EmbeddingMeta,
-    Files,
     check_space,
     hash_json,
     load,
@@ -35,7 +34,7 @@ from .sidecar import (
     verify,
     write_labels,
 )
-from .store import atomic
+from .store import EmbeddingFiles, atomic
 from .vectors import read_vectors
 
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ class _Run:
 def embed(
     dataset: Dataset,
     encoder: Any,
-    files: Files,
+    files: EmbeddingFiles,
     *,
     device: Any = "cpu",
     batch_size: int = 64,
@@ -101,7 +100,7 @@ def embed(
         The images.
     encoder : Encoder
         See `gpuclust.encoders`.
-    files : Files
+    files : EmbeddingFiles
         Paths `array`, `labels` and `meta`.
     device : str or torch.device
         Where the module runs.

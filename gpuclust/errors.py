@@ -45,6 +45,8 @@ class BadImagesError(InputError):
 class DamagedFileError(GpuclustError):
     """A file of the store that is truncated or was changed."""
 
+    exit_code = 2
+
 
 class StorageError(GpuclustError):
     """The store could not be written (disk full, no permission)."""

@@ -106,7 +106,7 @@ def _hdbscan(params: Mapping[str, Any], fit: Fit) -> dict[str, Any]:
     metric = MANHATTAN.get(params["metric"], params["metric"])
     keep = {key: params[key] for key in ("min_cluster_size", "min_samples")}
     method = params["cluster_selection_method"]
-    # Trees are no help in many dimensions: 150 s against 6 s at 10,000 x 1,280, with the same labels
+    # Trees are no help in many dimensions: 150 s against 6 s at 10,000 x 1,280, the same labels
     # (benchmarks/LOG.md). The matrix of distances costs 20 n^2 bytes, so it has its limit.
     brute = fit.d > 100 and fit.n <= 20_000
     return keep | {

@@ -9,7 +9,7 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -18,14 +18,7 @@ from .errors import DamagedFileError, StorageError
 if TYPE_CHECKING:
     from .datasets import Dataset
     from .inference import Sample
-
-
-class Files(Protocol):
-    """Where an embedding lies."""
-
-    array: Path
-    labels: Path
-    meta: Path
+    from .store import EmbeddingFiles
 
 
 @dataclass(frozen=True)
@@ -117,7 +110,7 @@ def write_labels(path: Path, dataset: Dataset, samples: list[Sample]) -> int | N
     return None if None in labels else len(set(labels))
 
 
-def load_meta(files: Files) -> EmbeddingMeta | None:
+def load_meta(files: EmbeddingFiles) -> EmbeddingMeta | None:
     """Read the side-car; None when there is no embedding (or none that was finished).
 
     Raises
@@ -135,7 +128,7 @@ def load_meta(files: Files) -> EmbeddingMeta | None:
         raise _damaged(files.meta, f"{type(error).__name__}: {error}") from error
 
 
-def load(files: Files) -> Embedding:
+def load(files: EmbeddingFiles) -> Embedding:
     """Open an embedding: vectors stay on the disk until they are used.
 
     Raises
@@ -156,7 +149,7 @@ def load(files: Files) -> Embedding:
     return Embedding(X, _labels(files.labels, meta), meta)
 
 
-def verify(files: Files) -> None:
+def verify(files: EmbeddingFiles) -> None:
     """Hash vectors and labels again and compare: O(bytes).
 
     Raises

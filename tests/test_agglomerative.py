@@ -10,6 +10,13 @@ from gpuclust.algorithms import Agglomerative, linkage
 from gpuclust.errors import CellError, InputError
 
 SKLEARN = {"l1": "manhattan"}
+
+
+def without_ties(X):
+    """Whole-numbered pixels have tied heights; a little noise makes the tree unique."""
+    return X + np.random.default_rng(0).normal(scale=1e-3, size=X.shape)
+
+
 PAIRS = [
     ("ward", "euclidean"),
     ("average", "cosine"),
@@ -21,14 +28,23 @@ PAIRS = [
 @pytest.mark.parametrize(("method", "metric"), PAIRS)
 @pytest.mark.parametrize("k", [1, 2, 10, 599, 600])
 def test_a_cut_by_number_is_scikit_learns_clustering(digits, method, metric, k):
-    # In float64 without ties, so that there is one right answer.
-    X = digits.X + np.random.default_rng(0).normal(scale=1e-3, size=digits.X.shape)
+    X = without_ties(digits.X)
     ours = linkage(X, method, metric=metric).cut(n_clusters=k)
     theirs = AgglomerativeClustering(
         n_clusters=k, linkage=method, metric=SKLEARN.get(metric, metric)
     ).fit_predict(X)
     assert len(set(ours)) == k
     assert adjusted_rand_score(ours, theirs) == 1.0
+
+
+@pytest.mark.parametrize(("method", "metric"), PAIRS)
+@pytest.mark.parametrize("offset", [0.0, 1e4])
+def test_heights_are_scipys(digits, method, metric, offset):
+    X = digits.X[:300].astype(np.float64) + offset
+    X[7] = X[8] + 1e-5  # a near-duplicate: the Gram form alone would lose its distance
+    theirs = hierarchy.linkage(X, method, {"l1": "cityblock"}.get(metric, metric))
+    ours = linkage(X, method, metric=metric)
+    np.testing.assert_allclose(ours.Z[:, 2], theirs[:, 2], rtol=1e-6, atol=1e-9 * theirs[-1, 2])
 
 
 def test_a_cut_by_height_is_scikit_learns_clustering(digits):
@@ -60,8 +76,7 @@ def test_one_tree_serves_every_cut(digits, monkeypatch):
 
 @pytest.mark.parametrize("factor", [1e-3, 1.0, 1e3])
 def test_a_standardized_threshold_does_not_depend_on_the_units_of_the_data(digits, factor):
-    # Whole-numbered pixels have tied heights; a little noise makes the tree unique.
-    X = digits.X + np.random.default_rng(0).normal(scale=1e-3, size=digits.X.shape)
+    X = without_ties(digits.X)
     reference = Agglomerative(distance_threshold=2.0, standardize=True).fit_predict(X)
     scaled = Agglomerative(distance_threshold=2.0, standardize=True).fit_predict(X * factor)
     assert adjusted_rand_score(reference, scaled) == 1.0
@@ -69,7 +84,7 @@ def test_a_standardized_threshold_does_not_depend_on_the_units_of_the_data(digit
 
 def test_the_standardized_threshold_is_the_studys(digits):
     # azscore and the division by sqrt(d), done to the data instead of to the threshold.
-    X = digits.X.astype(np.float64)
+    X = without_ties(digits.X)
     scaled = (X - X.mean(axis=0)) / X.std(axis=0).mean() / np.sqrt(X.shape[1])
     theirs = AgglomerativeClustering(n_clusters=None, distance_threshold=2.0).fit_predict(scaled)
     ours = Agglomerative(distance_threshold=2.0, standardize=True).fit_predict(X)

@@ -12,10 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.cluster import hierarchy
 
+from .. import ops
 from ..errors import CellError, InputError
 from .scale import mean_spread
-
-SCIPY_METRIC = {"l1": "cityblock"}
 
 
 class Linkage(NamedTuple):
@@ -83,7 +82,8 @@ def linkage(X: Any, method: str = "ward", *, metric: str = "euclidean") -> Linka
     Returns
     -------
     Linkage
-        Time O(n^2 d), memory 4 n^2 bytes; equal to `scipy.cluster.hierarchy.linkage`.
+        Time O(n^2 d), memory 4 n^2 bytes.  Heights are those of
+        `scipy.cluster.hierarchy.linkage` to 1e-9; where heights tie, its choice.
 
     Raises
     ------
@@ -95,7 +95,23 @@ def linkage(X: Any, method: str = "ward", *, metric: str = "euclidean") -> Linka
     X = np.asarray(X, np.float64)
     if metric == "cosine" and not X.any(axis=1).all():
         raise CellError("metric=cosine is undefined for samples that are all zeros.")
-    return Linkage(hierarchy.linkage(X, method, SCIPY_METRIC.get(metric, metric)))
+    return Linkage(hierarchy.linkage(_condensed(X, metric), method))
+
+
+def _condensed(X: np.ndarray, metric: str) -> np.ndarray:
+    """List the distances (n (n - 1) / 2,) in SciPy's order.
+
+    SciPy's own `pdist` works pair by pair: 30 s of the 32 s that a tree takes at 10,000 x 1,280,
+    where blocks of matrix products take three.
+    """
+    n = X.shape[0]
+    distances = np.empty(n * (n - 1) // 2)
+    done = 0
+    for start, _, D in ops.distance_blocks(X, metric=metric):
+        for i, row in enumerate(D, start):
+            distances[done : done + n - 1 - i] = row[i + 1 :]
+            done += n - 1 - i
+    return distances
 
 
 class Agglomerative:
