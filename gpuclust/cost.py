@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from .backend import Backend
 from .cell import Cell, Unit
-from .errors import InputError
+from .errors import DamagedFileError, InputError
 from .grid import states_of
 from .source import Options, Watcher, known_of
 from .store import Store
+
+if TYPE_CHECKING:
+    from .embeddings import EmbeddingMeta
 
 BASIS = "Estimates are rough: measured on 2 cores, on the CPU engine."
 
@@ -25,23 +28,24 @@ REDUCE: dict[str, Callable[[int, int], float]] = {
     "l2": lambda n, d: 4e-9 * n * d,
     "zscore": lambda n, d: 1e-8 * n * d,
     "pca": lambda n, d: 1e-10 * n * d * min(n, d),
-    "umap": lambda n, d: 8.0 + 4e-3 * n + 1e-6 * n * d,
+    "umap": lambda n, d: 10.0 + 4e-3 * n + 4e-7 * n * d,
     "pacmap": lambda n, d: 5.0 + 3e-3 * n,
 }
 # Seconds for n samples of m dimensions and k clusters.
 CLUSTER: dict[str, Callable[[int, int, int], float]] = {
     "kmeans": lambda n, m, k: 4e-9 * n * m * k,
-    "spectral": lambda n, m, k: 0.2 + 1e-10 * n * n * m + 1e-6 * n * k,
-    "agglomerative": lambda n, m, k: n * n * (1.5e-8 + 1e-10 * m),
-    "agglomerative_threshold": lambda n, m, k: n * n * (1.5e-8 + 1e-10 * m),
-    "affinity": lambda n, m, k: 7e-7 * n * n,
-    "hdbscan": lambda n, m, k: n * n * (6e-8 if m > 100 else 3e-8),
+    "spectral": lambda n, m, k: 0.2 + 5e-11 * n * n * m + 1e-6 * n * k,
+    "agglomerative": lambda n, m, k: n * n * (3e-8 + 2e-11 * m),
+    "agglomerative_threshold": lambda n, m, k: n * n * (3e-8 + 2e-11 * m),
+    "affinity": lambda n, m, k: 8e-7 * n * n,
+    "hdbscan": lambda n, m, k: n * n * (5e-8 if m > 100 else 2e-8),
 }
-# Images per second on two cores, where no side-car knows better.
+# Images per second on two cores, where no side-car knows better; Lite1 and Lite2 by their share
+# of operations.
 SPEED = {
-    "efficientnet_lite0": 30.0,
-    "efficientnet_lite1": 20.0,
-    "efficientnet_lite2": 17.0,
+    "efficientnet_lite0": 45.0,
+    "efficientnet_lite1": 30.0,
+    "efficientnet_lite2": 25.0,
     "raw": 2000.0,
 }
 
@@ -64,7 +68,7 @@ def estimate(unit: Unit, store: Store, on: Backend, options: Options) -> float |
     if not left:
         return 0.0
     if meta is not None:
-        return _cells(left, meta["n"], meta["d"], meta["n_classes"] or 10)
+        return _cells(left, meta.n, meta.d, meta.n_classes or 10)
     size, speed = _size(unit, options), _speed(unit, store)
     if size is None or speed is None:
         return None
@@ -85,10 +89,12 @@ def _cells(cells: list[Cell], n: int, d: int, n_classes: int) -> float:
     return seconds
 
 
-def _meta(unit: Unit, store: Store) -> dict[str, Any] | None:
+def _meta(unit: Unit, store: Store) -> EmbeddingMeta | None:
+    from . import embeddings
+
     try:
-        return json.loads(store.embedding(unit).meta.read_bytes())
-    except (OSError, ValueError):
+        return embeddings.load_meta(store.embedding(unit))
+    except DamagedFileError:
         return None
 
 
