@@ -168,7 +168,8 @@ class ConsoleWatcher:
 
     def row(self, row: dict[str, Any]) -> None:
         """Show a row in one line."""
-        what = f"{row['reducer']} | {row['clusterer']}" + (f", k={row['k']}" if row["k"] else "")
+        what = f"{row['reducer']} | {row['clusterer']}"
+        what += (f", k={row['k']}" if row["k"] else "") + f", seed {row['seed']}"
         if row["status"] == "failed":
             if self._failures:
                 note(f"  failed  {what}: {row['error']['message']}")

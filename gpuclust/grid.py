@@ -16,7 +16,7 @@ from typing import Any
 from . import host, pipeline
 from .backend import Backend
 from .cell import Cell, Unit, asked_values
-from .errors import DamagedFileError, InputError, unknown
+from .errors import DamagedFileError, InputError, StorageError, unknown
 from .pipeline import Outcome, Result
 from .source import DEFAULT_OPTIONS, Known, Options, Watcher, known_of, load_unit
 from .store import Store
@@ -76,7 +76,8 @@ def run_grid(
     Raises
     ------
     StorageError
-        When a row cannot be written: there is no point in computing what cannot be kept.
+        When a row or an embedding cannot be written: there is no point in computing what cannot
+        be kept.
     """
     watcher = watcher or Watcher()
     summary = Summary()
@@ -112,10 +113,12 @@ def _count(summary: Summary, result: Result) -> None:
 
 
 def _attempt(what: str, stage: Callable[..., Any], *args: Any) -> Outcome:
-    """Run a stage; an error is an outcome."""
+    """Run a stage; an error is an outcome, but for a full disk: that is no fault of the cell."""
     start = time.perf_counter()
     try:
         return pipeline.measured(what, stage, *args)
+    except StorageError:
+        raise
     except Exception as error:  # noqa: BLE001 - it becomes a row, with its traceback
         return Outcome(None, time.perf_counter() - start, (), error)
 

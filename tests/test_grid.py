@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -231,6 +232,18 @@ def test_a_row_that_cannot_be_written_ends_the_run(store, units, monkeypatch):
         run_grid(units, store, CPU)
     monkeypatch.undo()
     assert run_grid(units, store, CPU).computed == 12
+
+
+def test_a_disk_too_full_for_the_embedding_ends_the_run_and_fails_no_cell(
+    tmp_path, units, monkeypatch
+):
+    usage = SimpleNamespace(total=100, used=99, free=1)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(StorageError, match="Free some space"):
+        run_grid(units, Store(tmp_path / "new"), CPU)
+    monkeypatch.undo()
+    assert Store(tmp_path / "new").rows() == ([], [])
+    assert run_grid(units, Store(tmp_path / "new"), CPU).computed == 12
 
 
 def test_stopping_ends_after_the_running_cell_and_the_rest_is_done_later(store, units):
