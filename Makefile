@@ -8,16 +8,19 @@ BIN := $(VENV)/bin
 # Where nvidia-smi answers, the GPU extra is installed. There is no lock for CUDA 12: the torch that
 # registries serve is built for CUDA 13, and torch's CUDA 12 build comes from PyTorch's own index.
 CUDA := $(shell nvidia-smi 2>/dev/null | sed -n 's/.*CUDA Version: *\([0-9]*\).*/\1/p' | head -n 1)
-LOCK := requirements/$(if $(CUDA),gpu-cu$(CUDA),cpu).txt
+# Newer drivers run what was built for CUDA 13.
+ENGINE := $(if $(CUDA),gpu-cu$(shell [ $(CUDA) -ge 13 ] && echo 13 || echo 12),cpu)
+LOCK := requirements/$(ENGINE).txt
+INSTALLED := $(VENV)/.installed-$(ENGINE)
 UV := $(BIN)/uv
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 
 .PHONY: demo test lint lock clean
 
-demo: $(VENV)/.installed
+demo: $(INSTALLED)
 	$(BIN)/gpuclust quickstart
 
-test: $(VENV)/.installed
+test: $(INSTALLED)
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.lint
@@ -29,7 +32,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml
 lock: $(UV)
 	$(COMPILE) --extra weights --extra pacmap --extra dev -o requirements/cpu.txt
-	$(COMPILE) --extra weights --extra dev --extra gpu-cu13 -o requirements/gpu-cu13.txt
+	$(COMPILE) --extra weights --extra pacmap --extra dev --extra gpu-cu13 -o requirements/gpu-cu13.txt
 
 $(UV):
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gpuclust needs Python 3.11 or newer; set PYTHON=python3.x")'
@@ -42,11 +45,11 @@ $(VENV)/.lint: $(UV) requirements/cpu.txt
 	touch $@
 
 requirements/gpu-cu12.txt:
-	@echo "This driver is for CUDA 12. Install torch's CUDA 12 build and gpuclust[gpu-cu12] by hand" \
+	@echo "This driver is for CUDA $(CUDA). Install torch's CUDA 12 build and gpuclust[gpu-cu12] by hand" \
 	  "(see README), or set CUDA= for the CPU engine." && false
 
 # Compiled at once: timm, torch and umap-learn otherwise spend the first half minute on it.
-$(VENV)/.installed: $(UV) pyproject.toml $(LOCK)
+$(INSTALLED): $(UV) pyproject.toml $(LOCK)
 	$(INSTALL) --compile-bytecode --require-hashes -r $(LOCK)
 	$(INSTALL) --no-deps --no-build-isolation --editable .
 	touch $@
