@@ -160,10 +160,11 @@ def report(
     dataset: Annotated[str | None, typer.Option("--dataset", help="Only this dataset.")] = None,
     encoder: Annotated[str | None, typer.Option("--encoder", help="Only this encoder.")] = None,
     csv: Annotated[
-        Path | None, typer.Option("--csv", help="Write all columns to this file.")
+        Path | None, typer.Option("--csv", help="Write all columns to this file; - prints them.")
     ] = None,
     markdown: Annotated[
-        Path | None, typer.Option("--markdown", help="Write the shown table to this file.")
+        Path | None,
+        typer.Option("--markdown", help="Write the shown table to this file; - prints it."),
     ] = None,
     root: Root = DEFAULT_ROOT,
 ) -> None:
@@ -201,12 +202,17 @@ def _table(
         return
     table = tables.ranked(tables.frame(rows), by)
     header, lines = tables.brief(table, by)
-    show_table(header, lines)
+    written = {}
     if csv is not None:
-        with atomic(csv) as temporary:
-            table.to_csv(temporary, index=False)
-        note(f"written: {csv}")
+        written[csv] = table.to_csv(index=False)
     if markdown is not None:
-        with atomic(markdown) as temporary:
-            temporary.write_text(tables.markdown(header, lines) + "\n", encoding="utf-8")
-        note(f"written: {markdown}")
+        written[markdown] = tables.markdown(header, lines) + "\n"
+    if Path("-") not in written:
+        show_table(header, lines)
+    for path, text in written.items():
+        if path == Path("-"):
+            typer.echo(text, nl=False)
+            continue
+        with atomic(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+        note(f"written: {path}")

@@ -1,5 +1,6 @@
 """The command line as a user meets it: exit codes, one clear sentence, no traceback."""
 
+import csv
 import json
 import subprocess
 import sys
@@ -66,13 +67,21 @@ def test_force_computes_again_and_labels_are_saved_on_request(root, digits_file)
 
 
 def test_report_ranks_and_writes_csv_and_markdown(root, tmp_path):
-    csv, markdown = tmp_path / "table.csv", tmp_path / "table.md"
-    done = gpuclust("report", "--root", root, "--csv", csv, "--markdown", markdown)
+    table, markdown = tmp_path / "table.csv", tmp_path / "table.md"
+    done = gpuclust("report", "--root", root, "--csv", table, "--markdown", markdown)
     assert done.returncode == 0, done.stderr
     lines = [line for line in done.stdout.splitlines() if "digits600" in line]
     assert len(lines) == 2
-    assert csv.read_text().count("\n") == 3
+    assert table.read_text().count("\n") == 3
     assert markdown.read_text().startswith("| dataset |")
+
+
+def test_report_prints_nothing_but_the_table_where_a_program_reads_it(root):
+    done = gpuclust("report", "--root", root, "--csv", "-")
+    assert done.returncode == 0, done.stderr
+    lines = list(csv.DictReader(done.stdout.splitlines()))
+    assert [line["dataset"] for line in lines] == ["digits600", "digits600"]
+    assert float(lines[0]["ami"]) >= float(lines[1]["ami"])
 
 
 def test_the_root_can_come_from_the_environment(root, tmp_path):
