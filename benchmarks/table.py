@@ -38,7 +38,8 @@ def main(root: str, out: str) -> None:
         ],
     }
     Path(out).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    print(report.markdown(*report.brief(report.ranked(report.frame(rows)))))
+    shown = report.brief(report.ranked(report.frame(rows)))
+    print(shown.common, report.markdown(shown.header, shown.lines), sep="\n\n")
 
 
 if __name__ == "__main__":

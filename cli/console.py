@@ -194,15 +194,14 @@ def _rate(task: Any) -> Any:
     return Text(f"{int(task.completed)}/{int(task.total)} images, {speed} images/s")
 
 
-def show_table(header: list[str], lines: list[list[str]], title: str | None = None) -> None:
+def show_table(header: list[str], lines: list[list[str]]) -> None:
     """Print a table on standard output, as wide as it needs when that is not a terminal."""
-    from rich import box
     from rich.table import Table
 
     numeric = [bool(lines) and all(_number(line[i]) for line in lines) for i in range(len(header))]
-    table = Table(title=title, box=box.SIMPLE_HEAD)
+    table = Table(box=None, pad_edge=False)
     for name, right in zip(header, numeric, strict=True):
-        table.add_column(name, justify="right" if right else "left", overflow="fold")
+        table.add_column(name, justify="right" if right else "left", overflow="fold", no_wrap=right)
     for line in lines:
         table.add_row(*map(escape, line))
     out.print(table)

@@ -201,14 +201,15 @@ def _table(
     if not rows:
         return
     table = tables.ranked(tables.frame(rows), by)
-    header, lines = tables.brief(table, by)
+    shown = tables.brief(table, by)
     written = {}
     if csv is not None:
         written[csv] = table.to_csv(index=False)
     if markdown is not None:
-        written[markdown] = tables.markdown(header, lines) + "\n"
+        written[markdown] = f"{shown.common}\n\n{tables.markdown(shown.header, shown.lines)}\n"
     if Path("-") not in written:
-        show_table(header, lines)
+        note(shown.common)
+        show_table(shown.header, shown.lines)
     for path, text in written.items():
         if path == Path("-"):
             typer.echo(text, nl=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .errors import unknown
 
@@ -64,34 +64,40 @@ def _is_score(table: pd.DataFrame, name: str) -> bool:
 SHOWN = ("ami", "ari", "nmi", "accuracy", "silhouette_euclidean_reduced", "n_clusters")
 
 
-def brief(table: pd.DataFrame, by: str = "ami") -> tuple[list[str], list[list[str]]]:
+class Brief(NamedTuple):
+    """A table to read: what all its lines have in common, the headings, the cells as text."""
+
+    common: str
+    header: list[str]
+    lines: list[list[str]]
+
+
+def brief(table: pd.DataFrame, by: str = "ami") -> Brief:
     """Pick the columns worth showing and write their cells as text.
 
-    A coordinate that is the same in every line is left out unless it is all there is to see.
-
-    Returns
-    -------
-    header, lines : list of str, list of list of str
+    A coordinate that is the same in every line is told once, in `common`, and needs no column.
     """
-    same = ("split", "preprocess", "seed", "k")
-    shown = [n for n in WHO if n not in same or table[n].nunique(dropna=False) > 1]
+    varies = {n: table[n].nunique(dropna=False) > 1 for n in WHO}
+    shown = [n for n in WHO if n in ("reducer", "clusterer") or varies[n]]
+    common = [f"{n} {_text(n, table[n].iloc[0])}" for n in WHO if n not in shown]
     scores = [n for n in dict.fromkeys((by, *SHOWN)) if n in table and n not in shown]
     shown += [n for n in scores if table[n].notna().any()]
-    shown.append("seconds") if "seconds" not in shown else None
+    shown += [] if "seconds" in shown else ["seconds"]
     if (table["status"] == "failed").any():
         shown.append("error")
     lines = [
         [_text(name, value) for name, value in zip(shown, line, strict=True)]
         for line in table[shown].itertuples(index=False)
     ]
-    return [HEADINGS.get(name, name) for name in shown], lines
+    return Brief(", ".join(common), [HEADINGS.get(name, name) for name in shown], lines)
 
 
 HEADINGS = {
     "ami": "AMI",
     "ari": "ARI",
     "nmi": "NMI",
-    "silhouette_euclidean_reduced": "silhouette",
+    "accuracy": "ACC",
+    "silhouette_euclidean_reduced": "SIL",
     "n_clusters": "clusters",
     "seconds": "s",
 }

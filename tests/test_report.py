@@ -41,9 +41,10 @@ def test_an_unknown_column_brings_the_nearest():
         report.ranked(report.frame([row()]), "amii")
 
 
-def test_what_is_the_same_in_every_line_is_not_shown():
-    header, lines = report.brief(report.frame([row(), row(clusterer="hdbscan", k=None)]))
-    assert "seed" not in header
+def test_what_is_the_same_in_every_line_is_told_once():
+    common, header, lines = report.brief(report.frame([row(), row(clusterer="hdbscan", k=None)]))
+    assert "dataset" not in header
+    assert common.startswith("dataset digits, split all, encoder raw")
     assert "k" in header
     assert lines[1][header.index("k")] == ""
     assert lines[0][header.index("AMI")] == "0.500"
@@ -51,7 +52,7 @@ def test_what_is_the_same_in_every_line_is_not_shown():
 
 def test_a_failure_is_shown_with_the_first_sentence_of_its_error():
     failed = row(status="failed", scores={}, error={"message": "k is too large. Give less."})
-    header, lines = report.brief(report.frame([row(), failed]))
+    _, header, lines = report.brief(report.frame([row(), failed]))
     assert lines[1][header.index("error")] == "k is too large"
 
 
