@@ -7,18 +7,22 @@ stays bounded whatever n is.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import array_api_compat
 import numpy as np
 
+from gpuclust import gram
 from gpuclust.errors import InputError, unknown
 
 METRICS = ("euclidean", "cosine", "l1", "chebyshev")
-BLOCK_BYTES = 32 << 20
-# Up to here a dense one-hot product beats a sparse one on two CPU cores (n = 5000).
-_DENSE_SEGMENTS = 64
+# A block that fits in the cache of a CPU makes distances twice as fast as one of 32 MiB; fewer rows
+# than 64 would make the matrix product slow.
+_CACHE_BYTES = 4 << 20
+_FEWEST_ROWS = 64
+_MOST_BYTES = 32 << 20
+# Elsewhere a block is one kernel launch and should be large.
+_DEVICE_BYTES = 256 << 20
 # Columns per product: float32 sums stay this short.
 _RUN = 4096
 
@@ -48,7 +52,8 @@ def distance_blocks(
     metric : {"euclidean", "cosine", "l1", "chebyshev"}
         The distance.
     block_bytes : int, optional
-        Size of a block, 32 MiB by default; a block has at least one row.
+        Size of a block, which has at least one row.  By default 4 MiB on NumPy, or 64 rows where
+        those take more, up to 32 MiB; 256 MiB elsewhere.
 
     Yields
     ------
@@ -68,86 +73,88 @@ def distance_blocks(
     if metric not in METRICS:
         raise unknown("metric", metric, METRICS)
     if block_bytes is not None and block_bytes <= 0:
-        raise InputError(f"block_bytes is {block_bytes}; it must be positive. None means 32 MiB.")
+        raise InputError(
+            f"block_bytes is {block_bytes}; it must be positive. None takes the default size."
+        )
     X = _as_points(xp, X)
     block_of = _BLOCKS[metric](xp, X)
-    rows = _rows_per_block(X, block_bytes or BLOCK_BYTES)
+    rows = _rows_per_block(xp, X, block_bytes)
     # A plain function around a generator: errors come at the call, not at the first block.
     return _blocks(xp, X, block_of, rows)
 
 
-def segment_summer(codes, *, n_segments: int, dtype) -> Callable:
-    """Return the function that sums the columns of a block that share a code.
+def segment_summer(codes_list: Sequence, *, n_segments: Sequence[int]) -> Callable:
+    """Return the function that sums the columns of a block that share a code, for many codings.
 
-    What does not depend on the block is built once here: on NumPy a one-hot matrix of n x 64
-    entries at most, or for more segments a sparse one of n entries, whose product takes O(b n)
-    time whatever the number of segments.  Other namespaces build the one-hot anew for each run of
-    4096 columns, O(b n n_segments) time at the speed of a matrix product.  float32 columns are
-    summed in runs of 4096, which are added up in float64.
+    What does not depend on the block is built once here: on NumPy one sparse indicator matrix of
+    all codings, n entries each, whose product takes O(b n) time per coding whatever the numbers of
+    segments.  Other namespaces build the one-hot anew for each run of 4096 columns, O(b n) times
+    the sum of `n_segments` at the speed of a matrix product.
 
     Parameters
     ----------
-    codes : array of int, shape (n,)
-        Segment of each column; a column whose code is not in ``0..n_segments - 1`` is left out.
-    n_segments : int
-        Number of segments; an empty one sums to 0.
-    dtype : dtype
-        Float dtype of the blocks.
+    codes_list : sequence of arrays of int, shape (n,)
+        For each coding the segment of each column; a column whose code is not in
+        ``0..n_segments - 1`` is left out.  On one namespace and device.
+    n_segments : sequence of int
+        Numbers of segments, one per coding; an empty segment sums to 0.
 
     Returns
     -------
     callable
-        ``sums(values)`` with values of shape (b, n) on the namespace of `codes` returns float64 of
-        shape (b, n_segments), for float32 values exact to about 1e-6 relative, whatever n is.
+        ``sums(values)`` with values of shape (b, n) on the namespace of the codes returns float64
+        of shape (b, sum of `n_segments`), the codings side by side.  On NumPy all sums are made in
+        float64; elsewhere float32 columns are summed in runs of 4096, which are added up in
+        float64: exact to about 1e-6 relative, whatever n is.
     """
-    xp = array_api_compat.array_namespace(codes)
-    n, device = codes.shape[0], array_api_compat.device(codes)
-    on_numpy = array_api_compat.is_numpy_namespace(xp)
-    # float64 needs no runs; elsewhere they also bound the one-hot.
-    run = max(n, 1) if on_numpy and dtype == xp.float64 else _RUN
-    runs = [slice(i, min(i + run, n)) for i in range(0, n, run)]
-    if on_numpy:
-        one_hot = _numpy_one_hot(codes, n_segments, dtype)
-        products = [(columns, _product(one_hot[columns])) for columns in runs]
-    else:
-        segments = xp.arange(n_segments, dtype=codes.dtype, device=device)[None, :]
+    xp = array_api_compat.array_namespace(*codes_list)
+    if array_api_compat.is_numpy_namespace(xp):
+        return _sparse_summer(codes_list, n_segments)
+    n, device = codes_list[0].shape[0], array_api_compat.device(codes_list[0])
+    segments = [
+        xp.arange(k, dtype=codes.dtype, device=device)[None, :]
+        for codes, k in zip(codes_list, n_segments, strict=True)
+    ]
 
-        def times_one_hot(values, columns):
-            one_hot = xp.astype(codes[columns][:, None] == segments, values.dtype)
-            return values @ one_hot
-
-        products = [
-            (columns, functools.partial(times_one_hot, columns=columns)) for columns in runs
-        ]
+    def one_hot(columns: slice):
+        pairs = zip(codes_list, segments, strict=True)
+        return xp.concat([codes[columns][:, None] == names for codes, names in pairs], axis=1)
 
     def sums(values):
-        total = xp.zeros((values.shape[0], n_segments), dtype=xp.float64, device=device)
-        for columns, product in products:
-            total += xp.astype(product(values[:, columns]), xp.float64)
+        total = xp.zeros((values.shape[0], sum(n_segments)), dtype=xp.float64, device=device)
+        for start in range(0, n, _RUN):
+            columns = slice(start, min(start + _RUN, n))
+            part = values[:, columns] @ xp.astype(one_hot(columns), values.dtype)
+            total += xp.astype(part, xp.float64)
         return total
 
     return sums
 
 
-def _numpy_one_hot(codes, n_segments: int, dtype):
-    """Return the (n, n_segments) indicator matrix, dense where its product is the faster one."""
-    if n_segments <= _DENSE_SEGMENTS:
-        return (codes[:, None] == np.arange(n_segments)).astype(dtype)
+def _sparse_summer(codes_list: Sequence, n_segments: Sequence[int]) -> Callable:
+    """Return the summer for NumPy arrays: one product with the indicators of all codings."""
     from scipy.sparse import csr_array
 
-    kept = (codes >= 0) & (codes < n_segments)
-    starts = np.concatenate([[0], np.cumsum(kept)])
-    data = np.ones(starts[-1], dtype=dtype)
-    return csr_array((data, codes[kept], starts), shape=(len(codes), n_segments))
+    n, total = len(codes_list[0]), sum(n_segments)
+    offsets = np.cumsum([0, *n_segments[:-1]])
+    kept = [(codes >= 0) & (codes < k) for codes, k in zip(codes_list, n_segments, strict=True)]
+    columns = [np.flatnonzero(keep) for keep in kept]
+    rows = [
+        codes[keep] + offset for codes, keep, offset in zip(codes_list, kept, offsets, strict=True)
+    ]
+    rows, columns = np.concatenate(rows), np.concatenate(columns)
+    indicators = csr_array((np.ones(len(rows)), (rows, columns)), shape=(total, n))
+    step = max(_CACHE_BYTES // (8 * max(n, 1)), 16)
 
+    def sums(values):
+        out = np.empty((len(values), total))
+        for start in range(0, len(values), step):
+            # Transposed, each product adds contiguous rows, and the pieces stay in the cache.
+            piece = values[start : start + step].T.astype(np.float64, order="C")
+            out[start : start + step] = (indicators @ piece).T
+        return out
 
-def _product(one_hot) -> Callable:
-    if isinstance(one_hot, np.ndarray):
-        return lambda values: values @ one_hot
-    transposed = one_hot.T.tocsr()
-    # Transposed, each product adds a contiguous row of `values.T`: five times faster than sorting
-    # the columns for np.add.reduceat at 1000 segments.
-    return lambda values: (transposed @ np.ascontiguousarray(values.T)).T
+    return sums
 
 
 def _as_points(xp, X):
@@ -169,9 +176,11 @@ def _as_points(xp, X):
     return X
 
 
-def _rows_per_block(X, block_bytes: int) -> int:
-    row_bytes = X.shape[0] * (8 if "64" in str(X.dtype) else 4)
-    return max(block_bytes // max(row_bytes, 1), 1)
+def _rows_per_block(xp, X, block_bytes: int | None) -> int:
+    row_bytes = max(X.shape[0] * (8 if "64" in str(X.dtype) else 4), 1)
+    if block_bytes is None and array_api_compat.is_numpy_namespace(xp):
+        block_bytes = min(max(_CACHE_BYTES, _FEWEST_ROWS * row_bytes), _MOST_BYTES)
+    return max((block_bytes or _DEVICE_BYTES) // row_bytes, 1)
 
 
 def _blocks(xp, X, block_of: Callable, rows: int) -> Iterator[tuple[int, int, object]]:
@@ -179,24 +188,14 @@ def _blocks(xp, X, block_of: Callable, rows: int) -> Iterator[tuple[int, int, ob
     for start in range(0, n, rows):
         stop = min(start + rows, n)
         D = block_of(start, stop)
-        yield start, stop, _fill_self(xp, D, start, value=0.0)
-
-
-def _fill_self(xp, D, start: int, *, value: float):
-    """Set the distance of each row of the block to itself."""
-    rows = D.shape[0]
-    device = array_api_compat.device(D)
-    square = D[:, start : start + rows]
-    itself = xp.eye(rows, dtype=xp.bool, device=device)
-    D[:, start : start + rows] = xp.where(itself, xp.full_like(square, value), square)
-    return D
+        yield start, stop, gram.fill_self(xp, D, start, value=0.0)
 
 
 # ---- euclidean and cosine: Gram form ------------------------------------------------------------
 
 
 def _euclidean(xp, X) -> Callable:
-    squared = _squared_blocks(xp, _centred(xp, X))
+    squared = gram.squared_blocks(xp, gram.centred(xp, X))
 
     def block_of(start: int, stop: int):
         return xp.sqrt(squared(start, stop))
@@ -213,7 +212,7 @@ def _cosine(xp, X) -> Callable:
     norms = xp.sqrt(xp.sum(wide * wide, axis=1, keepdims=True))
     unit = wide / xp.where(norms > 0, norms, xp.ones_like(norms))
     # Centred before rounding to float32: embeddings in a narrow cone keep their digits.
-    squared = _squared_blocks(xp, xp.astype(_centred(xp, unit), X.dtype))
+    squared = gram.squared_blocks(xp, xp.astype(gram.centred(xp, unit), X.dtype))
     any_zero = bool(xp.any(zero))
 
     def block_of(start: int, stop: int):
@@ -224,51 +223,6 @@ def _cosine(xp, X) -> Callable:
         return D
 
     return block_of
-
-
-def _centred(xp, X):
-    if X.shape[0] == 0:
-        return X
-    # Any shift leaves distances alone; the float64 sum only makes it a good one for many rows.
-    mean = xp.sum(X, axis=0, dtype=xp.float64) / X.shape[0]
-    return X - xp.astype(mean, X.dtype)[None, :]
-
-
-def _squared_blocks(xp, X) -> Callable:
-    """Return the function that gives a block of squared distances of centred rows."""
-    norms = xp.sum(X * X, axis=1)  # (n,)
-    # eps / tau is the error that stays in a pair just above the threshold: the smaller tau, the
-    # fewer pairs are evaluated twice.
-    tau = 1e-3 if X.dtype == xp.float32 else 1e-6
-
-    def block_of(start: int, stop: int):
-        D2 = (X[start:stop, :] * -2.0) @ X.T
-        D2 += norms[start:stop][:, None]
-        D2 += norms[None, :]
-        # The row's own norm stands for both: where the pair is close, the two are nearly equal.
-        limit = (2 * tau) * norms[start:stop][:, None]
-        D2 = _fill_self(xp, D2, start, value=float("inf"))
-        close = limit > D2
-        if bool(xp.any(close)):
-            D2 = _reevaluate(xp, D2, X, close, start)
-        return xp.clip(D2, 0.0, None)
-
-    return block_of
-
-
-def _reevaluate(xp, D2, X, close, start: int):
-    """Replace the pairs where `close` by the squared norm of their difference."""
-    i, j = xp.nonzero(close)
-    pairs = max(BLOCK_BYTES // (8 * max(X.shape[1], 1)), 1)
-    parts = []
-    for first in range(0, i.shape[0], pairs):
-        run = slice(first, min(first + pairs, i.shape[0]))
-        difference = xp.take(X, i[run] + start, axis=0) - xp.take(X, j[run], axis=0)
-        parts.append(xp.sum(difference * difference, axis=1))
-    # `nonzero` and boolean assignment walk the block in the same order; assignment by integer
-    # arrays is not in the standard.
-    D2[close] = xp.concat(parts)
-    return D2
 
 
 # ---- l1 and chebyshev: no product form ----------------------------------------------------------

@@ -146,18 +146,37 @@ def test_unknown_metric_is_refused():
         ops.distance_blocks(np.eye(2), metric="hamming")
 
 
-@pytest.mark.parametrize("k", [3, 65, 400])
-def test_segment_sums_equal_bincount_and_leave_other_codes_out(put, k):
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_segment_sums_of_many_codings_equal_bincount_and_leave_other_codes_out(put, dtype):
     rng = np.random.default_rng(0)
-    values = rng.random((4, 10_000)).astype(np.float32)
-    codes = rng.integers(-1, k, 10_000)
-    expected = [np.bincount(codes[codes >= 0], row[codes >= 0], minlength=k) for row in values]
-    there = put(codes)
-    sums = ops.segment_summer(there, n_segments=k, dtype=put(values).dtype)
-    np.testing.assert_allclose(to_host(sums(put(values))), expected, rtol=1e-6)
+    values = rng.random((40, 10_000)).astype(dtype)  # several pieces, several runs of columns
+    sizes = [3, 65, 400]
+    codings = [rng.integers(-1, k + 1, 10_000) for k in sizes]
+    sums = ops.segment_summer([put(codes) for codes in codings], n_segments=sizes)
+    ours = to_host(sums(put(values)))
+    expected = [
+        np.stack([np.bincount(codes[keep], row[keep], minlength=k) for row in values])
+        for codes, k in zip(codings, sizes, strict=True)
+        for keep in [(codes >= 0) & (codes < k)]
+    ]
+    np.testing.assert_allclose(ours, np.concatenate(expected, axis=1), rtol=1e-6)
+    assert ours.dtype == np.float64
 
 
-def test_empty_segment_sums_to_zero():
-    sums = ops.segment_summer(np.array([0, 0, 199]), n_segments=200, dtype=np.float64)
-    total = sums(np.array([[1.0, 2.0, 4.0]]))
+def test_segment_sums_of_float32_are_made_in_float64_on_numpy():
+    values = np.full((1, 100_000), 0.1, dtype=np.float32)
+    sums = ops.segment_summer([np.zeros(100_000, dtype=int)], n_segments=[1])
+    assert sums(values)[0, 0] == pytest.approx(100_000 * float(np.float32(0.1)), rel=1e-12)
+
+
+def test_empty_segment_sums_to_zero(put):
+    sums = ops.segment_summer([put(np.array([0, 0, 199]))], n_segments=[200])
+    total = to_host(sums(put(np.array([[1.0, 2.0, 4.0]]))))
     assert total[0, 0] == 3.0 and total[0, 199] == 4.0 and total.sum() == 7.0
+
+
+def test_default_block_has_enough_rows_and_bounded_bytes():
+    # 20,000 rows of float32 make 80 kB each: 64 rows are 5.1 MB.
+    start, stop, D = next(ops.distance_blocks(np.zeros((20_000, 1), dtype=np.float32)))
+    assert (start, stop) == (0, 64)
+    assert D.shape == (64, 20_000)

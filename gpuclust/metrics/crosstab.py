@@ -6,12 +6,16 @@ label counts.
 
 Every value in a label array is a label, ``-1`` too: the unclustered samples are one ordinary
 cluster.  To leave them out, pass ``mask=labels != -1`` (True = keep).
+
+The table lies where the labels lie: on NumPy for lists and NumPy arrays, on the device of the first
+array that is on another one otherwise.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import array_api_compat
 import numpy as np
 
 from gpuclust.errors import InputError
@@ -22,35 +26,37 @@ class Contingency(NamedTuple):
 
     Attributes
     ----------
-    rows, cols : ndarray of int64, shape (m,)
+    rows, cols : array of int64, shape (m,)
         Class and cluster of each nonzero, sorted by (row, col); m <= min(n, R * C).
-    counts : ndarray of int64, shape (m,)
+    counts : array of int64, shape (m,)
         Samples in each nonzero.
-    row_sums : ndarray of int64, shape (R,)
+    row_sums : array of int64, shape (R,)
         Samples per class, the marginal ``a``.
-    col_sums : ndarray of int64, shape (C,)
+    col_sums : array of int64, shape (C,)
         Samples per cluster, the marginal ``b``.
     n : int
         Samples in all.
     """
 
-    rows: np.ndarray
-    cols: np.ndarray
-    counts: np.ndarray
-    row_sums: np.ndarray
-    col_sums: np.ndarray
+    rows: Any
+    cols: Any
+    counts: Any
+    row_sums: Any
+    col_sums: Any
     n: int
 
 
 def contingency(y, labels, *, mask=None) -> Contingency:
     """Count the samples of each (class, cluster) pair that occurs.
 
-    O(n log n) time and O(n) memory, whatever the numbers of classes and clusters.
+    O(n log n) time and O(n) memory, whatever the numbers of classes and clusters; O(n) time on
+    NumPy where the labels are integers of a range of at most a few n and R * C is too.
 
     Parameters
     ----------
     y, labels : array-like of shape (n,)
-        True classes and predicted clusters: integers or strings.
+        True classes and predicted clusters: integers or strings.  Arrays of any namespace; where
+        one of the two is not on NumPy, the other is moved to its device.
     mask : array-like of bool, shape (n,), optional
         Samples to keep; all by default.
 
@@ -70,25 +76,26 @@ def contingency(y, labels, *, mask=None) -> Contingency:
             f"y has {y.shape[0]} labels and labels has {labels.shape[0]}; both must describe the "
             "same samples. Pass arrays of one length, in the same order."
         )
+    xp, y, labels = _together(y, labels)
     if mask is not None:
-        mask = as_mask(mask, n=y.shape[0])
+        mask = xp.asarray(as_mask(mask, n=y.shape[0]), device=array_api_compat.device(y))
         y, labels = y[mask], labels[mask]
-    classes, rows = np.unique(y, return_inverse=True)
-    clusters, cols = np.unique(labels, return_inverse=True)
-    width = max(len(clusters), 1)
+    _, rows, row_sums = _unique(xp, y)
+    _, cols, col_sums = _unique(xp, labels)
+    width = max(col_sums.shape[0], 1)
     # R * C <= n**2, so the int64 code of a pair cannot overflow below three thousand million.
-    codes, counts = np.unique(rows.astype(np.int64) * width + cols, return_counts=True)
+    codes, _, counts = _unique(xp, rows * width + cols)
     return Contingency(
         rows=codes // width,
         cols=codes % width,
-        counts=counts.astype(np.int64),
-        row_sums=np.bincount(rows, minlength=len(classes)).astype(np.int64),
-        col_sums=np.bincount(cols, minlength=len(clusters)).astype(np.int64),
+        counts=counts,
+        row_sums=row_sums,
+        col_sums=col_sums,
         n=int(y.shape[0]),
     )
 
 
-def as_mask(mask, *, n: int) -> np.ndarray:
+def as_mask(mask, *, n: int):
     """Check that `mask` holds one boolean for each of the `n` samples and return it as an array.
 
     Raises
@@ -96,25 +103,88 @@ def as_mask(mask, *, n: int) -> np.ndarray:
     InputError
         When the mask is not boolean (integer indices, say) or has another shape.
     """
-    mask = np.asarray(mask)
-    if mask.dtype != np.bool_ or mask.shape != (n,):
+    if not array_api_compat.is_array_api_obj(mask):
+        mask = np.asarray(mask)
+    xp = array_api_compat.array_namespace(mask)
+    if mask.dtype != xp.bool or mask.shape != (n,):
         raise InputError(
-            f"mask has dtype {mask.dtype} and shape {mask.shape}; it must be boolean of shape "
-            f"({n},), True for the samples to keep, as in `labels != -1`."
+            f"mask has dtype {mask.dtype} and shape {tuple(mask.shape)}; it must be boolean of "
+            f"shape ({n},), True for the samples to keep, as in `labels != -1`."
         )
     return mask
 
 
-def _as_labels(name: str, values) -> np.ndarray:
-    values = np.asarray(values)
+def to_host(values) -> np.ndarray:
+    """Copy an array of any namespace to NumPy; a NumPy array is returned as it is."""
+    if isinstance(values, np.ndarray):
+        return values
+    if hasattr(values, "get"):  # CuPy
+        return values.get()
+    info = array_api_compat.array_namespace(values).__array_namespace_info__()
+    return np.asarray(array_api_compat.to_device(values, info.default_device()))
+
+
+def _as_labels(name: str, values):
+    if not array_api_compat.is_array_api_obj(values):
+        values = np.asarray(values)
+    xp = array_api_compat.array_namespace(values)
     if values.ndim != 1:
         raise InputError(
-            f"{name} has shape {values.shape}; a label array is one-dimensional, one label per "
-            "sample. Pass codes rather than one-hot rows."
+            f"{name} has shape {tuple(values.shape)}; a label array is one-dimensional, one label "
+            "per sample. Pass codes rather than one-hot rows."
         )
-    if values.dtype.kind in "fc" and not np.isfinite(values).all():
+    floating = _is_numeric(xp, values) and xp.isdtype(
+        values.dtype, ("real floating", "complex floating")
+    )
+    if floating and not bool(xp.all(xp.isfinite(values))):
         raise InputError(
             f"{name} contains NaN or infinity, which is no label. Give the unclustered samples the "
             "label -1, or drop them from the input."
         )
     return values
+
+
+def _is_numeric(xp, values) -> bool:
+    # Strings and objects exist on NumPy only, and its `isdtype` refuses some of them.
+    return not array_api_compat.is_numpy_namespace(xp) or values.dtype.kind in "biufc"
+
+
+def _together(y, labels):
+    """Return the namespace and both label arrays on one device: that of the one not on NumPy."""
+    guests = [values for values in (y, labels) if not isinstance(values, np.ndarray)]
+    if not guests:
+        return array_api_compat.array_namespace(y), y, labels
+    xp, device = array_api_compat.array_namespace(guests[0]), array_api_compat.device(guests[0])
+    moved = []
+    for values in (y, labels):
+        if isinstance(values, np.ndarray) and not _is_numeric(np, values):
+            values = np.unique(values, return_inverse=True)[1]
+        moved.append(xp.asarray(values, device=device))
+    return xp, *moved
+
+
+def _unique(xp, values):
+    """Return the sorted distinct values, the place of each value among them, and their counts."""
+    if array_api_compat.is_numpy_namespace(xp):
+        return _unique_numpy(values)
+    unique = xp.unique_all(values)
+    inverse = xp.astype(xp.reshape(unique.inverse_indices, (-1,)), xp.int64)
+    return unique.values, inverse, xp.astype(unique.counts, xp.int64)
+
+
+def _unique_numpy(values: np.ndarray):
+    if len(values) and values.dtype.kind in "iu":
+        low, high = int(values.min()), int(values.max())
+        # Counting beats sorting while the bins fit beside the values.
+        if high - low <= 4 * len(values) and high < 2**62 and low > -(2**62):
+            return _unique_by_counting(values.astype(np.int64), low)
+    names, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return names, inverse.astype(np.int64, copy=False), counts.astype(np.int64, copy=False)
+
+
+def _unique_by_counting(values: np.ndarray, low: int):
+    bins = values - low
+    counts = np.bincount(bins)
+    names = np.flatnonzero(counts)
+    places = np.cumsum(counts > 0) - 1
+    return names + low, places[bins], counts[names]

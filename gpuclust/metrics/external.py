@@ -4,16 +4,21 @@ Names and edge-case answers are scikit-learn's where it has the score.  `externa
 sparse contingency once for all scores, those of `gpuclust.metrics.information` included.  Only the
 Hungarian matching of `cluster_accuracy` needs the dense table, and it refuses one above
 `MAX_MATCHING_CELLS`.
+
+Scores are Python floats.  Everything is computed on the device of the labels, except the matching
+and the expectation in the adjusted mutual information: they copy the nonzeros of the table (where
+it may be matched) and its marginals to the host.
 """
 
 from __future__ import annotations
 
 import math
 
+import array_api_compat
 import numpy as np
 
 from gpuclust.errors import InputError
-from gpuclust.metrics.crosstab import Contingency, contingency
+from gpuclust.metrics.crosstab import Contingency, contingency, to_host
 from gpuclust.metrics.information import information_scores
 
 # Cells R * C of the dense table: 8 bytes each, and as many for the copy that scipy negates, make
@@ -70,7 +75,7 @@ def cluster_accuracy(y, labels, *, mask=None) -> float:
     """
     table = contingency(y, labels, mask=mask)
     if not _can_match(table):
-        rows, cols = len(table.row_sums), len(table.col_sums)
+        rows, cols = table.row_sums.shape[0], table.col_sums.shape[0]
         raise InputError(
             f"{rows} classes times {cols} clusters make a table of {rows * cols} cells; the exact "
             f"matching takes at most {MAX_MATCHING_CELLS}, for its memory and time. Use "
@@ -108,11 +113,13 @@ def external_scores(y, labels, *, mask=None) -> dict[str, float]:
 
 def _pairs_together(table: Contingency) -> tuple[int, int, int]:
     """Return twice the numbers of pairs together in both, in `y` and in `labels`."""
+    xp = array_api_compat.array_namespace(table.counts)
     # The sum of squares is at most n**2: exact in int64 for n up to three thousand million; the
     # products that follow need Python's integers.
-    both = int(table.counts @ table.counts) - table.n
-    in_y = int(table.row_sums @ table.row_sums) - table.n
-    in_labels = int(table.col_sums @ table.col_sums) - table.n
+    both, in_y, in_labels = (
+        int(xp.sum(sums * sums)) - table.n
+        for sums in (table.counts, table.row_sums, table.col_sums)
+    )
     return both, in_y, in_labels
 
 
@@ -133,13 +140,16 @@ def _fowlkes_mallows(table: Contingency) -> float:
 def _purity(table: Contingency) -> float:
     if table.n == 0:
         return 1.0
-    order = np.argsort(table.cols, kind="stable")
-    first = np.searchsorted(table.cols[order], np.arange(len(table.col_sums)))
-    return float(np.maximum.reduceat(table.counts[order], first).sum() / table.n)
+    xp = array_api_compat.array_namespace(table.counts)
+    # Sorted by (cluster, count), the last entry of a cluster is its commonest class.
+    keys = xp.sort(table.cols * (table.n + 1) + table.counts)
+    clusters, counts = keys // (table.n + 1), keys % (table.n + 1)
+    last = xp.concat([clusters[1:] != clusters[:-1], xp.ones_like(clusters[:1], dtype=xp.bool)])
+    return int(xp.sum(xp.where(last, counts, xp.zeros_like(counts)))) / table.n
 
 
 def _can_match(table: Contingency) -> bool:
-    return len(table.row_sums) * len(table.col_sums) <= MAX_MATCHING_CELLS
+    return table.row_sums.shape[0] * table.col_sums.shape[0] <= MAX_MATCHING_CELLS
 
 
 def _accuracy(table: Contingency) -> float:
@@ -147,7 +157,7 @@ def _accuracy(table: Contingency) -> float:
 
     if table.n == 0:
         return 1.0
-    dense = np.zeros((len(table.row_sums), len(table.col_sums)))
-    dense[table.rows, table.cols] = table.counts
+    dense = np.zeros((table.row_sums.shape[0], table.col_sums.shape[0]))
+    dense[to_host(table.rows), to_host(table.cols)] = to_host(table.counts)
     matched = linear_sum_assignment(dense, maximize=True)
     return float(dense[matched].sum() / table.n)

@@ -9,8 +9,10 @@ scikit-learn raises: among many label sets, one bad set must not spoil the other
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable, Sequence
+import operator
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import array_api_compat
@@ -18,6 +20,7 @@ import numpy as np
 
 from gpuclust import ops
 from gpuclust.errors import InputError
+from gpuclust.metrics.crosstab import as_mask
 
 
 def is_defined(labels) -> bool:
@@ -44,13 +47,14 @@ def silhouette_scores(
     singleton counts 0, every value is a label (-1 too).  A label set without 2 <= clusters <= n - 1
     gives NaN, where scikit-learn raises.
 
-    O(n^2 d) time once, and per label set O(n^2) on NumPy for many clusters, O(n^2 k) at the speed
-    of a matrix product for few and on other namespaces.  Memory: `ops.distance_blocks` plus the
-    indicators of `ops.segment_summer` per label set and (rows of a block, k) float64.
+    O(n^2 d) time once, and per label set O(n^2) on NumPy whatever its number of clusters, O(n^2 k)
+    at the speed of a matrix product elsewhere; n is the number of samples that some label set
+    keeps.  Memory: `ops.distance_blocks`, the indicators of `ops.segment_summer` (12 n bytes per
+    label set on NumPy) and, for all label sets together, (rows of a block, clusters) float64.
 
     Precision: distances have the dtype of X, see `ops.distance_blocks`; their sums per cluster are
-    float64 (float32 in runs of 4096 columns), and so is everything after.  Against scikit-learn on
-    real data: 1e-9 in float64 and 1e-5 in float32.
+    float64 on NumPy (elsewhere float32 in runs of 4096 columns), and so is everything after.
+    Against scikit-learn on real data: 1e-9 in float64 and 1e-5 in float32.
 
     Parameters
     ----------
@@ -76,7 +80,8 @@ def silhouette_scores(
     Raises
     ------
     InputError
-        When X is not a finite 2-D array, or labels or masks do not fit it.
+        When X is not 2-D, a row that some label set keeps is not finite, or labels or masks do not
+        fit X.
     UnknownNameError
         For another metric.
 
@@ -85,23 +90,26 @@ def silhouette_scores(
     Rousseeuw: Silhouettes, Journal of Computational and Applied Mathematics 20, 1987.
     """
     xp = array_api_compat.array_namespace(X)
-    # First, so that a bad X or metric is an error even where no label set needs a distance.
-    blocks = ops.distance_blocks(X, metric=metric, block_bytes=block_bytes)
     masks = [None] * len(labels_list) if masks is None else masks
     if len(masks) != len(labels_list):
         raise InputError(
             f"there are {len(masks)} masks for {len(labels_list)} label sets; give one each, None "
             "where all samples count."
         )
-    dtype = xp.float32 if X.dtype == xp.float32 else xp.float64
-    sets = [_label_set(xp, X, *pair, dtype=dtype) for pair in zip(labels_list, masks, strict=True)]
-    live = [one for one in sets if one.sums is not None]
-    parts: dict[int, list] = {id(one): [] for one in live}
-    if live:
-        for start, stop, D in blocks:
-            for one in live:
-                parts[id(one)].append(_silhouettes(xp, D, one, start, stop))
-    return [_finish(xp, X, one, parts.get(id(one)), samples=samples) for one in sets]
+    sets = [_label_set(xp, X, *pair) for pair in zip(labels_list, masks, strict=True)]
+    X, live = _without_dropped(xp, X, [one for one in sets if one.defined])
+    # Also where no label set needs a distance: a bad X or metric is an error all the same.
+    blocks = ops.distance_blocks(X, metric=metric, block_bytes=block_bytes)
+    values = iter(_silhouettes(xp, blocks, live) if live else [])
+    results = [next(values) if one.defined else _nan(xp, X, one.kept) for one in sets]
+    return (
+        results
+        if samples
+        else [
+            float(xp.mean(s)) if one.defined else math.nan
+            for one, s in zip(sets, results, strict=True)
+        ]
+    )
 
 
 def calinski_harabasz_score(X, labels, *, mask=None) -> float:
@@ -142,7 +150,7 @@ def davies_bouldin_score(X, labels, *, mask=None) -> float:
 def _delegate(score: Callable, X, labels, mask) -> float:
     xp, labels = _checked(labels, n=X.shape[0])
     if mask is not None:
-        mask = _checked_mask(mask, n=X.shape[0])
+        mask = as_mask(mask, n=X.shape[0])
         kept = xp.nonzero(xp.asarray(mask, device=array_api_compat.device(labels)))[0]
         X, labels = xp.take(X, kept, axis=0), labels[kept]
     return float(score(X, labels)) if is_defined(labels) else math.nan
@@ -154,28 +162,39 @@ def _delegate(score: Callable, X, labels, mask) -> float:
 class _LabelSet(NamedTuple):
     """A label set coded 0..k-1 on the device of X; -1 where the mask drops the sample."""
 
-    codes: Any  # (n,)
+    codes: Any  # (n,) int64
     counts: Any  # (k,) float64
     kept: int
-    sums: Callable | None  # (b, n) -> (b, k); None where the score does not exist
+    defined: bool  # 2 <= k <= kept - 1
 
 
-def _label_set(xp, X, labels, mask, *, dtype) -> _LabelSet:
+def _label_set(xp, X, labels, mask) -> _LabelSet:
     n, device = X.shape[0], array_api_compat.device(X)
     own, labels = _checked(labels, n=n)
     codes = own.full(n, -1, dtype=own.int64, device=array_api_compat.device(labels))
     if mask is None:
         mask = own.ones_like(codes, dtype=own.bool)
     else:
-        mask = own.asarray(_checked_mask(mask, n=n), device=array_api_compat.device(labels))
+        mask = own.asarray(as_mask(mask, n=n), device=array_api_compat.device(labels))
     unique = own.unique_all(labels[mask])
     codes[mask] = own.astype(own.reshape(unique.inverse_indices, (-1,)), own.int64)
     kept, k = int(own.count_nonzero(mask)), unique.counts.shape[0]
     codes = xp.asarray(codes, device=device)
     counts = xp.astype(xp.asarray(unique.counts, device=device), xp.float64)
-    exists = 2 <= k <= kept - 1
-    sums = ops.segment_summer(codes, n_segments=k, dtype=dtype) if exists else None
-    return _LabelSet(codes, counts, kept, sums)
+    return _LabelSet(codes, counts, kept, defined=2 <= k <= kept - 1)
+
+
+def _without_dropped(xp, X, sets: list[_LabelSet]):
+    """Leave out the samples that no label set keeps: they need no distances."""
+    if not sets:
+        return X, sets
+    kept = functools.reduce(operator.or_, [one.codes >= 0 for one in sets])
+    if bool(xp.all(kept)):
+        return X, sets
+    rows = xp.nonzero(kept)[0]
+    codes = [xp.take(one.codes, rows) for one in sets]
+    sets = [one._replace(codes=own) for one, own in zip(sets, codes, strict=True)]
+    return xp.take(X, rows, axis=0), sets
 
 
 def _on_namespace(values):
@@ -194,29 +213,32 @@ def _checked(labels, *, n: int):
     return xp, labels
 
 
-def _checked_mask(mask, *, n: int):
-    xp, mask = _on_namespace(mask)
-    if mask.dtype != xp.bool or mask.shape != (n,):
-        raise InputError(
-            f"mask has dtype {mask.dtype} and shape {tuple(mask.shape)}; it must be boolean of "
-            f"shape ({n},), True for the samples to keep, as in `labels != -1`."
-        )
-    return mask
-
-
 # ---- silhouette ---------------------------------------------------------------------------------
 
 
-def _silhouettes(xp, D, one: _LabelSet, start: int, stop: int):
-    """Return the silhouettes of the rows ``start:stop``, meaningless where the mask drops them."""
-    sums = one.sums(D)  # (b, k)
-    device = array_api_compat.device(D)
-    clusters = xp.arange(one.counts.shape[0], dtype=one.codes.dtype, device=device)
-    own = one.codes[start:stop][:, None] == clusters[None, :]  # (b, k)
-    within = xp.sum(xp.where(own, sums, xp.zeros_like(sums)), axis=1)
-    size = xp.sum(xp.where(own, one.counts[None, :], xp.zeros_like(sums)), axis=1)
-    means = sums / one.counts[None, :]
-    b = xp.min(xp.where(own, xp.full_like(means, float("inf")), means), axis=1)
+def _silhouettes(xp, blocks: Iterable, sets: list[_LabelSet]) -> list:
+    """Return for each label set the silhouettes of the samples that it keeps."""
+    sizes = [one.counts.shape[0] for one in sets]
+    sums_of = ops.segment_summer([one.codes for one in sets], n_segments=sizes)
+    parts: list[list] = [[] for _ in sets]
+    for start, stop, D in blocks:
+        sums, first = sums_of(D), 0  # (b, sum of k)
+        for one, k, part in zip(sets, sizes, parts, strict=True):
+            own = sums[:, first : first + k]
+            part.append(_block_silhouettes(xp, own, one.codes[start:stop], one.counts))
+            first += k
+    return [xp.concat(part)[one.codes >= 0] for one, part in zip(sets, parts, strict=True)]
+
+
+def _block_silhouettes(xp, sums, codes, counts):
+    """Return silhouettes (b,) from sums of distances (b, k); meaningless where the code is -1."""
+    itself = xp.clip(codes, 0, None)[:, None]  # (b, 1)
+    within = xp.take_along_axis(sums, itself, axis=1)[:, 0]
+    size = xp.take(counts, itself[:, 0])
+    means = sums / counts[None, :]
+    clusters = xp.arange(counts.shape[0], dtype=codes.dtype, device=array_api_compat.device(sums))
+    means = xp.where(itself == clusters[None, :], xp.full_like(means, math.inf), means)
+    b = xp.min(means, axis=1)
     # The sample itself adds exactly 0 to `within`, so size - 1 others are averaged.
     a = within / xp.clip(size - 1, 1.0, None)
     scale = xp.maximum(a, b)
@@ -226,10 +248,5 @@ def _silhouettes(xp, D, one: _LabelSet, start: int, stop: int):
     return xp.where(valid, s, xp.zeros_like(s))
 
 
-def _finish(xp, X, one: _LabelSet, parts: list | None, *, samples: bool):
-    if parts is None:
-        device = array_api_compat.device(X)
-        nan = xp.full(one.kept, math.nan, dtype=xp.float64, device=device)
-        return nan if samples else math.nan
-    s = xp.concat(parts)[one.codes >= 0]
-    return s if samples else float(xp.mean(s))
+def _nan(xp, X, n: int):
+    return xp.full(n, math.nan, dtype=xp.float64, device=array_api_compat.device(X))

@@ -66,6 +66,23 @@ def test_mask_drops_samples_as_if_they_were_not_there(digits, metric):
         np.testing.assert_allclose(s, theirs, rtol=0, atol=1e-9)
 
 
+def test_samples_that_no_label_set_keeps_cost_no_distances(digits, monkeypatch):
+    X, label_sets = digits
+    keeps = [np.arange(len(X)) % 9 == 0, np.arange(len(X)) % 9 <= 1]
+    seen = []
+    blocks = metrics.internal.ops.distance_blocks
+
+    def spy(X, **options):
+        seen.append(X.shape[0])
+        return blocks(X, **options)
+
+    monkeypatch.setattr(metrics.internal.ops, "distance_blocks", spy)
+    ours = metrics.silhouette_scores(X, [label_sets[0]] * 2, masks=keeps)
+    assert seen == [200]
+    theirs = [oracle.silhouette_score(X[keep], label_sets[0][keep]) for keep in keeps]
+    np.testing.assert_allclose(ours, theirs, atol=1e-9)
+
+
 def test_float32_far_from_the_origin_keeps_its_digits():
     rng = np.random.default_rng(0)
     labels = np.repeat(np.arange(3), 100)

@@ -1,0 +1,59 @@
+import math
+from fractions import Fraction
+
+import array_api_strict
+import numpy as np
+import pytest
+from sklearn.metrics.cluster import contingency_matrix
+from sklearn.metrics.cluster import expected_mutual_information as oracle_emi
+
+from gpuclust import metrics
+from gpuclust.errors import InputError
+
+
+def exact_emi(a, b):
+    """Sum over every count with exact binomials: independent of any log-factorial."""
+    n, total = sum(a), 0.0
+    for a_i in a:
+        for b_j in b:
+            for k in range(max(1, a_i + b_j - n), min(a_i, b_j) + 1):
+                p = Fraction(math.comb(a_i, k) * math.comb(n - a_i, b_j - k), math.comb(n, b_j))
+                total += k / n * math.log(n * k / (a_i * b_j)) * float(p)
+    return total
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [([3, 4], [2, 5]), ([1] * 9, [4, 5]), ([400, 3, 200], [300, 300, 3]), ([999, 1], [500, 500])],
+)
+def test_expectation_equals_exact_binomial_sums(a, b):
+    assert metrics.expected_mutual_information(a, b) == pytest.approx(exact_emi(a, b), rel=1e-10)
+
+
+@pytest.mark.parametrize(("n", "r", "c"), [(200, 7, 90), (20_000, 10, 300), (20_000, 3, 3)])
+def test_expectation_equals_scikit_learn_on_skewed_marginals(n, r, c):
+    rng = np.random.default_rng(0)
+    y, labels = (np.floor(k * rng.random(n) ** 3).astype(int) for k in (r, c))
+    table = metrics.contingency(y, labels)
+    ours = metrics.expected_mutual_information(table.row_sums, table.col_sums)
+    assert ours == pytest.approx(oracle_emi(contingency_matrix(y, labels), n), rel=1e-9)
+
+
+def test_expectation_does_not_depend_on_the_block_size(monkeypatch):
+    rng = np.random.default_rng(1)
+    a = np.bincount(rng.integers(0, 40, 5000) ** 2 // 40)
+    b = np.bincount(rng.integers(0, 30, 5000))
+    whole = metrics.expected_mutual_information(a, b)
+    monkeypatch.setattr(metrics.information, "_EMI_BLOCK", 64)
+    assert metrics.expected_mutual_information(a, b) == pytest.approx(whole, rel=1e-12)
+
+
+def test_expectation_refuses_marginals_of_different_totals():
+    with pytest.raises(InputError, match="sum to 3 and 4"):
+        metrics.expected_mutual_information([1, 2], [2, 2])
+
+
+def test_expectation_takes_marginals_of_a_second_device():
+    device = array_api_strict.Device("device1")
+    a, b = (array_api_strict.asarray(sums, device=device) for sums in ([3, 4], [2, 5]))
+    assert metrics.expected_mutual_information(a, b) == pytest.approx(exact_emi([3, 4], [2, 5]))
