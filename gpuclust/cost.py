@@ -35,9 +35,9 @@ REDUCE: dict[str, Callable[[int, int], float]] = {
 CLUSTER: dict[str, Callable[[int, int, int], float]] = {
     "kmeans": lambda n, m, k: 4e-9 * n * m * k,
     "spectral": lambda n, m, k: 0.2 + 5e-11 * n * n * m + 1e-6 * n * k,
-    "agglomerative": lambda n, m, k: n * n * (3e-8 + 2e-11 * m),
-    "agglomerative_threshold": lambda n, m, k: n * n * (3e-8 + 2e-11 * m),
-    "affinity": lambda n, m, k: 8e-7 * n * n,
+    "agglomerative": lambda n, m, k: n * n * (1e-8 + 4e-11 * m),
+    "agglomerative_threshold": lambda n, m, k: n * n * (1e-8 + 4e-11 * m),
+    "affinity": lambda n, m, k: 4e-7 * n * n,
     "hdbscan": lambda n, m, k: n * n * (5e-8 if m > 100 else 2e-8),
 }
 # Images per second on two cores, where no side-car knows better; Lite1 and Lite2 by their share

@@ -15,7 +15,7 @@ from .method import Fit, Method, Param
 
 COUNT = {"kinds": (int,), "low": 1}
 METRICS = ("euclidean", "l1", "chebyshev", "cosine")
-LINKAGES = ("ward", "average", "complete", "single")
+LINKAGES = ("ward", "average", "complete", "weighted", "single")
 # What scikit-learn, SciPy and umap-learn call our l1.
 MANHATTAN = {"l1": "manhattan"}
 
@@ -229,7 +229,7 @@ CLUSTERERS: dict[str, Method] = {
     ),
     "affinity": Method(
         "affinity propagation; k is found",
-        "sklearn.cluster:AffinityPropagation",
+        "gpuclust.algorithms.affinity:AffinityPropagation",
         None,
         {
             "damping": Param(0.9, (float,), low=0.5, high=0.999),

@@ -266,3 +266,12 @@ def _feature_blocks(xp, X, combine: Callable) -> Callable:
 
 
 _BLOCKS = {"euclidean": _euclidean, "cosine": _cosine, "l1": _l1, "chebyshev": _chebyshev}
+
+
+def to_host(values) -> np.ndarray:
+    """Copy an array of any namespace and device to NumPy; a NumPy array is handed on as it is."""
+    if isinstance(values, np.ndarray):
+        return values
+    if array_api_compat.is_cupy_array(values):
+        return values.get()
+    return np.from_dlpack(values, device="cpu")

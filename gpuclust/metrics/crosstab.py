@@ -114,16 +114,6 @@ def as_mask(mask, *, n: int):
     return mask
 
 
-def to_host(values) -> np.ndarray:
-    """Copy an array of any namespace to NumPy; a NumPy array is returned as it is."""
-    if isinstance(values, np.ndarray):
-        return values
-    if hasattr(values, "get"):  # CuPy
-        return values.get()
-    info = array_api_compat.array_namespace(values).__array_namespace_info__()
-    return np.asarray(array_api_compat.to_device(values, info.default_device()))
-
-
 def _as_labels(name: str, values):
     if not array_api_compat.is_array_api_obj(values):
         values = np.asarray(values)

@@ -14,7 +14,8 @@ import array_api_compat
 import numpy as np
 
 from gpuclust.errors import InputError, unknown
-from gpuclust.metrics.crosstab import Contingency, contingency, to_host
+from gpuclust.metrics.crosstab import Contingency, contingency
+from gpuclust.ops import to_host
 
 NORMALIZERS = ("arithmetic", "true")
 # Elements of one (window, pairs) block of the expectation: its dozen float64 temporaries of 128 KiB

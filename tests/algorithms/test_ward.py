@@ -1,0 +1,182 @@
+import tracemalloc
+
+import array_api_strict
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.cluster import hierarchy
+
+from gpuclust.algorithms import linkage
+from gpuclust.algorithms.tree import reciprocal_pairs
+
+DEVICE = array_api_strict.Device("device1")
+
+
+def noisy(X):
+    """Whole-numbered pixels have tied heights; a little noise makes the tree unique."""
+    return X + np.random.default_rng(0).normal(scale=1e-3, size=X.shape)
+
+
+def scipys(X):
+    return hierarchy.linkage(np.asarray(X, np.float64), "ward")
+
+
+@pytest.mark.parametrize("dtype", [None, np.float64])
+@pytest.mark.parametrize("held_as", [np.float32, np.float64])
+def test_the_tree_is_scipys_in_either_precision(digits, held_as, dtype):
+    X = noisy(digits.X).astype(held_as)
+    ours, theirs = linkage(X, dtype=dtype).Z, scipys(X)
+    np.testing.assert_array_equal(ours[:, [0, 1, 3]], theirs[:, [0, 1, 3]])
+    np.testing.assert_allclose(ours[:, 2], theirs[:, 2], rtol=0, atol=1e-12 * theirs[-1, 2])
+
+
+@pytest.mark.parametrize("dtype", [None, np.float64])
+def test_many_blocks_in_threads_give_scipys_tree(dtype):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(2500, 8)) + 5 * rng.normal(size=(20, 8))[rng.integers(0, 20, 2500)]
+    ours, theirs = linkage(X, dtype=dtype).Z, scipys(X)
+    np.testing.assert_array_equal(ours[:, [0, 1, 3]], theirs[:, [0, 1, 3]])
+    np.testing.assert_allclose(ours[:, 2], theirs[:, 2], rtol=0, atol=1e-12 * theirs[-1, 2])
+
+
+def test_float32_products_choose_the_same_neighbours_as_float64(digits):
+    X = noisy(digits.X).astype(np.float32) + np.float32(1e4)
+    np.testing.assert_array_equal(linkage(X).Z, linkage(X, dtype=np.float64).Z)
+
+
+@pytest.mark.parametrize("factor", [1e-6, 1e6, 1e150])
+def test_heights_scale_with_the_data(digits, factor):
+    X = noisy(digits.X[:200])
+    expected = linkage(X).Z[:, 2] * factor
+    np.testing.assert_allclose(linkage(X * factor).Z[:, 2], expected, rtol=1e-10)
+
+
+def test_one_feature_a_million_times_the_others_still_gives_scipys_tree(digits):
+    X = noisy(digits.X[:300])
+    X[:, 20] *= 1e6
+    ours, theirs = linkage(X).Z, scipys(X)
+    np.testing.assert_array_equal(ours[:, :2], theirs[:, :2])
+    np.testing.assert_allclose(ours[:, 2], theirs[:, 2], rtol=0, atol=1e-12 * theirs[-1, 2])
+
+
+def test_a_tight_crowd_far_from_the_mean_keeps_its_own_tree():
+    # In float32 products the crowd is one point: every pair of it is within the rounding.
+    X = np.random.default_rng(0).normal(scale=1e-4, size=(300, 3))
+    X[0] += 1e3
+    ours, theirs = linkage(X).Z, scipys(X)
+    np.testing.assert_array_equal(ours[:, :2], theirs[:, :2])
+    np.testing.assert_allclose(ours[:, 2], theirs[:, 2], rtol=1e-6)
+
+
+def test_near_duplicates_merge_at_their_own_distance(digits):
+    X = np.repeat(noisy(digits.X[:100]), 2, axis=0)
+    X[::2, 0] += np.linspace(1e-7, 1e-6, 100)
+    heights = linkage(X).Z[:100, 2]
+    np.testing.assert_allclose(heights, np.linspace(1e-7, 1e-6, 100), rtol=1e-6)
+
+
+def test_duplicates_merge_first_and_at_zero(digits):
+    X = noisy(digits.X[:150])
+    X = X[np.random.default_rng(0).integers(0, 150, size=400)]
+    ours, theirs = linkage(X), scipys(X)
+    kinds = len(np.unique(X, axis=0))
+    assert np.count_nonzero(ours.Z[:, 2] == 0) == 400 - kinds
+    np.testing.assert_allclose(ours.Z[:, 2], theirs[:, 2], rtol=0, atol=1e-6 * theirs[-1, 2])
+    assert hierarchy.is_valid_linkage(ours.Z)
+    same = ours.cut(n_clusters=kinds)
+    np.testing.assert_array_equal(same[:, None] == same, (X[:, None] == X).all(axis=2))
+
+
+@pytest.mark.parametrize("value", [0.0, -0.0, 1e4])
+def test_equal_rows_make_a_tree_of_height_zero(value):
+    tree = linkage(np.full((2000, 5), value, dtype=np.float32))
+    assert not tree.Z[:, 2].any()
+    assert hierarchy.is_valid_linkage(tree.Z)
+    assert len(set(tree.cut(n_clusters=7))) == 7
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_very_few_samples(n):
+    X = np.asarray([[0.0, 0.0], [3.0, 4.0], [0.0, 1.0]], dtype=np.float32)[:n]
+    expected = scipys(X) if n > 1 else np.empty((0, 4))
+    np.testing.assert_allclose(linkage(X).Z, expected, rtol=1e-14)
+
+
+def test_samples_without_features_are_all_equal():
+    np.testing.assert_array_equal(linkage(np.empty((4, 0))).Z[:, 2], 0.0)
+
+
+@pytest.mark.parametrize(
+    "gaps", [np.ones(2000), 2.0 ** np.arange(60), 1.0 + np.arange(500)], ids=["even", "2^k", "k"]
+)
+def test_collinear_points_end_and_have_valid_trees(gaps):
+    X = np.cumsum(gaps)[:, None] * np.ones((1, 3))
+    Z = linkage(X).Z
+    assert hierarchy.is_valid_linkage(Z)
+    assert (np.diff(Z[:, 2]) >= 0).all()
+    # Whatever the order, merges of Ward add up to the spread of the data.
+    spread = 2 * np.square(X - X.mean(axis=0)).sum()
+    np.testing.assert_allclose(np.square(Z[:, 2]).sum(), spread, rtol=1e-9)
+
+
+def test_evenly_spaced_points_do_not_merge_one_pair_a_round(monkeypatch):
+    rounds = []
+    monkeypatch.setattr(
+        "gpuclust.algorithms.ward.reciprocal_pairs",
+        lambda *args: rounds.append(1) or reciprocal_pairs(*args),
+    )
+    linkage(np.arange(3000.0)[:, None])
+    assert len(rounds) < 100
+
+
+def test_a_round_without_a_reciprocal_pair_merges_the_nearest():
+    # 0 -> 1 -> 2 -> 0: only rounding can tell such neighbours.
+    near, weight = np.asarray([1, 2, 0]), np.asarray([1.0, 0.9, 0.8])
+    a, b = reciprocal_pairs(np.arange(3), near, weight)
+    assert (a.tolist(), b.tolist()) == ([0], [2])
+
+
+@given(st.integers(1, 60), st.integers(1, 5), st.integers(0, 1000), st.sampled_from([0.0, 1e4]))
+@settings(max_examples=60, deadline=None)
+def test_heights_rise_sizes_add_up_and_the_order_of_rows_does_not_matter(n, d, seed, offset):
+    rng = np.random.default_rng(seed)
+    X = (rng.normal(size=(n, d)) + offset).astype(np.float32)
+    Z = linkage(X).Z
+    assert Z.shape == (n - 1, 4)
+    assert (np.diff(Z[:, 2]) >= 0).all()
+    size = np.concatenate([np.ones(n), Z[:, 3]])
+    np.testing.assert_array_equal(size[Z[:, :2].astype(int)].sum(axis=1), Z[:, 3])
+    np.testing.assert_array_equal(np.sort(Z[:, :2].ravel()), np.arange(2 * n - 2))
+    shuffled = linkage(X[rng.permutation(n)]).Z
+    np.testing.assert_allclose(shuffled[:, 2], Z[:, 2], rtol=1e-9)
+    if n > 1:
+        theirs = scipys(X)[:, 2]
+        np.testing.assert_allclose(Z[:, 2], theirs, rtol=0, atol=1e-6 * theirs[-1])
+
+
+@pytest.mark.parametrize("dtype", [None, array_api_strict.float64])
+def test_another_namespace_and_device_give_the_same_tree(digits, dtype):
+    X = noisy(np.vstack([digits.X[:70], digits.X[:5]])).astype(np.float32)
+    X[70:] = X[:5]
+    tree = linkage(array_api_strict.asarray(X, device=DEVICE), dtype=dtype)
+    assert type(tree.Z) is np.ndarray
+    expected = linkage(X).Z
+    np.testing.assert_array_equal(tree.Z[:, [0, 1, 3]], expected[:, [0, 1, 3]])
+    np.testing.assert_allclose(tree.Z[:, 2], expected[:, 2], rtol=1e-12)
+
+
+def test_memory_is_that_of_the_samples_not_of_their_pairs():
+    X = np.random.default_rng(0).normal(size=(6000, 4)).astype(np.float32)
+    tracemalloc.start()
+    linkage(X)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 6000**2  # bytes: a quarter of a float32 matrix
+
+
+def test_the_input_is_left_alone(digits):
+    X = digits.X[:50].astype(np.float64)
+    before = X.copy()
+    linkage(X)
+    np.testing.assert_array_equal(X, before)
