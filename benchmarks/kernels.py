@@ -123,6 +123,111 @@ def silhouettes_theirs(given: Any) -> Any:
     return [silhouette_score(X, labels) for labels in sets]
 
 
+def six_clusterings(path: Path) -> dict[str, Any]:
+    """A unit: both spaces, the classes, and clusterings as its six methods give them."""
+    from sklearn.cluster import MiniBatchKMeans
+
+    (X, y), Z = embeddings(path), pca50(path)
+    counts = (10, 10, 10, 40, 20, 380)
+    sets = [
+        MiniBatchKMeans(k, n_init=1, random_state=i).fit_predict(Z) for i, k in enumerate(counts)
+    ]
+    return {"X": X, "Z": Z, "y": y, "sets": sets}
+
+
+COMMON = ("ami", "nmi", "ari", "fmi", "homogeneity", "completeness", "v_measure")
+
+
+def scores_ours(unit: Any) -> Any:
+    """Everything a row holds by default; returned: what scikit-learn has too."""
+    from gpuclust import scoring
+
+    done = scoring.score_all(
+        unit["sets"], X=unit["X"], Z=unit["Z"], y=unit["y"], names=scoring.DEFAULT
+    )
+    internal = [name for name in scoring.DEFAULT if name not in scoring.EXTERNAL]
+    return [[one.scores[name] for name in (*COMMON, *internal)] for one in done]
+
+
+def scores_theirs(unit: Any) -> Any:
+    """The same scores, one scikit-learn call each; purity and accuracy are not among them."""
+    from sklearn import metrics
+
+    y, rows = unit["y"], []
+    for labels in unit["sets"]:
+        row = [
+            metrics.adjusted_mutual_info_score(y, labels),
+            metrics.normalized_mutual_info_score(y, labels),
+            metrics.adjusted_rand_score(y, labels),
+            metrics.fowlkes_mallows_score(y, labels),
+            *metrics.homogeneity_completeness_v_measure(y, labels),
+        ]
+        spaces = (unit["X"], unit["Z"])
+        row += [metrics.calinski_harabasz_score(space, labels) for space in spaces]
+        row += [metrics.davies_bouldin_score(space, labels) for space in spaces]
+        for metric in ("euclidean", "cosine"):
+            row += [metrics.silhouette_score(space, labels, metric=metric) for space in spaces]
+        rows.append(row)
+    return rows
+
+
+def dear_silhouettes_ours(unit: Any) -> Any:
+    """l1 and chebyshev of the six, one pass each."""
+    from gpuclust.metrics import silhouette_scores
+
+    return [silhouette_scores(unit["Z"], unit["sets"], metric=m) for m in ("l1", "chebyshev")]
+
+
+def dear_silhouettes_theirs(unit: Any) -> Any:
+    """The same, one call each."""
+    from sklearn.metrics import silhouette_score
+
+    return [
+        [silhouette_score(unit["Z"], labels, metric=metric) for labels in unit["sets"]]
+        for metric in ("manhattan", "chebyshev")
+    ]
+
+
+AFFINITY = {"damping": 0.9, "max_iter": 100, "random_state": 0}
+
+
+def affinity_ours(X: Any) -> Any:
+    """Ours, at most 100 iterations."""
+    from gpuclust.algorithms import AffinityPropagation
+
+    return AffinityPropagation(**AFFINITY).fit_predict(X)
+
+
+def affinity_theirs(X: Any) -> Any:
+    """scikit-learn's, at most 100 iterations."""
+    from sklearn.cluster import AffinityPropagation
+
+    return AffinityPropagation(**AFFINITY).fit_predict(X)
+
+
+def hdbscan_ours(metric: str) -> Callable[[Any], Any]:
+    """Ours, where the tree is unique."""
+
+    def run(X: Any) -> Any:
+        from gpuclust.algorithms import HDBSCAN
+
+        return HDBSCAN(min_cluster_size=5, min_samples=1, metric=metric).fit_predict(X)
+
+    return run
+
+
+def hdbscan_theirs(metric: str) -> Callable[[Any], Any]:
+    """scikit-learn's, where the tree is unique."""
+
+    def run(X: Any) -> Any:
+        from sklearn.cluster import HDBSCAN
+
+        model = HDBSCAN(min_cluster_size=5, min_samples=1, metric=metric, copy=True)
+        return model.fit_predict(X)
+
+    return run
+
+
 def difference(a: Any, b: Any) -> float:
     """Give the largest difference of two scores or lists of scores."""
     return float(np.max(np.abs(np.asarray(a) - np.asarray(b))))
@@ -163,6 +268,17 @@ CASES = {
         silhouettes_theirs,
         difference,
     ),
+    "default_scores_6": Case(six_clusterings, scores_ours, scores_theirs, difference, runs=1),
+    "l1_chebyshev_silhouettes_6": Case(
+        six_clusterings, dear_silhouettes_ours, dear_silhouettes_theirs, difference, runs=1
+    ),
+    "affinity_10k": Case(pca50, affinity_ours, affinity_theirs, same_clusters, runs=1),
+    "hdbscan_l1_10k": Case(
+        pca50, hdbscan_ours("l1"), hdbscan_theirs("manhattan"), same_clusters, runs=1
+    ),
+    "hdbscan_chebyshev_10k": Case(
+        pca50, hdbscan_ours("chebyshev"), hdbscan_theirs("chebyshev"), same_clusters, runs=1
+    ),
 }
 
 
@@ -186,12 +302,17 @@ def run_child(name: str, side: str, data: Path) -> None:
     start = time.perf_counter()
     result = function(given)
     seconds = time.perf_counter() - start
-    told = {"seconds": seconds, "rise_mib": (peak_kib() - before) / 1024, "result": result}
+    peak = peak_kib()
+    told = {"seconds": seconds, "rise_mib": (peak - before) / 1024, "peak_mib": peak / 1024}
+    told["result"] = result
     sys.stdout.write(json.dumps(told, default=lambda a: np.asarray(a).tolist()))
 
 
 def small(given: Any) -> Any:
     """Cut an input to 300 samples, for the warm-up."""
+    if isinstance(given, dict):
+        cut = {name: given[name][:300] for name in ("X", "Z", "y")}
+        return cut | {"sets": [labels[:300] % 5 for labels in given["sets"]]}
     if isinstance(given, tuple):
         return given[0][:300], [labels[:300] % 5 for labels in given[1]]
     return given[:300]
@@ -214,6 +335,7 @@ def measure(name: str, data: Path) -> dict[str, Any]:
             "seconds": statistics.median(times),
             "spread": max(times) - min(times),
             "rise_mib": max(run["rise_mib"] for run in seen[side]),
+            "peak_mib": max(run["peak_mib"] for run in seen[side]),
         }
     if len(sides) == 2:
         summary["ratio"] = summary["theirs"]["seconds"] / summary["ours"]["seconds"]
