@@ -3,7 +3,8 @@
     python benchmarks/scaling.py --data FILE.npz --out benchmarks/results/scaling-cpu-DATE
 
 FILE.npz holds real embeddings `X`; they are reduced to 50 dimensions and, for larger n, repeated
-with a little noise.  Writes OUT.json (seconds per n, fitted exponent) and OUT.svg.  Needs matplotlib.
+with a little noise.  Writes OUT.json (seconds per n, fitted exponent) and OUT.svg; needs
+matplotlib.
 """
 
 import argparse
