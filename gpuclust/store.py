@@ -105,11 +105,12 @@ class Store:
         )
 
     def sweep(self) -> None:
-        """Remove the half-written embeddings of killed processes; a live one's are never old."""
-        for path in self.root.glob(f"embeddings/*/{TEMPORARY}*"):
-            with contextlib.suppress(OSError):
-                if time.time() - path.stat().st_mtime > 3600:
-                    path.unlink()
+        """Remove the half-written files of killed processes; a live one's are never old."""
+        for pattern in ("embeddings/*", "rows/*/*", "labels", "running"):
+            for path in self.root.glob(f"{pattern}/{TEMPORARY}*"):
+                with contextlib.suppress(OSError):
+                    if time.time() - path.stat().st_mtime > 3600:
+                        path.unlink()
 
     def row_path(self, unit: Unit, key: str) -> Path:
         """Name the file of a row."""

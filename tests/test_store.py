@@ -121,13 +121,18 @@ def test_a_temporary_file_is_never_read_as_a_row(store):
     assert store.rows() == ([ROW], [])
 
 
-def test_a_killed_process_leaves_no_half_embedding_for_long(store):
+def test_what_a_killed_process_half_wrote_is_swept_away_later(store):
     folder = store.embedding(UNIT).array.parent
     folder.mkdir(parents=True)
+    half_row = store.save_row(UNIT, ROW).with_name(f"{stores.TEMPORARY}3-k1.json")
+    half_row.write_text("{")
+    os.utime(half_row, (0, 0))
     old, fresh = folder / f"{stores.TEMPORARY}1-x.npy", folder / f"{stores.TEMPORARY}2-x.npy"
     for path in (old, fresh, store.embedding(UNIT).array):
         path.write_text("x")
         os.utime(path, (0, 0))
     os.utime(fresh)
     store.sweep()
+    assert not half_row.exists()
+    assert store.rows() == ([ROW], [])
     assert sorted(folder.iterdir()) == sorted([fresh, store.embedding(UNIT).array])
