@@ -76,7 +76,7 @@ def distance_blocks(
         raise InputError(
             f"block_bytes is {block_bytes}; it must be positive. None takes the default size."
         )
-    X = _as_points(xp, X)
+    X = as_points(xp, X)
     block_of = _BLOCKS[metric](xp, X)
     rows = _rows_per_block(xp, X, block_bytes)
     # A plain function around a generator: errors come at the call, not at the first block.
@@ -157,8 +157,14 @@ def _sparse_summer(codes_list: Sequence, n_segments: Sequence[int]) -> Callable:
     return sums
 
 
-def _as_points(xp, X):
-    """Return X as a finite 2-D array of float32 or float64."""
+def as_points(xp, X):
+    """Return X (n, d) as float32 or float64; integers become float64, halves float32.
+
+    Raises
+    ------
+    InputError
+        When X is not 2-D or not finite.
+    """
     if X.ndim != 2:
         raise InputError(
             f"X has shape {tuple(X.shape)}; it must be (n samples, d features). Reshape one "

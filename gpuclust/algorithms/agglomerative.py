@@ -109,7 +109,9 @@ def linkage(
     """
     xp = array_namespace(X)
     wide = _checked(method, metric, dtype)
-    X = _as_samples(xp, X)
+    X = ops.as_points(xp, X)
+    if X.shape[0] == 0:
+        raise InputError(f"X has shape {tuple(X.shape)}; a tree needs at least one sample.")
     if X.shape[0] == 1:
         return Linkage(np.empty((0, 4)))
     if metric == "cosine" and not bool(xp.all(xp.any(X != 0, axis=1))):
@@ -136,23 +138,6 @@ def _checked(method: str, metric: str, dtype: Any) -> bool:
     if "float32" not in name and "float64" not in name:
         raise InputError(f"dtype is {dtype}; it must be float32 or float64. None means float32.")
     return "float64" in name
-
-
-def _as_samples(xp: Any, X: Any) -> Any:
-    if X.ndim != 2 or X.shape[0] == 0:
-        raise InputError(
-            f"X has shape {tuple(X.shape)}; it must be (n samples, d features) with n at least 1."
-        )
-    if not xp.isdtype(X.dtype, "real floating"):
-        X = xp.astype(X, xp.float64)
-    elif X.dtype not in (xp.float32, xp.float64):
-        X = xp.astype(X, xp.float32)
-    if not bool(xp.all(xp.isfinite(X))):
-        raise InputError(
-            "X contains NaN or infinity, for which no distance exists. Drop these samples or "
-            "replace the values."
-        )
-    return X
 
 
 def _single(X: Any, metric: str) -> np.ndarray:

@@ -170,7 +170,7 @@ def test_integers_and_halves_are_accepted(digits):
     ("X", "options", "error", "words"),
     [
         (np.ones(3), {}, InputError, "must be .n samples"),
-        (np.empty((0, 3)), {}, InputError, "n at least 1"),
+        (np.empty((0, 3)), {}, InputError, "at least one sample"),
         (np.full((3, 2), np.nan), {}, InputError, "NaN or infinity"),
         (np.ones((3, 2)), {"dtype": np.int32}, InputError, "must be float32 or float64"),
         (np.ones((3, 2)), {"metric": "l1"}, InputError, "ward is defined for metric=euclidean"),
