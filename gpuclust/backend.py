@@ -112,7 +112,7 @@ def _why_no_methods() -> str | None:
 
     if any(method.gpu for method in (REDUCERS | CLUSTERERS).values()):
         return None
-    return "this version has a GPU form of no method yet; encoders do use the GPU"
+    return "this version has a GPU form of no method yet; encoders are sent to the GPU all the same"
 
 
 def load_class(path: str, extra: str | None = None) -> Any:

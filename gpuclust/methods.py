@@ -92,7 +92,7 @@ def _check_linkage(name: str, params: Mapping[str, Any]) -> None:
     if params["linkage"] == "ward" and params["metric"] != "euclidean":
         raise InputError(
             f"{name}: linkage=ward is defined for metric=euclidean only; got "
-            f"metric={params['metric']}. Use linkage=average, complete or single with it."
+            f"metric={params['metric']}. Use linkage=average, complete, weighted or single with it."
         )
 
 
