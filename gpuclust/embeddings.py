@@ -10,26 +10,23 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import platform
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from . import host
+from . import handover, provenance
 from .errors import BadImagesError, GpuclustError, InputError
 from .sidecar import (
     Embedding,
     EmbeddingMeta,
     check_space,
-    hash_json,
     load,
     load_meta,
     npy_header,
-    plain,
     sha256,
     verify,
     write_labels,
@@ -42,6 +39,7 @@ if TYPE_CHECKING:
     from .inference import Batch, Forward, Sample
 
 __all__ = [
+    "Embedded",
     "Embedding",
     "EmbeddingMeta",
     "embed",
@@ -54,12 +52,20 @@ __all__ = [
 Progress = Callable[[int, int], None]
 
 
+class Embedded(NamedTuple):
+    """What `embed` made: the side-car, and `X` (n, d) float32 on the GPU if it was kept there."""
+
+    meta: EmbeddingMeta
+    X: Any | None
+
+
 @dataclass
 class _Run:
     """What a run has seen so far: the images that were embedded and those that cannot be."""
 
     dataset: Dataset
     progress: Progress | None
+    kept: handover.Rows | None
     good: list[Sample] = dataclasses.field(default_factory=list)
     bad: list[Sample] = dataclasses.field(default_factory=list)
     decoded: int = 0
@@ -88,11 +94,13 @@ def embed(
     skip_bad: bool = False,
     progress: Progress | None = None,
     dtype: str | None = None,
-) -> EmbeddingMeta:
+    keep: bool = False,
+) -> Embedded:
     """Encode every image and write the embedding; what was there before is replaced.
 
-    Vectors go to the disk batch by batch, so memory does not grow with n.  The module is moved to
-    `device` and stays there.
+    Vectors go to the disk batch by batch, so memory does not grow with n.  From a GPU that is one
+    copy of n d 4 bytes, also when they are kept there: the file is what outlives the run.  The
+    module is moved to `device` and stays there.
 
     Parameters
     ----------
@@ -115,6 +123,14 @@ def embed(
     dtype : {"float32", "bfloat16", "float16"}, optional
         What the layers compute in.  The default is float32 on the CPU, and on a GPU bfloat16 where
         it has that, else float16.  The vectors that are written are float32.
+    keep : bool
+        Also return the vectors as a CuPy array, when they were made on a GPU that has room for them
+        (see `handover.Rows`).  Needs CuPy.
+
+    Returns
+    -------
+    Embedded
+        `meta`, what the side-car says, and `X`, None unless it was kept.
 
     Raises
     ------
@@ -132,7 +148,7 @@ def embed(
     _check_options(dataset, batch_size, workers)
     forward = inference.Forward(encoder.module, device=device, batch_size=batch_size, dtype=dtype)
     workers = inference.choose_workers(forward.device, dataset, workers)
-    run = _Run(dataset, progress)
+    run = _Run(dataset, progress, handover.Rows(len(dataset)) if keep else None)
     with atomic(files.array) as path:
         _write_vectors(path, run, encoder, forward, workers=workers, skip_bad=skip_bad)
         digest = sha256(path)
@@ -141,8 +157,11 @@ def embed(
         n_classes = write_labels(path, dataset, run.good)
         labels_digest = sha256(path)
     meta = EmbeddingMeta(
-        **_identity(dataset, encoder, run, forward.precision),
-        **_circumstances(run, forward, workers),
+        **provenance.identity(dataset, encoder, run.bad, precision=forward.precision),
+        **provenance.circumstances(forward, run.decoded, run.seconds, workers=workers),
+        n=len(run.good),
+        d=run.d,
+        dtype="float32",
         n_classes=n_classes,
         class_names=None if dataset.class_names is None else list(dataset.class_names),
         sha256=digest,
@@ -150,7 +169,7 @@ def embed(
     )
     with atomic(files.meta) as path:
         path.write_text(json.dumps(dataclasses.asdict(meta), indent=1), encoding="utf-8")
-    return meta
+    return Embedded(meta, run.kept.array() if run.kept else None)
 
 
 def _check_options(dataset: Dataset, batch_size: int, workers: int | None) -> None:
@@ -207,9 +226,12 @@ def _vectors(
             if run.bad and not skip_bad:
                 break
             if batch.good:
-                rows = np.ascontiguousarray(forward(batch.images), np.float32)
+                features = forward(batch.images)
+                rows = np.ascontiguousarray(features.cpu().numpy())
                 _check_vectors(rows, batch.good, run, forward.precision)
                 run.good += batch.good
+                if run.kept:
+                    run.kept.add(features)
                 yield rows
     if run.bad and not skip_bad:
         _find_all_bad(run, batch_size=forward.limit, workers=workers)
@@ -248,48 +270,3 @@ def _check_vectors(rows: np.ndarray, samples: list[Sample], run: _Run, precision
         raise GpuclustError(
             f"the encoder returned NaN or inf, first for {where}, computing in {precision}. {hint}"
         )
-
-
-def _identity(dataset: Dataset, encoder: Any, run: _Run, precision: str) -> dict[str, Any]:
-    """Say what was embedded by what, and hash it."""
-    where = dataset.where
-    skipped = [{"index": i, "where": where(i), "reason": why} for i, _, _, why in run.bad]
-    preprocessing = plain(encoder.preprocessing)
-    preprocessing_hash = hash_json(preprocessing)
-    parts = [encoder.weights_hash, preprocessing_hash, encoder.pool, dataset.fingerprint, precision]
-    return {
-        "dataset": dataset.name,
-        "split": dataset.split,
-        "encoder": encoder.name,
-        "preprocess": encoder.preprocess,
-        "pool": encoder.pool,
-        "source": plain(encoder.source),
-        "n": len(run.good),
-        "d": run.d,
-        "dtype": "float32",
-        "weights_hash": encoder.weights_hash,
-        "preprocessing": preprocessing,
-        "preprocessing_hash": preprocessing_hash,
-        "data_fingerprint": dataset.fingerprint,
-        "fingerprint": hash_json([*parts, [s["index"] for s in skipped]]),
-        "skipped": skipped,
-    }
-
-
-def _circumstances(run: _Run, forward: Forward, workers: int) -> dict[str, Any]:
-    """Say how fast, where and with which versions."""
-    import torch
-
-    device = str(forward.device)
-    if forward.device.type == "cuda":
-        device = f"{device} ({torch.cuda.get_device_name(forward.device)})"
-    return {
-        "images_per_second": round(run.decoded / max(run.seconds, 1e-9), 2),
-        "seconds": round(run.seconds, 3),
-        "device": device,
-        "precision": forward.precision,
-        "batch_size": forward.limit,
-        "workers": workers,
-        "versions": {"python": platform.python_version(), **host.versions()},
-        "created": host.now(),
-    }

@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
+from . import memory
 from .datasets.image import UNDECODABLE, reason
 from .errors import BackendError, BadImagesError, GpuclustError, InputError
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from .datasets import Dataset
 
 LOG = logging.getLogger("gpuclust")
-_CPU_ALLOCATOR = ("not enough memory", "DefaultCPUAllocator: can't allocate")
 Device = str | torch.device
 _SHARED = Path("/dev/shm")
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -168,14 +167,16 @@ class Forward:
         self.limit = batch_size
         try:
             self.module = module.eval().to(self.device, memory_format=torch.channels_last)
-        except torch.OutOfMemoryError as error:
+        except (MemoryError, RuntimeError) as error:
+            if not memory.is_out_of_memory(error):
+                raise
             raise GpuclustError(
                 f"the encoder itself does not fit on {self.device}: {error}. Choose a smaller one, "
                 f"free the device, or use --device cpu."
             ) from error
 
-    def __call__(self, images: torch.Tensor) -> np.ndarray:
-        """Return the features (b, d) float32 of images (b, c, h, w)."""
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the features (b, d) float32 of images (b, c, h, w), on the module's device."""
         rows, start = [], 0
         while start < len(images):
             part = images[start : start + self.limit]
@@ -185,9 +186,9 @@ class Forward:
                 continue
             rows.append(features)
             start += len(part)
-        return np.concatenate(rows)
+        return rows[0] if len(rows) == 1 else torch.cat(rows)
 
-    def _attempt(self, images: torch.Tensor) -> np.ndarray | None:
+    def _attempt(self, images: torch.Tensor) -> torch.Tensor | None:
         """Return the features, or None when memory ran out.
 
         The error is dropped here, because its traceback would keep the activations alive.
@@ -197,15 +198,16 @@ class Forward:
                 images = images.to(self.device, non_blocking=True)
                 features = self.module(images)
                 _check_shape(features, len(images))
-                return features.float().cpu().numpy()
+                # A copy: a compiled module may use the memory of its result again.
+                return features.to(torch.float32, copy=True)
         except (MemoryError, RuntimeError) as error:
-            if not _out_of_memory(error):
+            if not memory.is_out_of_memory(error):
                 raise
         return None
 
     def _halve(self, tried: int) -> None:
         if self.device.type == "cuda":
-            torch.cuda.empty_cache()
+            memory.release()
         if tried <= 1:
             raise GpuclustError(
                 f"out of memory on {self.device} with a single image. Choose a smaller encoder or "
@@ -243,12 +245,6 @@ def _precision(device: torch.device, dtype: str | None) -> str:
     if device.type != "cuda":
         return "float32"
     return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    return any(text in str(error) for text in _CPU_ALLOCATOR)
 
 
 def _check_shape(features: Any, n: int) -> None:

@@ -185,6 +185,16 @@ def _labels(path: Path, meta: EmbeddingMeta) -> np.ndarray | None:
     return None if column.null_count else column.to_numpy().astype(np.int64)
 
 
+def labels_on_gpu(files: EmbeddingFiles) -> Any:
+    """Read the table of labels (index, label, class_name, where) as a ``cudf.DataFrame``.
+
+    For joins with tables of classes on the GPU; the scores need no more than `load` gives.
+    """
+    import cudf
+
+    return cudf.read_parquet(files.labels)
+
+
 def _damaged(path: Path, what: str) -> DamagedFileError:
     return DamagedFileError(
         f"the embedding file {path} is damaged: {what}. "

@@ -20,7 +20,7 @@ import pytest
 import torch
 from PIL import Image
 
-from gpuclust import datasets, embeddings, inference
+from gpuclust import datasets, embeddings, handover, inference, memory
 from gpuclust.datasets.dataset import ArrayDataset
 from gpuclust.errors import (
     BackendError,
@@ -105,7 +105,8 @@ def left_behind(files):
 
 def test_what_is_written_is_what_the_encoder_says(data, files):
     module = Pixels()
-    meta = embeddings.embed(data, encoder(module), files, batch_size=5)
+    meta, kept = embeddings.embed(data, encoder(module), files, batch_size=5)
+    assert kept is None
     X, y, again = embeddings.load(files)
     with torch.inference_mode():
         expected = module(torch.stack([to_tensor(data[i][0]) for i in range(N)])).numpy()
@@ -115,6 +116,62 @@ def test_what_is_written_is_what_the_encoder_says(data, files):
     assert again == meta
     assert left_behind(files) == ["e.json", "e.labels.parquet", "e.npy"]
     embeddings.verify(files)
+
+
+def test_vectors_of_the_cpu_are_not_kept(data, files):
+    assert embeddings.embed(data, encoder(), files, keep=True).X is None
+
+
+@pytest.fixture
+def pretend_gpu(monkeypatch):
+    """Tensors of the CPU pass for some of a GPU."""
+    monkeypatch.setattr(torch.Tensor, "is_cuda", True)
+    monkeypatch.setattr(memory, "free_bytes", lambda: 2**20)
+    monkeypatch.setattr(handover, "from_torch", lambda tensor: tensor)
+
+
+@pytest.mark.parametrize("fits", [100, 2])
+def test_what_is_kept_on_the_device_is_what_is_on_the_disk(data, files, pretend_gpu, fits):
+    kept = embeddings.embed(data, encoder(Pixels(fits)), files, batch_size=5, keep=True).X
+    assert np.array_equal(kept.numpy(), embeddings.load(files).X)
+
+
+def test_images_that_were_left_out_are_not_kept_either(photos, files, pretend_gpu):
+    kept = embeddings.embed(photos, encoder(), files, batch_size=5, skip_bad=True, keep=True).X
+    assert np.array_equal(kept.numpy(), embeddings.load(files).X)
+
+
+class Stingy(torch.nn.Module):
+    """Returns its results in the same memory again, as compiled modules do."""
+
+    def __init__(self):
+        super().__init__()
+        self.out = torch.zeros(100, 3)
+
+    def forward(self, x):
+        self.out[: len(x)] = x.mean(dim=(2, 3))
+        return self.out[: len(x)]
+
+
+def test_a_module_may_use_the_memory_of_its_results_again():
+    forward = inference.Forward(Stingy(), device="cpu", batch_size=2, dtype=None)
+    rows = forward(torch.arange(5.0)[:, None, None, None].expand(5, 3, 2, 2))
+    assert rows[:, 0].tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", ["float32", None])
+def test_on_a_gpu_what_is_kept_is_what_is_on_the_disk(photos, files, dtype):
+    import cupy
+
+    how = {"device": "cuda", "batch_size": 3, "skip_bad": True, "dtype": dtype}
+    meta, kept = embeddings.embed(photos, encoder(), files, keep=True, **how)
+    assert isinstance(kept, cupy.ndarray)
+    assert kept.dtype == np.float32
+    assert kept.flags.c_contiguous
+    assert np.array_equal(kept.get(), embeddings.load(files).X)
+    assert meta.n == len(kept)
+    assert embeddings.embed(photos, encoder(), files, **how).X is None
 
 
 def test_the_side_car_says_everything_that_is_asked_of_it(data, files):
@@ -141,7 +198,7 @@ def test_the_table_of_labels_names_each_image(photos, files):
 
 def test_without_labels_there_are_none(tmp_path, files):
     Image.new("RGB", (9, 9)).save(tmp_path / "x.png")
-    meta = embeddings.embed(datasets.load(f"folder:{tmp_path}"), encoder(), files)
+    meta = embeddings.embed(datasets.load(f"folder:{tmp_path}"), encoder(), files).meta
     assert meta.n_classes is None
     assert embeddings.load(files).y is None
     assert pq.read_table(files.labels)["label"].null_count == 1
@@ -150,7 +207,7 @@ def test_without_labels_there_are_none(tmp_path, files):
 def test_workers_and_batch_size_do_not_change_the_result(data, files):
     embeddings.embed(data, encoder(), files, batch_size=64)
     X = np.array(embeddings.load(files).X)
-    meta = embeddings.embed(data, encoder(), files, batch_size=4, workers=2)
+    meta = embeddings.embed(data, encoder(), files, batch_size=4, workers=2).meta
     assert np.allclose(embeddings.load(files).X, X, atol=1e-6)
     assert meta.workers == 2
     assert not multiprocessing.active_children()
@@ -158,7 +215,7 @@ def test_workers_and_batch_size_do_not_change_the_result(data, files):
 
 def test_the_fingerprint_follows_weights_preprocessing_pool_and_data(data, files):
     def mark(data=data, **changes):
-        return embeddings.embed(data, encoder(**changes), files).fingerprint
+        return embeddings.embed(data, encoder(**changes), files).meta.fingerprint
 
     marks = [mark(), mark(weights_hash="v"), mark(pool="cls"), mark(preprocessing={"size": 9})]
     marks.append(mark(dataclasses.replace(data, labels=data.labels[::-1].copy())))
@@ -190,7 +247,7 @@ def test_progress_ends_at_the_number_of_images(data, files):
 def test_the_batch_halves_until_it_fits_and_no_image_is_lost(data, files, caplog, error):
     module = Pixels(fits=4, error=error)
     with caplog.at_level(logging.WARNING, "gpuclust"):
-        meta = embeddings.embed(data, encoder(module), files, batch_size=16)
+        meta = embeddings.embed(data, encoder(module), files, batch_size=16).meta
     assert module.sizes[:4] == [16, 8, 4, 4]
     assert max(module.sizes[3:]) == 4
     assert [record.args[0] for record in caplog.records] == [8, 4]
@@ -235,7 +292,7 @@ def test_of_many_bad_images_twenty_are_shown(tmp_path, files):
 
 
 def test_skipped_images_are_in_no_array_and_are_listed_with_the_reason(photos, files):
-    meta = embeddings.embed(photos, encoder(), files, batch_size=5, skip_bad=True, workers=1)
+    meta = embeddings.embed(photos, encoder(), files, batch_size=5, skip_bad=True, workers=1).meta
     X, y, _ = embeddings.load(files)
     embeddings.verify(files)
     assert (X.shape, len(y), meta.n, meta.n_classes) == ((10, 16), 10, 10, 2)
@@ -254,7 +311,7 @@ def test_an_image_that_cannot_be_preprocessed_is_bad(data, files):
             raise ValueError("too narrow")
         return to_tensor(image)
 
-    meta = embeddings.embed(data, encoder(transform=picky), files, skip_bad=True)
+    meta = embeddings.embed(data, encoder(transform=picky), files, skip_bad=True).meta
     assert meta.skipped == [
         {"index": 3, "where": "digits[3]", "reason": "cannot be preprocessed: too narrow"}
     ]
@@ -297,7 +354,7 @@ def test_a_module_that_returns_no_vectors_is_refused(data, files):
 
 
 def test_another_precision_can_be_asked_for(data, files):
-    meta = embeddings.embed(data, encoder(), files, dtype="bfloat16")
+    meta = embeddings.embed(data, encoder(), files, dtype="bfloat16").meta
     X = embeddings.load(files).X
     assert (meta.precision, X.dtype) == ("bfloat16", np.float32)
 
@@ -479,7 +536,7 @@ def test_what_is_not_there_has_no_side_car(files):
 
 def test_a_stream_is_read_in_this_process(data, files):
     stream = dataclasses.replace(data, sequential=True)
-    assert embeddings.embed(stream, encoder(), files, workers=4).workers == 0
+    assert embeddings.embed(stream, encoder(), files, workers=4).meta.workers == 0
     assert isinstance(stream, ArrayDataset)
 
 
@@ -507,7 +564,7 @@ def test_digits_with_real_weights_have_their_neighbours_in_the_same_class(files)
     few = dataclasses.replace(whole, images=whole.images[:40], labels=whole.labels[:40])
     lite0 = encoders.load("efficientnet_lite0", image_size=few.image_size)
     began = time.perf_counter()
-    meta = embeddings.embed(few, lite0, files, batch_size=20)
+    meta = embeddings.embed(few, lite0, files, batch_size=20).meta
     assert meta.seconds <= time.perf_counter() - began
     X, y, _ = embeddings.load(files)
     assert X.shape == (40, 1280)
@@ -518,6 +575,6 @@ def test_digits_with_real_weights_have_their_neighbours_in_the_same_class(files)
 
 
 def test_the_precision_is_part_of_what_identifies_an_embedding(data, files):
-    plain = embeddings.embed(data, encoder(), files)
-    coarse = embeddings.embed(data, encoder(), files, dtype="bfloat16")
+    plain = embeddings.embed(data, encoder(), files).meta
+    coarse = embeddings.embed(data, encoder(), files, dtype="bfloat16").meta
     assert plain.fingerprint != coarse.fingerprint
