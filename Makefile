@@ -1,6 +1,7 @@
-# make demo   sets up .venv and runs the main job on real images
-# make test   sets up .venv and passes the tests
-# Both need Python >= 3.11 and a package registry; everything else comes with them.
+# make demo            sets up .venv and runs the main job on real images
+# make test            sets up .venv and passes the tests
+# make test-contract   sets up .venv-contract with RAPIDS and tests what we call of it; needs no GPU
+# All of them need Python >= 3.11 and a package registry; everything else comes with them.
 
 PYTHON ?= python3
 VENV := .venv
@@ -15,13 +16,20 @@ INSTALLED := $(VENV)/.installed-$(ENGINE)
 UV := $(BIN)/uv
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 
-.PHONY: demo test lint lock clean
+# RAPIDS installs and imports without a GPU, but not beside the CPU build's pins.
+CONTRACT := .venv-contract
+
+.PHONY: demo test test-contract lint lock clean
 
 demo: $(INSTALLED)
 	$(BIN)/gpuclust quickstart
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest
+
+test-contract: $(CONTRACT)/.installed
+	PYTHONPATH=. $(CONTRACT)/bin/python -m pytest tests/contract \
+	  tests/test_memory.py tests/test_handover.py tests/test_transfers.py
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .
@@ -54,5 +62,11 @@ $(INSTALLED): $(UV) pyproject.toml $(LOCK)
 	$(INSTALL) --no-deps --no-build-isolation --editable .
 	touch $@
 
+$(CONTRACT)/.installed: $(UV) requirements/gpu-cu13.txt
+	$(PYTHON) -m venv $(CONTRACT)
+	$(UV) pip install --quiet --python $(CONTRACT)/bin/python --require-hashes \
+	  -r requirements/gpu-cu13.txt
+	touch $@
+
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) $(CONTRACT) build *.egg-info

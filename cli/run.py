@@ -16,11 +16,13 @@ from .console import (
     Interrupt,
     Root,
     SkipBad,
+    TraceTransfers,
     Workers,
     hear_library,
     note,
     out,
     show_table,
+    show_transfers,
 )
 
 Preprocess = Annotated[
@@ -74,7 +76,7 @@ def embed(
     with Interrupt() as stop, ConsoleWatcher(stop) as watcher:
         meta = None if force else source.current_meta(unit, store, options, watcher)
         if meta is None:
-            meta = source.embed_unit(unit, store, on, options, watcher)
+            meta = source.embed_unit(unit, store, on, options, watcher).meta
         else:
             note("already embedded; --force embeds again")
     out.print(f"{files.array}: {meta.n} samples x {meta.d} dimensions", soft_wrap=True)
@@ -107,6 +109,7 @@ def run(
         bool, typer.Option("--save-labels", help="Also write the predicted labels.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Compute again.")] = False,
+    trace_transfers: TraceTransfers = False,
     data_dir: DataDir = None,
     batch_size: BatchSize = None,
     workers: Workers = None,
@@ -130,8 +133,11 @@ def run(
         workers=workers,
         skip_bad=skip_bad,
     )
-    row = _one(asked, Store(root), on, options, force=force, save_labels=save_labels)
+    how = {"force": force or trace_transfers, "save_labels": save_labels, "trace": trace_transfers}
+    row = _one(asked, Store(root), on, options, **how)
     _show(row, Store(root), asked)
+    if trace_transfers:
+        show_transfers([row])
 
 
 def _source(
@@ -162,7 +168,14 @@ def _source(
 
 
 def _one(
-    asked: Any, store: Any, on: Any, options: Any, *, force: bool, save_labels: bool
+    asked: Any,
+    store: Any,
+    on: Any,
+    options: Any,
+    *,
+    force: bool,
+    save_labels: bool,
+    trace: bool,
 ) -> dict[str, Any]:
     """Compute one cell, or find it done, and return its row; raise the error of a failed one."""
     from gpuclust import cell, grid
@@ -178,6 +191,7 @@ def _one(
             redo="all" if force else "failed",
             save_labels=save_labels,
             save_bad_input=False,
+            trace=trace,
             stop=stop,
             watcher=watcher,
         )

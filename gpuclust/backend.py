@@ -7,16 +7,28 @@ cannot do is an error that names what can.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import importlib
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from .errors import BackendError, unknown
-from .methods import Fit, Method
+from .errors import BackendError, InputError, unknown
+from .methods import CLUSTERERS, KNEIGHBORS, REDUCERS, Fit, Method
 
 BACKENDS = ("auto", "cpu", "gpu")
+PACKAGES = ("cupy", "rmm", "cuml")
+# What the GPU forms import when they are used: seconds that no stage should be charged with.
+LIBRARIES = ("cuml.cluster", "cuml.decomposition", "cuml.manifold", "cuml.neighbors")
+
+
+class Built(NamedTuple):
+    """An estimator, and the class that it is: what really runs, for the row."""
+
+    estimator: Any
+    path: str
 
 
 @dataclass(frozen=True)
@@ -37,8 +49,8 @@ class Backend:
     reason: str
     asked: str
 
-    def build(self, name: str, method: Method, params: Mapping[str, Any], fit: Fit) -> Any:
-        """Import the class of a method for this backend and construct it.
+    def build(self, name: str, method: Method, params: Mapping[str, Any], fit: Fit) -> Built:
+        """Import the class that runs a method on this backend and construct it.
 
         Raises
         ------
@@ -47,15 +59,87 @@ class Backend:
         BackendError
             When this backend has no form of the method, or its package is not installed.
         """
-        method.needs(params, fit)
-        path = getattr(method, self.name)
-        if path is None:
+        form = method.form(self.name, params, fit)
+        if form is None:
             other = "cpu" if self.name == "gpu" else "gpu"
             raise BackendError(
-                f"{name} has no {self.name} form. Run it with --device {other}, "
-                f"or choose another method (`gpuclust list` shows which run where)."
+                f"{name} has no {self.name} form. Run it with --device {other}, or choose another "
+                f"method: {', '.join(self._offers(name))}."
             )
-        return load_class(path, method.extra)(**method.bind(params, fit))
+        return Built(load_class(form.path, method.extra)(**form.bind(params, fit)), form.path)
+
+    def _offers(self, name: str) -> list[str]:
+        table = REDUCERS if name in REDUCERS else CLUSTERERS
+        return [other for other, method in table.items() if getattr(method, self.name)]
+
+    def kneighbors(self, X: Any, k: int, metric: str) -> tuple[Any, Any]:
+        """Find the k nearest rows, each row itself first: (distances, indices), both (n, k)."""
+        return load_class(KNEIGHBORS[self.name])(X, k, metric=metric, include_self=True)
+
+    def prepare(self) -> str | None:
+        """Set up the memory that all libraries share and import them; None on the CPU.
+
+        To be called before anything allocates on the device.
+
+        Returns
+        -------
+        str or None
+            How the memory is laid out, see `gpuclust.memory.Layout`.
+        """
+        if self.name == "cpu":
+            return None
+        from . import memory
+
+        layout = memory.share_pool()
+        for library in LIBRARIES:
+            importlib.import_module(library)
+        return layout.name
+
+    def put(self, values: Any) -> Any:
+        """Bring an array to this backend; what is there already is not copied.
+
+        Bytes to the device: those of the array.
+        """
+        if self.name == "cpu":
+            return values
+        import cupy
+
+        return cupy.asarray(values)
+
+    def place(self, data: Any) -> Any:
+        """Bring the arrays X and y of a `gpuclust.pipeline.Data` to this backend."""
+        y = None if data.y is None else self.put(data.y)
+        return data._replace(X=self.put(data.X), y=y)
+
+    @contextlib.contextmanager
+    def watch(self, *, trace: bool = False) -> Iterator[dict[str, Any]]:
+        """Measure what a stage does on the device; empty on the CPU.
+
+        Yields
+        ------
+        dict
+            Filled when the stage ends: ``peak_bytes``, and with `trace` what `transfers.trace`
+            gives.
+        """
+        found: dict[str, Any] = {}
+        if self.name == "cpu":
+            yield found
+            return
+        from . import memory, transfers
+
+        with contextlib.ExitStack() as stack:
+            peak = stack.enter_context(memory.stage_peak())
+            copied = stack.enter_context(transfers.trace()) if trace else {}
+            yield found
+        found["peak_bytes"] = peak.bytes
+        found.update(copied)
+
+    def synchronize(self) -> None:
+        """Wait until the device has done what it was asked to: before every reading of a clock."""
+        if self.name == "gpu":
+            import cupy
+
+            cupy.cuda.Device().synchronize()
 
     def torch_device(self) -> str:
         """Where the encoder runs: CUDA where torch has it, unless the CPU was asked for."""
@@ -93,7 +177,7 @@ def select(asked: str = "auto") -> Backend:
 
 def why_no_gpu() -> str | None:
     """Say what keeps the GPU engine from running here; None when nothing does."""
-    for package in ("cupy", "cuml"):
+    for package in PACKAGES:
         if importlib.util.find_spec(package) is None:
             return f"the package {package} is not installed (extra gpu-cu13 or gpu-cu12)"
     import cupy
@@ -102,20 +186,41 @@ def why_no_gpu() -> str | None:
         count = cupy.cuda.runtime.getDeviceCount()
     except cupy.cuda.runtime.CUDARuntimeError as error:
         return f"CUDA does not answer ({error})"
-    if count == 0:
-        return "CUDA sees no device"
-    return _why_no_methods()
+    return None if count else "CUDA sees no device"
 
 
-def _why_no_methods() -> str | None:
-    from .methods import CLUSTERERS, REDUCERS
+def check_trace(on: Backend) -> None:
+    """Raise `InputError` where there is no device whose transfers could be traced."""
+    if on.name != "gpu":
+        raise InputError(
+            f"--trace-transfers measures copies between host and device, and this run has no "
+            f"device ({on.reason}). Leave it out, or run with --device gpu."
+        )
 
-    if any(method.gpu for method in (REDUCERS | CLUSTERERS).values()):
-        return None
-    return "this version has a GPU form of no method yet; encoders are sent to the GPU all the same"
+
+class Neighbors:
+    """The graph of nearest neighbours of one space, made once and shared by its methods.
+
+    Attributes
+    ----------
+    most : int
+        The largest k that is known to be asked for; the first search finds so many.
+    """
+
+    def __init__(self, on: Backend, X: Any, most: int = 0):
+        self._search = functools.partial(on.kneighbors, X)
+        self.most = min(most, X.shape[0])
+        self._found: dict[str, tuple[Any, Any]] = {}
+
+    def __call__(self, k: int, metric: str) -> tuple[Any, Any]:
+        """Return (distances, indices), both (n, k), each row itself first."""
+        known = self._found.get(metric)
+        if known is None or known[1].shape[1] < k:
+            known = self._found[metric] = self._search(max(k, self.most), metric)
+        return known[0][:, :k], known[1][:, :k]
 
 
-def load_class(path: str, extra: str | None = None) -> Any:
+def load_class(path: str, extra: str | None = None) -> Callable[..., Any]:
     """Import ``"module:attribute"``.
 
     Raises

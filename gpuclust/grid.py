@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import host, pipeline
-from .backend import Backend
+from . import blocks, host, memory, pipeline
+from .backend import Backend, check_trace
 from .cell import Cell, Unit, asked_values
 from .errors import DamagedFileError, InputError, StorageError, unknown
 from .pipeline import Outcome, Result
@@ -43,6 +45,7 @@ def run_grid(
     redo: str = "none",
     save_labels: bool = False,
     save_bad_input: bool = True,
+    trace: bool = False,
     stop: Callable[[], bool] = lambda: False,
     watcher: Watcher | None = None,
 ) -> Summary:
@@ -63,6 +66,9 @@ def run_grid(
     save_bad_input : bool
         Whether a cell that cannot be computed as it was asked for (k above n, no images) leaves a
         failed row.  A grid wants to know what it is missing; a single run is told at once.
+    trace : bool
+        Measure the bytes that go between host and device, per stage, into the rows.  Tracing costs
+        time; on a GPU only.
     stop : callable () -> bool
         Asked before every cell; on True the run ends after what is running.
     watcher : Watcher, optional
@@ -75,12 +81,17 @@ def run_grid(
 
     Raises
     ------
+    InputError
+        To trace without a GPU.
     StorageError
         When a row or an embedding cannot be written: there is no point in computing what cannot
         be kept.
     """
     watcher = watcher or Watcher()
     summary = Summary()
+    if trace:
+        check_trace(on)
+    layout = on.prepare()
     store.sweep()
     with store.running() as tell:
         for unit in units:
@@ -96,7 +107,10 @@ def run_grid(
                 continue
             watcher.unit(unit, len(todo.cells))
             tell({"unit": str(unit), "cells": len(todo.cells)})
-            for result in _results(todo, store, on, options, stop=stop, watcher=watcher):
+            how = {"stop": stop, "watcher": watcher, "trace": trace}
+            for result in _results(todo, store, on, options, **how):
+                if layout:
+                    result.row.setdefault("device", {})["memory"] = layout
                 if save_bad_input or not isinstance(result.error, InputError):
                     store.save_row(unit, result.row, result.labels if save_labels else None)
                 _count(summary, result)
@@ -112,15 +126,40 @@ def _count(summary: Summary, result: Result) -> None:
         summary.errors.append(result.error)
 
 
-def _attempt(what: str, stage: Callable[..., Any], *args: Any) -> Outcome:
-    """Run a stage; an error is an outcome, but for a full disk: that is no fault of the cell."""
+def _attempt(what: str, stage: Callable[..., Any], *args: Any, on: Backend, trace: bool) -> Outcome:
+    """Run a stage; an error is an outcome, but for a full disk: that is no fault of the cell.
+
+    What runs out of memory gets a second try with blocks of half the size.
+    """
+    run = functools.partial(pipeline.measured, what, stage, *args, on=on, trace=trace)
+    first = _caught(run)
+    if first.error is None or not memory.is_out_of_memory(first.error):
+        return first
+    said = f"{type(first.error).__name__}: {first.error}"
+    del first
+    memory.release()
+    with blocks.smaller_blocks(0.5):
+        second = _caught(run)
+    told = f"ran out of memory ({said}) and was run again with blocks of half the size"
+    return second._replace(warnings=(*second.warnings, told))
+
+
+def _caught(run: Callable[[], Outcome]) -> Outcome:
     start = time.perf_counter()
     try:
-        return pipeline.measured(what, stage, *args)
+        return run()
     except StorageError:
         raise
     except Exception as error:  # noqa: BLE001 - it becomes a row, with its traceback
+        _forget_arrays(error)
         return Outcome(None, time.perf_counter() - start, (), error)
+
+
+def _forget_arrays(error: BaseException | None) -> None:
+    """Keep where an error came from, but none of the arrays that its frames hold."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 def states_of(
@@ -159,9 +198,11 @@ def _results(
     *,
     stop: Callable[[], bool],
     watcher: Watcher,
+    trace: bool,
 ) -> Iterator[Result]:
     """Embed what is missing, then compute; a unit without an embedding fails cell by cell."""
-    loaded = _attempt("loading", load_unit, unit, store, on, options, watcher)
+    how = {"on": on, "trace": trace}
+    loaded = _attempt("loading", load_unit, unit, store, on, options, watcher, **how)
     if loaded.error is not None:
         known = known_of(unit, store, options, watcher)
         yield from (_unloaded(cell, known, on, loaded) for cell in unit.cells)
@@ -171,9 +212,12 @@ def _results(
 
     def attempt(what: str, stage: Callable[..., Any], *args: Any) -> Outcome:
         watcher.stage(unit, what)
-        return _attempt(what, stage, *args)
+        return _attempt(what, stage, *args, **how)
 
-    yield from pipeline.run_unit(unit, loaded.value, on, attempt=attempt, stop=stop)
+    for result in pipeline.run_unit(unit, loaded.value, on, attempt=attempt, stop=stop):
+        if loaded.device:
+            result.row.setdefault("device", {})["load"] = loaded.device
+        yield result
 
 
 def _unloaded(cell: Cell, known: Known, on: Backend, loaded: Outcome) -> Result:

@@ -27,9 +27,11 @@ PACKAGES = (
     "cupy-cuda13x",
     "cuml-cu13",
     "cudf-cu13",
+    "rmm-cu13",
     "cupy-cuda12x",
     "cuml-cu12",
     "cudf-cu12",
+    "rmm-cu12",
 )
 
 
@@ -49,6 +51,20 @@ def facts() -> dict[str, Any]:
         "system": platform.platform(),
         "python": platform.python_version(),
         "versions": versions(),
+    }
+
+
+@functools.cache
+def gpu() -> dict[str, Any]:
+    """Describe the GPU that CuPy uses: name, compute capability, memory, CUDA of the driver."""
+    import cupy
+
+    device = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)
+    return {
+        "name": device["name"].decode(),
+        "compute_capability": f"{device['major']}.{device['minor']}",
+        "memory_gib": round(device["totalGlobalMem"] / 2**30, 1),
+        "driver_cuda": cupy.cuda.runtime.driverGetVersion(),
     }
 
 

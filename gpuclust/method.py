@@ -1,4 +1,4 @@
-"""What an entry of the tables of methods is: its classes, its parameters and their rules."""
+"""What an entry of the tables of methods is: its forms, its parameters and their rules."""
 
 from __future__ import annotations
 
@@ -10,13 +10,19 @@ from .errors import InputError, unknown
 
 
 class Fit(NamedTuple):
-    """What a method is about to be fitted on."""
+    """What a method is about to be fitted on.
+
+    `neighbors(k, metric)` gives the k nearest neighbours of every sample, the sample itself counted
+    and first: (distances, indices), both (n, k) on the device of the data.  `trees` holds the
+    linkage trees of this space.  Both are shared by all methods of the space.
+    """
 
     n: int
     d: int
     k: int | None
     seed: int
-    trees: dict[tuple[str, str], Any]  # linkage trees of this space, shared by all its cuts
+    trees: dict[tuple[str, str], Any]
+    neighbors: Callable[[int, str], tuple[Any, Any]] | None = None
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,25 @@ def _nothing_needed(params: Mapping[str, Any], fit: Fit) -> None:
 
 
 @dataclass(frozen=True)
+class Form:
+    """A class that runs a method, and how our parameters become its keywords.
+
+    Attributes
+    ----------
+    path : str
+        ``"module:Class"``, imported when it is built.
+    bind : callable (params, fit) -> dict
+        The constructor's keywords.  A library's names and conventions are met here, nowhere else.
+    takes : callable (params, fit) -> bool
+        Whether this class can do what is asked; the next form of the method is tried otherwise.
+    """
+
+    path: str
+    bind: Callable[[Mapping[str, Any], Fit], dict[str, Any]] = lambda params, fit: dict(params)
+    takes: Callable[[Mapping[str, Any], Fit], bool] = lambda params, fit: True
+
+
+@dataclass(frozen=True)
 class Method:
     """One entry of a table.
 
@@ -84,12 +109,10 @@ class Method:
     ----------
     summary : str
         One line for `gpuclust list`.
-    cpu, gpu : str or None
-        ``"module:Class"``; None where that side has no form of the method.
+    cpu, gpu : tuple of Form
+        In order of preference; empty where that side has no form of the method.
     params : mapping of str to Param
         The first one may be given without its name.
-    bind : callable (params, fit) -> dict
-        The constructor's keywords.
     check : callable (name, params)
         Raises `InputError` for combinations that can never work.
     needs : callable (params, fit)
@@ -101,10 +124,9 @@ class Method:
     """
 
     summary: str
-    cpu: str | None
-    gpu: str | None
+    cpu: tuple[Form, ...]
+    gpu: tuple[Form, ...]
     params: Mapping[str, Param] = field(default_factory=dict)
-    bind: Callable[[Mapping[str, Any], Fit], dict[str, Any]] = lambda params, fit: dict(params)
     check: Callable[[str, Mapping[str, Any]], None] = _nothing_to_check
     needs: Callable[[Mapping[str, Any], Fit], None] = _nothing_needed
     takes_k: bool = False
@@ -113,3 +135,14 @@ class Method:
     def wants_k(self, params: Mapping[str, Any]) -> bool:
         """Whether the number of clusters is an input, given these parameters."""
         return self.takes_k and params.get("distance_threshold") is None
+
+    def form(self, side: str, params: Mapping[str, Any], fit: Fit) -> Form | None:
+        """Choose the form that runs on a side, ``cpu`` or ``gpu``; None when none can.
+
+        Raises
+        ------
+        CellError
+            When the method cannot work on data of this shape, whatever runs it.
+        """
+        self.needs(params, fit)
+        return next((form for form in getattr(self, side) if form.takes(params, fit)), None)

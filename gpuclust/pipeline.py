@@ -7,16 +7,17 @@ happens when a stage fails (`measured` lets the error through, a grid records it
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
-import numpy as np
+import array_api_compat
 
 from . import host, scoring
-from .backend import Backend, load_class
+from .backend import Backend, Neighbors, load_class
 from .cell import Cell, Unit, asked_values
 from .errors import BackendError, CellError, InputError
 from .methods import CLUSTERERS, REDUCERS, Fit
@@ -28,8 +29,9 @@ Row = dict[str, Any]
 class Data(NamedTuple):
     """An embedding and what is known of it.
 
-    X is (n, d) float, y (n,) integer classes or None; `fingerprint` identifies the encoder, the
-    preprocessing and the images, and is part of every key.
+    X is (n, d) float, y (n,) integer classes or None, both on the device of the run or on the host;
+    `fingerprint` identifies the encoder, the preprocessing and the images, and is part of every
+    key.
     """
 
     X: Any
@@ -39,25 +41,46 @@ class Data(NamedTuple):
     @property
     def n_classes(self) -> int | None:
         """The number of true classes, None without labels."""
-        return None if self.y is None else len(np.unique(self.y))
+        if self.y is None:
+            return None
+        xp = array_api_compat.array_namespace(self.y)
+        return int(xp.unique_values(self.y).shape[0])
 
 
 class Outcome(NamedTuple):
-    """What a stage gave: its value or its error, the seconds it took and what it warned of."""
+    """What a stage gave: its value or its error, the seconds it took and what it warned of.
+
+    `device` says what it did on the device, see `Backend.watch`; empty on the CPU.
+    """
 
     value: Any
     seconds: float
     warnings: tuple[str, ...] = ()
     error: Exception | None = None
+    device: dict[str, Any] = {}  # noqa: RUF012 - never changed
+
+
+class Reduced(NamedTuple):
+    """A reduced embedding (n, m) and the classes that made it, one per step."""
+
+    Z: Any
+    ran: tuple[str, ...]
+
+
+class Clustered(NamedTuple):
+    """Labels (n,) int64 on the device of the run, and the class that found them."""
+
+    labels: Any
+    ran: str
 
 
 class Space(NamedTuple):
-    """A reduced embedding, with the trees that its clusterings share and what it cost."""
+    """A reduced embedding, with the graph and the trees that its clusterings share."""
 
     Z: Any
+    neighbors: Neighbors
     trees: dict[tuple[str, str], Any]
-    seconds: float
-    warnings: tuple[str, ...]
+    made: Outcome
 
 
 class Result(NamedTuple):
@@ -68,18 +91,23 @@ class Result(NamedTuple):
     error: Exception | None = None
 
 
-def measured(what: str, stage: Callable[..., Any], *args: Any) -> Outcome:
+def measured(
+    what: str, stage: Callable[..., Any], *args: Any, on: Backend, trace: bool = False
+) -> Outcome:
     """Run a stage, take its time and collect its warnings; errors go through.
 
-    `what` says in words what is done, for whoever shows it.
+    `what` says in words what is done, for whoever shows it.  On a GPU the clock is read when the
+    device is idle, and its memory is watched; with `trace` also its transfers.
     """
     del what
-    with warnings.catch_warnings(record=True) as caught:
+    with warnings.catch_warnings(record=True) as caught, on.watch(trace=trace) as device:
         warnings.simplefilter("always")
+        on.synchronize()
         start = time.perf_counter()
         value = stage(*args)
+        on.synchronize()
         seconds = time.perf_counter() - start
-    return Outcome(value, seconds, _texts(caught))
+    return Outcome(value, seconds, _texts(caught), None, device)
 
 
 def _texts(caught: list[warnings.WarningMessage]) -> tuple[str, ...]:
@@ -94,7 +122,7 @@ def run_unit(
     data: Data,
     on: Backend,
     *,
-    attempt: Callable[..., Outcome] = measured,
+    attempt: Callable[..., Outcome] | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Result]:
     """Compute the cells of a unit and yield their results.
@@ -108,24 +136,43 @@ def run_unit(
     unit : Unit
         Only the cells that are to be computed.
     data : Data
-        The embedding of the unit; finite, see `check_finite`.
+        The embedding of the unit; finite, see `check_finite`.  What is on the host is brought to
+        the device of the run once.
     on : Backend
         Where to run.
     attempt : callable (what, stage, *args) -> Outcome
         Runs a stage, `what` says in words which; an Outcome with an `error` becomes a failed row.
+        `measured` by default, which lets errors through.
     stop : callable () -> bool
         Asked before every cell.
     """
+    attempt = attempt or functools.partial(measured, on=on)
     _import_ahead(unit, on)
+    data = on.place(data)
+    graph = Neighbors(on, data.X, most=_most_neighbors(unit.cells))
     for (chain, seed), cells in _by_space(unit.cells).items():
         if stop():
             return
-        reduced = attempt(chain_text(chain), reduce, data.X, chain, seed, on)
-        if reduced.error:
-            yield from (_failed(cell, data, on, reduced) for cell in cells)
+        made = attempt(chain_text(chain), reduce, data.X, chain, seed, on, graph)
+        if made.error:
+            yield from (_failed(cell, data, on, made) for cell in cells)
             continue
-        space = Space(reduced.value, {}, reduced.seconds, reduced.warnings)
+        Z = made.value.Z
+        shared = (
+            graph if Z is data.X else Neighbors(on, Z, most=_most_neighbors(cells, inside=True))
+        )
+        space = Space(Z, shared, {}, made)
         yield from _run_space(cells, space, data, on, attempt=attempt, stop=stop)
+
+
+def _most_neighbors(cells: Iterable[Cell], *, inside: bool = False) -> int:
+    """Find the largest number of neighbours that the methods ask for, so that one search will do.
+
+    `inside` a reduced space only the clusterers search.
+    """
+    specs = [cell.clusterer for cell in cells]
+    specs += [] if inside else [cell.reducer[0] for cell in cells]
+    return max((dict(spec.params).get("n_neighbors") or 0 for spec in specs), default=0)
 
 
 def _by_space(cells: tuple[Cell, ...]) -> dict[tuple[tuple[Spec, ...], int], list[Cell]]:
@@ -158,14 +205,13 @@ def _run_space(
         else:
             clustered.append((cell, outcome))
     for names, group in _by_metrics(clustered).items():
-        label_sets = [outcome.value for _, outcome in group]
+        label_sets = [outcome.value.labels for _, outcome in group]
         scored = attempt(f"scoring {len(group)}", _score, label_sets, space, data, names)
         for i, (cell, outcome) in enumerate(group):
             if scored.error:
                 yield _failed(cell, data, on, scored)
             else:
-                share = scored.seconds / len(group)
-                yield _done(_facts(cell, data, on), space, outcome, scored.value[i], share)
+                yield _done(_facts(cell, data, on), space, outcome, scored, i, of=len(group))
 
 
 def _by_metrics(
@@ -183,11 +229,14 @@ def check_finite(X: Any, name: str) -> None:
         raise InputError(
             f"the embedding of {name} must be a non-empty (n, d) array; got {X.shape}."
         )
-    bad = np.flatnonzero(~np.isfinite(np.asarray(X)).all(axis=1))
-    if len(bad):
+    xp = array_api_compat.array_namespace(X)
+    bad = ~xp.all(xp.isfinite(X), axis=1)
+    count = int(xp.count_nonzero(bad))
+    if count:
+        first = int(xp.argmax(xp.astype(bad, xp.int8)))
         raise InputError(
-            f"the embedding of {name} has NaN or infinite values in {len(bad)} of {len(X)} "
-            f"samples, first in row {bad[0]}. Embed again, or remove these samples."
+            f"the embedding of {name} has NaN or infinite values in {count} of {X.shape[0]} "
+            f"samples, first in row {first}. Embed again, or remove these samples."
         )
 
 
@@ -195,25 +244,35 @@ def _import_ahead(unit: Unit, on: Backend) -> None:
     """Import what the cells need, so that no stage's time contains an import."""
     specs = [(CLUSTERERS, cell.clusterer) for cell in unit.cells]
     specs += [(REDUCERS, spec) for cell in unit.cells for spec in cell.reducer]
-    for path in {getattr(table[spec.name], on.name) for table, spec in specs}:
-        if path is not None:
-            with contextlib.suppress(BackendError):  # told again when the cell is built
-                load_class(path)
+    forms = {form for table, spec in specs for form in getattr(table[spec.name], on.name)}
+    for form in forms:
+        with contextlib.suppress(BackendError):  # told again when the cell is built
+            load_class(form.path)
 
 
-def reduce(X: Any, chain: tuple[Spec, ...], seed: int, on: Backend) -> Any:
-    """Apply a chain of reducers to `X` (n, d) and return (n, m); ``none`` returns `X` itself."""
-    Z = X
+def reduce(
+    X: Any, chain: tuple[Spec, ...], seed: int, on: Backend, graph: Neighbors | None = None
+) -> Reduced:
+    """Apply a chain of reducers to `X` (n, d) and return (n, m); ``none`` returns `X` itself.
+
+    `graph` is that of `X`, where somebody shares it.
+    """
+    Z, ran = X, []
     for spec in chain:
-        fit = Fit(n=Z.shape[0], d=Z.shape[1], k=None, seed=seed, trees={})
-        reducer = on.build(spec.name, REDUCERS[spec.name], dict(spec.params), fit)
-        Z = reducer.fit_transform(Z)
-    if not np.isfinite(Z).all():
+        if graph is None or Z is not X:
+            graph = Neighbors(on, Z)
+        n, d = Z.shape
+        fit = Fit(n=n, d=d, k=None, seed=seed, trees={}, neighbors=graph)
+        built = on.build(spec.name, REDUCERS[spec.name], dict(spec.params), fit)
+        Z = built.estimator.fit_transform(Z)
+        ran.append(built.path)
+    xp = array_api_compat.array_namespace(Z)
+    if not bool(xp.all(xp.isfinite(Z))):
         raise CellError(f"{chain_text(chain)} gave NaN or infinite values.")
-    return Z
+    return Reduced(Z, tuple(ran))
 
 
-def cluster(space: Space, cell: Cell, on: Backend) -> Any:
+def cluster(space: Space, cell: Cell, on: Backend) -> Clustered:
     """Cluster a space and return the labels (n,), int64; -1 means unclustered.
 
     Raises
@@ -229,9 +288,11 @@ def cluster(space: Space, cell: Cell, on: Backend) -> Any:
     if cell.k is not None and cell.k > n:
         raise InputError(f"k={cell.k} is more than the {n} samples. Give a k of at most {n}.")
     spec = cell.clusterer
-    fit = Fit(n=n, d=d, k=cell.k, seed=cell.seed, trees=space.trees)
-    estimator = on.build(spec.name, CLUSTERERS[spec.name], dict(spec.params), fit)
-    return np.asarray(estimator.fit_predict(space.Z)).astype(np.int64)
+    fit = Fit(n, d, cell.k, cell.seed, trees=space.trees, neighbors=space.neighbors)
+    built = on.build(spec.name, CLUSTERERS[spec.name], dict(spec.params), fit)
+    labels = built.estimator.fit_predict(space.Z)
+    xp = array_api_compat.array_namespace(labels)
+    return Clustered(xp.astype(labels, xp.int64, copy=False), built.path)
 
 
 def _score(
@@ -252,24 +313,30 @@ def _facts(cell: Cell, data: Data, on: Backend) -> Row:
         "n_classes": data.n_classes,
         "resolved": cell.identity(fingerprint=data.fingerprint, backend=on.name),
         "finished": host.now(),
-        "host": host.facts(),
+        "host": {**host.facts(), **({"gpu": host.gpu()} if on.name == "gpu" else {})},
     }
 
 
 def _done(
-    facts: Row, space: Space, outcome: Outcome, scored: scoring.Scored, score_seconds: float
+    facts: Row, space: Space, clustered: Outcome, scored: Outcome, i: int, *, of: int
 ) -> Result:
-    stages = {"reduce": space.seconds, "cluster": outcome.seconds, "score": score_seconds}
+    """Make the row of the i-th cell `of` so many that were scored together: each has its share."""
+    outcomes = {"reduce": space.made, "cluster": clustered, "score": scored}
+    stages = {name: outcome.seconds for name, outcome in outcomes.items()}
+    stages["score"] /= of
+    device = {name: outcome.device for name, outcome in outcomes.items() if outcome.device}
     row = {
         "status": "ok",
         **facts,
+        "ran": {"reducer": list(space.made.value.ran), "clusterer": clustered.value.ran},
         "seconds": sum(stages.values()),
         "stages": stages,
-        "scores": scored.scores,
-        "undefined": scored.undefined,
-        "warnings": [*space.warnings, *outcome.warnings],
+        **({"device": device} if device else {}),
+        "scores": scored.value[i].scores,
+        "undefined": scored.value[i].undefined,
+        "warnings": [*space.made.warnings, *clustered.warnings],
     }
-    return Result(row, outcome.value)
+    return Result(row, clustered.value.labels)
 
 
 def _failed(cell: Cell, data: Data, on: Backend, outcome: Outcome) -> Result:

@@ -14,6 +14,18 @@ WHO = ("dataset", "split", "encoder", "preprocess", "reducer", "clusterer", "k",
 FACTS = ("status", "backend", "n", "d", "n_classes", "seconds")
 
 
+def on_gpu(table: pd.DataFrame) -> Any:
+    """Copy a table of `frame` to a ``cudf.DataFrame``, for analyses of many rows on the GPU.
+
+    Texts and missing values are kept; columns without any value become empty floats, for cuDF has
+    no type for them.
+    """
+    import cudf
+
+    nothing = [name for name in table if table[name].isna().all()]
+    return cudf.from_pandas(table.astype(dict.fromkeys(nothing, "float64")))
+
+
 def frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """Make a table of rows, one line per cell, in a fixed order of columns.
 
@@ -113,6 +125,50 @@ def _text(name: str, value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.1f}" if name.endswith("seconds") else f"{value:.3f}"
     return str(value)
+
+
+def transfers(rows: Iterable[Mapping[str, Any]]) -> Brief:
+    """Tell what each unit copied between host and device, stage by stage.
+
+    A stage that several cells shared is counted once.  Rows that were not traced are left out.
+    """
+    lines = []
+    for unit, of in _by_unit(rows).items():
+        X_bytes = 4 * of[0]["n"] * of[0]["d"]
+        for stage, shared_by in _SHARED_BY.items():
+            told = {shared_by(row): row["device"].get(stage, {}) for row in of}.values()
+            told = [one for one in told if "to_host" in one]
+            if told:
+                sums = {key: sum(one[key] for one in told) for key in told[0] if key in _COPIES}
+                lines.append([unit, stage, str(len(told)), *_copies(sums, X_bytes)])
+    header = ["unit", "stage", "times", "to host", "of X", "large", "to device"]
+    common = "MiB between host and device; `of X`: as a share of the embedding; large: over 1 MiB"
+    return Brief(common, header, lines)
+
+
+_COPIES = ("to_host", "to_device", "to_host_large")
+# What tells two runs of a stage apart: all cells share the loading, those of a space its rest.
+_SHARED_BY = {
+    "load": lambda row: row["backend"],
+    "reduce": lambda row: (row["reducer"], row["seed"]),
+    "cluster": lambda row: row["key"],
+    "score": lambda row: (row["reducer"], row["seed"]),
+}
+
+
+def _by_unit(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    units: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        if "device" in row and row["status"] == "ok":
+            unit = f"{row['dataset']} ({row['split']}) x {row['encoder']}"
+            units.setdefault(unit, []).append(row)
+    return units
+
+
+def _copies(sums: Mapping[str, int], X_bytes: int) -> list[str]:
+    mib = {key: f"{value / 2**20:.3f}" for key, value in sums.items()}
+    share = f"{100 * sums['to_host'] / X_bytes:.2f} %"
+    return [mib["to_host"], share, str(sums["to_host_large"]), mib["to_device"]]
 
 
 def markdown(header: list[str], lines: list[list[str]]) -> str:

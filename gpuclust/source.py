@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from .cell import Unit
 from .errors import DamagedFileError, InputError
 from .pipeline import Data
 from .store import Store
+
+if TYPE_CHECKING:
+    from .embeddings import Embedded
 
 
 class Known(NamedTuple):
@@ -70,7 +73,9 @@ def known_of(unit: Unit, store: Store, options: Options, watcher: Watcher) -> Kn
 
 
 def load_unit(unit: Unit, store: Store, on: Backend, options: Options, watcher: Watcher) -> Data:
-    """Load the embedding of a unit, making it first when it is not there.
+    """Load the embedding of a unit to where it is clustered, making it first when it is not there.
+
+    On a GPU an embedding that is made now stays there; one from the disk is copied to it once.
 
     Raises
     ------
@@ -84,10 +89,12 @@ def load_unit(unit: Unit, store: Store, on: Backend, options: Options, watcher: 
     if options.vectors is not None:
         data = options.vectors
     else:
+        kept = None
         if current_meta(unit, store, options, watcher) is None:
-            embed_unit(unit, store, on, options, watcher)
+            kept = embed_unit(unit, store, on, options, watcher, keep=on.name == "gpu").X
         X, y, meta = embeddings.load(store.embedding(unit))
-        data = Data(X, y, meta.fingerprint)
+        data = Data(X if kept is None else kept, y, meta.fingerprint)
+    data = on.place(data)
     pipeline.check_finite(data.X, unit.dataset)
     return data
 
@@ -130,9 +137,17 @@ def _checkpoint_changed(meta: Any) -> str | None:
     return None if (status.st_size, status.st_mtime_ns) == then else f"{path} has changed"
 
 
-def embed_unit(unit: Unit, store: Store, on: Backend, options: Options, watcher: Watcher) -> Any:
-    """Embed the images of a unit and return what its side-car says."""
-    from . import datasets, embeddings, encoders
+def embed_unit(
+    unit: Unit,
+    store: Store,
+    on: Backend,
+    options: Options,
+    watcher: Watcher,
+    *,
+    keep: bool = False,
+) -> Embedded:
+    """Embed the images of a unit; `keep` the vectors on the GPU where they were made there."""
+    from . import datasets, embeddings, encoders, memory
 
     dataset = datasets.load(unit.dataset, split=unit.split, data_dir=options.data_dir)
     if dataset.ignored:
@@ -142,15 +157,20 @@ def embed_unit(unit: Unit, store: Store, on: Backend, options: Options, watcher:
     encoder = encoders.load(unit.encoder, preprocess=unit.preprocess, image_size=dataset.image_size)
     given = {"batch_size": options.batch_size, "workers": options.workers}
     watcher.embedding(unit, 0, len(dataset))
-    return embeddings.embed(
+    embedded = embeddings.embed(
         dataset,
         encoder,
         store.embedding(unit),
         device=on.torch_device(),
         skip_bad=options.skip_bad,
         progress=lambda done, total: watcher.embedding(unit, done, total),
+        keep=keep,
         **{key: value for key, value in given.items() if value is not None},
     )
+    del encoder  # the clusterers need its memory more
+    if on.torch_device() != "cpu":
+        memory.release()
+    return embedded
 
 
 def own_vectors(path: Path, labels: Path | None = None) -> tuple[dict[str, str], Data]:

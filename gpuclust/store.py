@@ -148,8 +148,10 @@ class Store:
         if labels is not None:
             import numpy as np
 
+            from .ops import to_host
+
             with atomic(self.labels_path(row["key"])) as temporary, temporary.open("wb") as file:
-                np.save(file, np.asarray(labels), allow_pickle=False)
+                np.save(file, to_host(labels), allow_pickle=False)
         path = self.row_path(unit, row["key"])
         write_json(path, row)
         return path

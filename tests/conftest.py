@@ -81,6 +81,12 @@ def _no_gpu() -> str | None:
     return backend.why_no_gpu()
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave the contract tests to `make test-contract`: they fail where RAPIDS is missing."""
+    asked = any("contract" in argument for argument in config.args)
+    return True if collection_path.name == "contract" and not asked else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip GPU tests where there is none; `make test-gpu` fails there before it comes to this."""
     for item in items:

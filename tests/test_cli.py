@@ -224,7 +224,36 @@ def test_doctor_tells_about_this_machine(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "scikit-learn" in done.stdout
     assert "gpuclust[gpu-cu13]" in done.stdout
+    assert "FAILED" not in done.stdout
     assert not (tmp_path / "not-there").exists()
+
+
+def test_doctor_tells_programs_too():
+    done = gpuclust("doctor", "--no-fits", "--json")
+    found = {check["name"]: check for check in json.loads(done.stdout)}
+    assert found["root"]["ok"] is True
+    assert "cores" in found["machine"]["found"]
+    assert not any(name.startswith("fit: ") for name in found)
+
+
+def test_tracing_on_the_cpu_is_refused(digits_file, tmp_path):
+    how = ("--clusterer", "kmeans", "--trace-transfers", "--device", "cpu")
+    refused(run_vectors(digits_file, tmp_path, *how), 2, "no device")
+
+
+def test_parity_without_a_gpu_says_why_and_reads_what_is_there(digits_file, tmp_path):
+    from gpuclust.backend import why_no_gpu
+
+    how = ["parity", "--embeddings", digits_file, "--reducer", "none", "--clusterer", "kmeans"]
+    how += ["--seeds", "2", "--root", tmp_path / "root"]
+    if why_no_gpu() is not None:
+        refused(gpuclust(*how), 2, "--device gpu is not available")
+    done = gpuclust(*how, "--run", "cpu", "--json", tmp_path / "parity.json")
+    assert done.returncode == 1, "the rows of one side are missing"
+    assert "seed 1: no gpu row" in done.stdout
+    content = json.loads((tmp_path / "parity.json").read_text())
+    assert content["lines"][0]["seeds"] == []
+    refused(gpuclust(*how, "--run", "gqu"), 2, "unknown run 'gqu'")
 
 
 def commands():
@@ -241,6 +270,8 @@ def test_every_command_has_help(command):
     assert "Usage:" in done.stdout
 
 
-@pytest.mark.parametrize("command", ["embed", "run", "grid", "grid-status", "report", "quickstart"])
+@pytest.mark.parametrize(
+    "command", ["embed", "run", "grid", "grid-status", "report", "quickstart", "parity"]
+)
 def test_whatever_reads_or_writes_results_has_a_root(command):
     assert "GPUCLUST_ROOT" in gpuclust(command, "--help").stdout

@@ -124,6 +124,60 @@ def test_an_unforeseen_error_and_no_memory_are_rows_too(store, units, monkeypatc
     assert messages == {"Unable to allocate 75 GiB"}
 
 
+def test_a_cell_that_ran_out_of_memory_is_tried_once_more_with_smaller_blocks(
+    store, units, monkeypatch
+):
+    from gpuclust import blocks
+    from gpuclust.algorithms.agglomerative import Agglomerative
+
+    sizes = []
+    original = Agglomerative.fit_predict
+
+    def scarce(self, X):
+        sizes.append(blocks.block_bytes(np))
+        if len(sizes) == 1:
+            raise MemoryError("Unable to allocate 75 GiB")
+        return original(self, X)
+
+    monkeypatch.setattr(Agglomerative, "fit_predict", scarce)
+    assert run_grid(units, store, CPU).failed == 0
+    assert sizes[1] == sizes[0] // 2
+    assert set(sizes[2:]) == {sizes[0]}, "only the cell that ran out of memory gets smaller blocks"
+    told = [text for row in store.rows()[0] for text in row["warnings"] if "half the size" in text]
+    (text,) = told
+    assert text.startswith("ran out of memory (MemoryError: Unable to allocate 75 GiB)")
+
+
+def test_the_arrays_of_a_try_that_failed_are_gone_before_the_second(store, units, monkeypatch):
+    import weakref
+
+    from sklearn.cluster import HDBSCAN
+
+    class Large(np.ndarray):
+        pass
+
+    held = []
+
+    def explode(self, X, y=None):
+        alive = [ref for ref in held if ref() is not None]
+        assert not alive, "the second try would have less memory than the first"
+        large = np.zeros(1000).view(Large)
+        held.append(weakref.ref(large))
+        raise MemoryError("Unable to allocate 75 GiB")
+
+    monkeypatch.setattr(HDBSCAN, "fit_predict", explode)
+    assert run_grid(units, store, CPU).failed == 4
+    assert len(held) == 8
+    messages = {row["error"]["type"] for row in store.rows()[0] if row["status"] == "failed"}
+    assert messages == {"MemoryError"}
+
+
+def test_tracing_without_a_gpu_is_refused_before_anything_runs(store, units):
+    with pytest.raises(InputError, match="no device"):
+        run_grid(units, store, CPU, trace=True)
+    assert store.rows() == ([], [])
+
+
 def test_what_failed_before_embedding_is_computed_once_the_images_are_there(tmp_path):
     def cells(folder):
         names = {"dataset": f"folder:{folder}", "split": "all", "encoder": "raw"}

@@ -13,37 +13,58 @@ CPU = backend.select("cpu")
 
 
 def fit(n=100, d=64, k=10):
-    return Fit(n=n, d=d, k=k, seed=0, trees={})
+    return Fit(n=n, d=d, k=k, seed=0, trees={}, neighbors=lambda k, metric: ("D", "indices"))
+
+
+def defaults(name):
+    return {key: p.default for key, p in ALL[name].params.items()}
+
+
+def build(name, text, size):
+    """Build what a spec text asks for on the CPU."""
+    parse = parse_clusterer if name in CLUSTERERS else lambda t: parse_reducer(t)[0]
+    return CPU.build(name, ALL[name], dict(parse(text).params), size).estimator
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_the_cpu_class_takes_every_keyword_we_pass(name):
-    method = ALL[name]
-    params = {key: p.default for key, p in method.params.items()}
-    keywords = method.bind(params, fit())
-    inspect.signature(backend.load_class(method.cpu)).bind(**keywords)
+    for form in ALL[name].cpu:
+        keywords = form.bind(defaults(name), fit())
+        inspect.signature(backend.load_class(form.path)).bind(**keywords)
 
 
 def test_the_defaults_are_the_studys():
     umap = dict(parse_reducer("umap")[0].params)
     assert (umap["n_components"], umap["n_neighbors"], umap["min_dist"]) == (50, 30, 0.0)
-    kmeans = CPU.build(
-        "kmeans", CLUSTERERS["kmeans"], dict(parse_clusterer("kmeans").params), fit()
-    )
+    kmeans = build("kmeans", "kmeans", fit())
     assert (kmeans.init, kmeans.n_init, kmeans.max_iter) == ("k-means++", 1, 1000)
     affinity = dict(parse_clusterer("affinity").params)
     assert (affinity["damping"], affinity["convergence_iter"]) == (0.9, 15)
-    hdbscan = CLUSTERERS["hdbscan"].bind(dict(parse_clusterer("hdbscan").params), fit(n=1000))
-    assert (hdbscan["min_cluster_size"], hdbscan["max_cluster_size"]) == (5, 200)
+    hdbscan = build("hdbscan", "hdbscan", fit(n=1000))
+    assert (hdbscan.min_cluster_size, hdbscan.max_cluster_size) == (5, 200)
     spectral = dict(parse_clusterer("spectral").params)
     assert (spectral["n_neighbors"], spectral["assign_labels"]) == (10, "cluster_qr")
 
 
-@pytest.mark.parametrize("name", [n for n, m in ALL.items() if "seed" in m.bind.__name__])
-def test_what_is_random_is_seeded(name):
-    method = ALL[name]
-    params = {key: p.default for key, p in method.params.items()}
-    assert method.bind(params, fit()._replace(seed=7))["random_state"] == 7
+SEEDED = [
+    (name, side, form)
+    for name, method in ALL.items()
+    for side in ("cpu", "gpu")
+    for form in getattr(method, side)
+    if name in ("umap", "pacmap", "kmeans", "spectral", "affinity")
+    or (name, side) == ("pca", "cpu")
+]
+
+
+@pytest.mark.parametrize(("name", "side", "form"), SEEDED)
+def test_what_is_random_is_seeded(name, side, form):
+    assert form.bind(defaults(name), fit()._replace(seed=7))["random_state"] == 7
+
+
+def test_both_sides_of_the_table_say_what_they_are():
+    for name, method in ALL.items():
+        assert method.cpu, name
+        assert all(":" in form.path for form in (*method.cpu, *method.gpu))
 
 
 @pytest.mark.parametrize(
@@ -59,10 +80,8 @@ def test_what_is_random_is_seeded(name):
     ],
 )
 def test_too_few_samples_are_told_before_the_library_is_called(text, n, d, k, said):
-    name = text.partition("(")[0]
-    parse = parse_clusterer if name in CLUSTERERS else lambda t: parse_reducer(t)[0]
     with pytest.raises(CellError, match=said):
-        CPU.build(name, ALL[name], dict(parse(text).params), fit(n=n, d=d, k=k))
+        build(text.partition("(")[0], text, fit(n=n, d=d, k=k))
 
 
 def test_an_explicit_gpu_is_never_replaced_by_the_cpu(monkeypatch):
@@ -90,7 +109,9 @@ def test_an_unknown_device_brings_the_nearest():
 
 def test_a_method_without_a_gpu_form_is_refused_with_the_way_out():
     gpu = backend.Backend("gpu", "pretended", "gpu")
-    with pytest.raises(BackendError, match=r"pacmap has no gpu form\. Run it with --device cpu"):
+    with pytest.raises(
+        BackendError, match=r"pacmap has no gpu form\. Run it with --device cpu.*umap"
+    ):
         gpu.build("pacmap", REDUCERS["pacmap"], {"n_components": 2, "n_neighbors": None}, fit())
 
 
@@ -108,8 +129,7 @@ def test_an_import_error_inside_a_package_is_not_hidden(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["none", "l2", "zscore", "pca", "pacmap"])
 def test_every_reducer_keeps_the_samples_and_gives_finite_values(name, digits):
-    (spec,) = parse_reducer(f"{name}(n_components=5)" if name in ("pca", "pacmap") else name)
-    size = fit(n=600, d=64, k=None)
-    Z = CPU.build(name, REDUCERS[name], dict(spec.params), size).fit_transform(digits.X)
+    text = f"{name}(n_components=5)" if name in ("pca", "pacmap") else name
+    Z = build(name, text, fit(n=600, d=64, k=None)).fit_transform(digits.X)
     assert Z.shape[0] == 600
     assert np.isfinite(Z).all()

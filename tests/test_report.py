@@ -59,3 +59,35 @@ def test_a_failure_is_shown_with_the_first_sentence_of_its_error():
 def test_a_bar_does_not_break_a_markdown_table():
     text = report.markdown(["reducer"], [["zscore|pca"]])
     assert text.splitlines() == ["| reducer |", "| --- |", "| zscore\\|pca |"]
+
+
+def traced(key, *, cluster, **changes):
+    device = {
+        "load": {"to_host": 0, "to_device": 4000, "to_host_large": 0, "peak_bytes": 1},
+        "reduce": {"to_host": 2**20, "to_device": 0, "to_host_large": 1, "peak_bytes": 1},
+        "cluster": {"to_host": cluster, "to_device": 8, "to_host_large": 0, "peak_bytes": 1},
+        "score": {"to_host": 64, "to_device": 0, "to_host_large": 0, "peak_bytes": 1},
+        "memory": "shared",
+    }
+    return row(key=key, n=1024, d=256, backend="gpu", device=device, **changes)
+
+
+def test_a_stage_that_cells_shared_is_counted_once():
+    rows = [
+        traced("a", cluster=2**18),
+        traced("b", cluster=2**18, clusterer="hdbscan"),
+        traced("c", cluster=2**19, seed=1),
+        row(key="d"),
+    ]
+    brief = report.transfers(rows)
+    found = {line[1]: line for line in brief.lines}
+    assert list(found) == ["load", "reduce", "cluster", "score"]
+    assert [found[stage][2] for stage in found] == ["1", "2", "3", "2"]
+    assert found["reduce"][3:6] == ["2.000", "200.00 %", "2"]
+    assert found["cluster"][3:6] == ["1.000", "100.00 %", "0"]
+    assert len(brief.header) == len(brief.lines[0])
+
+
+def test_rows_that_were_not_traced_give_no_transfers():
+    peak_only = row(key="a", n=10, d=10, backend="gpu", device={"cluster": {"peak_bytes": 5}})
+    assert report.transfers([peak_only, row(key="b")]).lines == []

@@ -1,0 +1,180 @@
+"""Every class that the tables name exists in RAPIDS and takes every keyword that we pass."""
+
+import importlib
+import inspect
+import itertools
+
+import pytest
+
+from gpuclust import backend, methods, rapids
+from gpuclust.errors import GpuclustError
+from gpuclust.methods import CLUSTERERS, REDUCERS, Fit
+
+ALL = REDUCERS | CLUSTERERS
+SIZES = [(40, 3), (2_000, 50), (100_000, 1280)]
+
+
+def fit_on(n, d):
+    def neighbors(k, metric):
+        return f"distances {metric}", f"indices {k}"
+
+    return Fit(n=n, d=d, k=10, seed=3, trees={}, neighbors=neighbors)
+
+
+def values_of(param):
+    """The values of a parameter that may be translated differently."""
+    if param.choices:
+        return list(param.choices)
+    if param.kinds == (bool,):
+        return [False, True]
+    extra = [None] if param.optional else []
+    low = param.low if param.low is not None else 1
+    return [param.default, param.kinds[0](low), *extra]
+
+
+def combinations():
+    """Every method with every combination of its words and bounds, on three sizes of data."""
+    for name, method in ALL.items():
+        lists = [values_of(param) for param in method.params.values()]
+        for values in itertools.product(*lists):
+            params = dict(zip(method.params, values, strict=True))
+            for size in SIZES:
+                yield name, params, size
+
+
+def forms():
+    """The forms that are reached, each with the keywords of one call: (name, path, keywords)."""
+    found = []
+    for name, params, size in combinations():
+        method = ALL[name]
+        try:
+            method.check(name, params)
+            form = method.form("gpu", params, fit_on(*size))
+        except GpuclustError:  # refused by our own validation, before any class is asked
+            continue
+        if form is not None:
+            found.append((name, form.path, form.bind(params, fit_on(*size))))
+    return found
+
+
+REACHED = forms()
+CUML = [entry for entry in REACHED if entry[1].startswith("cuml")]
+
+
+def test_every_form_of_the_gpu_column_is_reached():
+    named = {form.path for method in ALL.values() for form in method.gpu}
+    assert {path for _, path, _ in REACHED} == named
+    assert len(CUML) > 50
+
+
+def test_the_table_of_what_has_no_gpu_form_is_complete():
+    assert {name for name, method in ALL.items() if not method.gpu} == {"pacmap"}
+
+
+@pytest.mark.parametrize("path", sorted({path for _, path, _ in REACHED}))
+def test_the_class_takes_every_keyword(path):
+    found = backend.load_class(path)
+    for name, _, keywords in (entry for entry in REACHED if entry[1] == path):
+        signature = inspect.signature(found)
+        signature.bind(**keywords)
+        assert not any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values()), name
+
+
+@pytest.mark.parametrize("path", sorted({path for _, path, _ in CUML}))
+def test_cuml_keeps_what_it_is_given(path):
+    found = backend.load_class(path)
+    for _, _, keywords in (entry for entry in CUML if entry[1] == path):
+        kept = found(**keywords).get_params()
+        assert {key: kept[key] for key in keywords} == keywords
+
+
+def test_labels_and_reduced_arrays_are_asked_for_on_the_device():
+    for name, path, keywords in CUML:
+        assert keywords["output_type"] == "cupy", (name, path)
+
+
+def test_every_random_class_is_seeded():
+    for name, path, keywords in CUML:
+        if "random_state" in inspect.signature(backend.load_class(path).__init__).parameters:
+            assert keywords["random_state"] == 3, (name, path)
+
+
+@pytest.mark.parametrize(
+    ("asked", "ours"),
+    [({"min_samples": 7}, 6), ({"min_samples": None, "min_cluster_size": 5}, 4)],
+)
+def test_hdbscan_counts_neighbours_as_scikit_learn_does(asked, ours):
+    params = {key: p.default for key, p in CLUSTERERS["hdbscan"].params.items()} | asked
+    form = CLUSTERERS["hdbscan"].form("gpu", params, fit_on(2_000, 50))
+    assert form.path == "cuml.cluster:HDBSCAN"
+    assert form.bind(params, fit_on(2_000, 50))["min_samples"] == ours
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"metric": "l1"},
+        {"metric": "cosine"},
+        {"metric": "chebyshev"},
+        {"min_samples": 1},
+        {"min_samples": 1500},
+        {"min_cluster_size": 2_000},
+    ],
+)
+def test_hdbscan_runs_on_ours_where_cuml_would_refuse_or_crash(asked):
+    params = {key: p.default for key, p in CLUSTERERS["hdbscan"].params.items()} | asked
+    form = CLUSTERERS["hdbscan"].form("gpu", params, fit_on(2_000, 50))
+    assert form.path == "gpuclust.algorithms.hdbscan:HDBSCAN"
+
+
+def test_the_words_we_allow_are_words_that_cuml_knows():
+    # Its constructors check nothing, and an unknown init would silently be something else.
+    from cuml.neighbors import VALID_METRICS
+
+    assert set(methods.METRICS) <= VALID_METRICS["brute"]
+    source = inspect.getdoc(backend.load_class("cuml.cluster:KMeans"))
+    for word in CLUSTERERS["kmeans"].params["init"].choices:
+        assert word in source
+    source = inspect.getdoc(backend.load_class("cuml.cluster:HDBSCAN"))
+    for word in CLUSTERERS["hdbscan"].params["cluster_selection_method"].choices:
+        assert word in source
+    source = inspect.getdoc(backend.load_class("cuml.manifold:UMAP"))
+    for word in (*methods.METRICS, "brute_force_knn", "spectral", "precomputed_knn"):
+        assert word in source
+
+
+SPECTRAL = rapids.SpectralClustering
+
+
+def calls_of(function):
+    """The keywords of every call inside our covers, read from their source."""
+    import ast
+    import textwrap
+
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):
+            name = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
+            yield name, {word.arg for word in node.keywords if word.arg}, len(node.args)
+
+
+@pytest.mark.parametrize(
+    ("cover", "called", "path"),
+    [
+        (rapids.kneighbors, "NearestNeighbors", "cuml.neighbors:NearestNeighbors"),
+        (rapids.kneighbors, "kneighbors", "cuml.neighbors:NearestNeighbors.kneighbors"),
+        (rapids.PCA.fit_transform, "Cuml", "cuml.decomposition:PCA"),
+        (SPECTRAL._embed, "spectral_embedding", "cuml.manifold:spectral_embedding"),
+        (SPECTRAL.fit_predict, "KMeans", "cuml.cluster:KMeans"),
+    ],
+)
+def test_our_covers_pass_keywords_that_exist(cover, called, path):
+    module, _, attributes = path.partition(":")
+    found = importlib.import_module(module)
+    for attribute in attributes.split("."):
+        found = getattr(found, attribute)
+    words = [keywords for name, keywords, _ in calls_of(cover) if name == called]
+    assert words
+    taken = inspect.signature(found).parameters
+    for keywords in words:
+        assert keywords <= set(taken), keywords - set(taken)

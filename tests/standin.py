@@ -1,0 +1,173 @@
+"""A stand-in for RAPIDS on a machine without a GPU: its classes, on arrays that NumPy cannot read.
+
+Arrays are of `array_api_strict` on its second device, where every silent conversion to NumPy
+raises, as it would cost a transfer on a GPU.  The classes compute with scikit-learn on the host,
+take only arrays of that device and the keywords of the real ones (which tests/contract compares
+with the real packages), and hand back arrays of that device.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import types
+from typing import Any
+
+import array_api_strict as strict
+import numpy as np
+import sklearn.cluster
+import sklearn.decomposition
+import sklearn.manifold
+import sklearn.neighbors
+
+from gpuclust.ops import to_host
+
+DEVICE = strict.Device("device1")
+
+
+def put(values: Any) -> Any:
+    """Copy to the device; what is there stays as it is."""
+    if isinstance(values, strict._array_object.Array):
+        assert values.device == DEVICE
+        return values
+    return strict.asarray(np.asarray(values), device=DEVICE)
+
+
+def host(values: Any) -> np.ndarray:
+    """Read an array of the device, and nothing else: what is on the host should not be."""
+    assert values.device == DEVICE, "an input of cuML is not on the device"
+    return np.array(to_host(values))
+
+
+class KMeans:
+    def __init__(self, *, n_clusters, random_state, n_init, init, output_type, max_iter=300):
+        assert output_type == "cupy"
+        self._inner = sklearn.cluster.KMeans(
+            n_clusters, random_state=random_state, n_init=n_init, init=init, max_iter=max_iter
+        )
+
+    def fit_predict(self, X):
+        return put(self._inner.fit_predict(host(X)).astype(np.int32))
+
+
+class HDBSCAN:
+    def __init__(
+        self, *, min_cluster_size, min_samples, max_cluster_size, metric, build_algo, **how
+    ):
+        assert how.pop("output_type") == "cupy"
+        assert (metric, build_algo) == ("euclidean", "brute_force")
+        self._inner = sklearn.cluster.HDBSCAN(
+            min_cluster_size=min_cluster_size,
+            min_samples=min_samples + 1,  # cuML does not count the sample itself
+            max_cluster_size=max_cluster_size or None,
+            copy=True,
+            **how,
+        )
+
+    def fit_predict(self, X):
+        return put(self._inner.fit_predict(host(X)).astype(np.int64))
+
+
+class PCA:
+    def __init__(self, *, n_components, whiten, svd_solver, output_type):
+        assert (svd_solver, output_type) == ("full", "cupy")
+        assert type(n_components) is int
+        self._inner = sklearn.decomposition.PCA(n_components, whiten=whiten, svd_solver="full")
+
+    def fit_transform(self, X):
+        Z = self._inner.fit_transform(host(X))
+        self.explained_variance_ratio_ = put(self._inner.explained_variance_ratio_)
+        return put(Z)
+
+
+class UMAP:
+    """Not UMAP, but a function of the graph that it is given, of the right shape."""
+
+    def __init__(self, *, n_components, n_neighbors, random_state, precomputed_knn, **how):
+        assert how.pop("output_type") == "cupy"
+        assert set(how) == {"min_dist", "metric", "build_algo", "init"}
+        indices, distances = map(host, precomputed_knn)
+        assert indices.shape == distances.shape == (len(indices), n_neighbors)
+        np.testing.assert_array_equal(indices[:, 0], np.arange(len(indices)))
+        self._near, self._shape = indices, (n_components, random_state)
+
+    def fit_transform(self, X):
+        n_components, seed = self._shape
+        graph = np.zeros((len(self._near),) * 2)
+        np.put_along_axis(graph, self._near, 1.0, axis=1)
+        low = sklearn.decomposition.PCA(n_components, svd_solver="full", random_state=seed)
+        assert len(host(X)) == len(graph)
+        return put(low.fit_transform(graph @ graph.T).astype(np.float32))
+
+
+class NearestNeighbors:
+    def __init__(self, *, n_neighbors, metric, algorithm, output_type):
+        assert (algorithm, output_type) == ("brute", "cupy")
+        names = {"l1": "manhattan"}
+        self._inner = sklearn.neighbors.NearestNeighbors(
+            n_neighbors=n_neighbors, metric=names.get(metric, metric), algorithm="brute"
+        )
+
+    def fit(self, X):
+        self._inner.fit(host(X))
+        return self
+
+    def kneighbors(self, X=None, *, two_pass_precision):
+        assert two_pass_precision
+        found = self._inner.kneighbors(None if X is None else host(X))
+        return put(found[0].astype(np.float32)), put(found[1])
+
+
+def spectral_embedding(A, *, n_components, affinity, random_state, drop_first):
+    assert (affinity, drop_first) == ("precomputed", False)
+    return put(
+        sklearn.manifold.spectral_embedding(
+            A, n_components=n_components, random_state=random_state, drop_first=False
+        ).astype(np.float32)
+    )
+
+
+def symmetric_graph(indices):
+    """What `rapids.symmetric_graph` makes of CuPy's sparse matrices, of SciPy's."""
+    from scipy.sparse import csr_array
+
+    near = host(indices)
+    n, k = near.shape
+    starts = (np.arange(n + 1) * k).astype(np.int32)
+    graph = csr_array((np.ones(n * k), near.reshape(-1).astype(np.int32), starts), shape=(n, n))
+    return 0.5 * (graph + graph.T)
+
+
+def install(monkeypatch: Any) -> None:
+    """Put the stand-ins where `import cuml` and `import cupy` find them."""
+    from gpuclust import host as host_facts
+    from gpuclust import memory, rapids
+
+    @contextlib.contextmanager
+    def stage_peak():
+        yield memory.Peak()
+
+    modules = {
+        "cuml": {},
+        "cuml.cluster": {"KMeans": KMeans, "HDBSCAN": HDBSCAN},
+        "cuml.decomposition": {"PCA": PCA},
+        "cuml.manifold": {"UMAP": UMAP, "spectral_embedding": spectral_embedding},
+        "cuml.neighbors": {"NearestNeighbors": NearestNeighbors},
+        "cupy": {
+            "asarray": put,
+            "ndarray": type("ndarray", (), {}),  # what array_api_compat looks for
+            "ascontiguousarray": lambda array: array,
+            "cuda": types.SimpleNamespace(
+                Device=lambda: types.SimpleNamespace(synchronize=lambda: None, id=0),
+                is_available=lambda: False,
+            ),
+        },
+    }
+    for name, content in modules.items():
+        module = types.ModuleType(name)
+        vars(module).update(content)
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setattr(host_facts, "gpu", lambda: {"name": "a stand-in"})
+    monkeypatch.setattr(rapids, "symmetric_graph", symmetric_graph)
+    monkeypatch.setattr(memory, "share_pool", lambda: memory.Layout("none", "a stand-in"))
+    monkeypatch.setattr(memory, "stage_peak", stage_peak)
