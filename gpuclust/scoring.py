@@ -3,16 +3,21 @@
 A unit's label sets are scored together: one contingency per set, one distance pass per space and
 metric for all sets.  The `..._clustered` twin of a score looks only at the samples whose label is
 not -1; where nothing is unclustered it is the same number and is not computed again.
+
+Spaces, labels and classes stay where they are.  What crosses to the host is scores, sizes, and of
+each contingency what `gpuclust.metrics.external` says.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .errors import unknown
+
+if TYPE_CHECKING:
+    from .metrics import LabelSet
 
 EXTERNAL = (
     "ami",
@@ -28,9 +33,9 @@ EXTERNAL = (
 )
 SPACES = ("original", "reduced", "fitted")
 SILHOUETTES = ("euclidean", "cosine", "l1", "chebyshev")
+DISPERSIONS = ("calinski_harabasz", "davies_bouldin")
 INTERNAL = (
-    "calinski_harabasz",
-    "davies_bouldin",
+    *DISPERSIONS,
     *(f"silhouette_{metric}" for metric in SILHOUETTES),
 )
 DEFAULT = (
@@ -72,7 +77,7 @@ def resolve(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def score_all(
-    label_sets: Sequence[np.ndarray], *, X: Any, Z: Any, y: Any | None, names: Sequence[str]
+    label_sets: Sequence[Any], *, X: Any, Z: Any, y: Any | None, names: Sequence[str]
 ) -> list[Scored]:
     """Score several clusterings of the same samples.
 
@@ -81,7 +86,8 @@ def score_all(
     label_sets : sequence of (n,) integer arrays
         -1 means unclustered: one ordinary cluster, except in the ``_clustered`` scores.
     X, Z : (n, d), (n, m)
-        The original and the reduced space; the very same array when nothing was reduced.
+        The original and the reduced space, on any array namespace; the very same array when nothing
+        was reduced.
     y : (n,) or None
         True classes; without them the external scores are absent.
     names : sequence of str
@@ -93,47 +99,64 @@ def score_all(
         Scores by name, each with its ``_clustered`` twin, plus ``n_clusters`` and
         ``share_clustered``.  Scores that are undefined for a clustering are None, with the reason.
     """
-    results = [Scored(_counts(labels), {}) for labels in label_sets]
-    if y is not None and any(name in EXTERNAL for name in names):
-        for result, labels in zip(results, label_sets, strict=True):
-            _add_external(result, y, labels, [name for name in names if name in EXTERNAL])
-    done: dict[tuple[str, int], list[tuple[float | None, float | None]]] = {}
-    for name in names:
-        if name in EXTERNAL:
-            continue
-        score, _, space = name.rpartition("_")
-        # The space a clusterer was given is the reduced one up to one factor, and every internal
-        # score is the same under it.
-        array = X if space == "original" else Z
-        if (score, id(array)) not in done:
-            done[score, id(array)] = _internal(score, array, label_sets)
-        for result, (plain, clustered) in zip(results, done[score, id(array)], strict=True):
+    clusterings = [_clustering(X, labels) for labels in label_sets]
+    results = [Scored(_counts(one), {}) for one in clusterings]
+    external = [name for name in names if name in EXTERNAL]
+    if y is not None and external:
+        for result, one in zip(results, clusterings, strict=True):
+            _add_external(result, y, one, external)
+    internal = [name for name in names if name not in EXTERNAL]
+    # The space a clusterer was given is the reduced one up to one factor, and every internal score
+    # is the same under it.
+    spaces = {"original": X, "reduced": Z, "fitted": Z}
+    for name, values in _internal(internal, spaces, clusterings).items():
+        for result, (plain, clustered) in zip(results, values, strict=True):
             _put(result, name, plain, clustered)
     return results
 
 
-def _counts(labels: np.ndarray) -> dict[str, float | int | None]:
-    kept = labels[labels != -1]
-    share = len(kept) / len(labels) if len(labels) else 0.0
-    return {"n_clusters": len(np.unique(kept)), "share_clustered": share}
+class _Clustering(NamedTuple):
+    """The labels of one clustering, coded once for all its internal scores."""
+
+    labels: Any  # (n,)
+    keep: Any  # (n,) bool, not -1
+    plain: LabelSet
+    clustered: LabelSet  # only the samples to keep; `plain` itself where that is all of them
+
+    @property
+    def has_noise(self) -> bool:
+        return self.clustered is not self.plain
 
 
-def _add_external(result: Scored, y: Any, labels: np.ndarray, names: Sequence[str]) -> None:
+def _clustering(X: Any, labels: Any) -> _Clustering:
+    from .metrics import label_set
+
+    keep = labels != -1
+    plain, clustered = label_set(X, labels), label_set(X, labels, mask=keep)
+    return _Clustering(labels, keep, plain, plain if clustered.kept == plain.kept else clustered)
+
+
+def _counts(one: _Clustering) -> dict[str, float | int | None]:
+    share = one.clustered.kept / one.plain.kept if one.plain.kept else 0.0
+    return {"n_clusters": one.clustered.k, "share_clustered": share}
+
+
+def _add_external(result: Scored, y: Any, one: _Clustering, names: Sequence[str]) -> None:
     from .metrics import external_scores
 
-    plain = external_scores(y, labels)
+    plain = external_scores(y, one.labels)
     clustered: dict[str, float] = plain
-    keep = labels != -1
-    if not keep.all():
+    if one.has_noise:
         # scikit-learn calls two empty labellings equal (1.0); nothing clustered is no success.
-        clustered = external_scores(y, labels, mask=keep) if keep.any() else {}
+        some = one.clustered.kept > 0
+        clustered = external_scores(y, one.labels, mask=one.keep) if some else {}
     for name in names:
         _put(result, name, plain[name], clustered.get(name))
 
 
 def _put(result: Scored, name: str, plain: float | None, clustered: float | None) -> None:
     for key, value in ((name, plain), (f"{name}_clustered", clustered)):
-        defined = value is not None and np.isfinite(value)
+        defined = value is not None and math.isfinite(value)
         result.scores[key] = float(value) if defined else None
         if not defined:
             result.undefined[key] = _reason(key, result.scores)
@@ -149,31 +172,49 @@ def _reason(name: str, scores: dict[str, float | int | None]) -> str:
 
 
 def _internal(
-    score: str, array: Any, label_sets: Sequence[np.ndarray]
-) -> list[tuple[float | None, float | None]]:
-    """Compute one internal score in one space: (all samples, clustered samples) per label set."""
-    masked = [labels for labels in label_sets if (labels == -1).any() and (labels != -1).any()]
-    sets = [*label_sets, *masked]
-    masks: list[np.ndarray | None] = [None] * len(label_sets)
-    masks += [labels != -1 for labels in masked]
-    values = _one_pass(score, array, sets, masks)
-    extra = iter(values[len(label_sets) :])
-    pairs = []
-    for labels, plain in zip(label_sets, values, strict=False):
-        if not (labels == -1).any():
-            pairs.append((plain, plain))
-        else:
-            pairs.append((plain, next(extra) if (labels != -1).any() else None))
+    names: Sequence[str], spaces: dict[str, Any], clusterings: Sequence[_Clustering]
+) -> dict[str, list[tuple[float, float]]]:
+    """Compute internal scores: by name, (all samples, clustered samples) per clustering."""
+    wanted: dict[int, list[str]] = {}
+    for name in names:
+        score, _, space = name.rpartition("_")
+        scores = wanted.setdefault(id(spaces[space]), [])
+        if score not in scores:
+            scores.append(score)
+    arrays = {id(array): array for array in spaces.values()}
+    done = {place: _pairs(scores, arrays[place], clusterings) for place, scores in wanted.items()}
+    found = {}
+    for name in names:
+        score, _, space = name.rpartition("_")
+        found[name] = done[id(spaces[space])][score]
+    return found
+
+
+def _pairs(
+    scores: Sequence[str], array: Any, clusterings: Sequence[_Clustering]
+) -> dict[str, list[tuple[float, float]]]:
+    """Compute scores in one space: those of all samples and of the clustered ones in one pass."""
+    noisy = [one for one in clusterings if one.has_noise]
+    sets = [*(one.plain for one in clusterings), *(one.clustered for one in noisy)]
+    pairs = {}
+    for score, values in _one_pass(scores, array, sets).items():
+        extra = iter(values[len(clusterings) :])
+        pairs[score] = [
+            (plain, next(extra) if one.has_noise else plain)
+            for one, plain in zip(clusterings, values, strict=False)
+        ]
     return pairs
 
 
 def _one_pass(
-    score: str, array: Any, sets: Sequence[np.ndarray], masks: Sequence[np.ndarray | None]
-) -> list[float]:
+    scores: Sequence[str], array: Any, sets: Sequence[LabelSet]
+) -> dict[str, list[float]]:
     from . import metrics
 
-    if score.startswith("silhouette_"):
-        metric = score.removeprefix("silhouette_")
-        return list(metrics.silhouette_scores(array, sets, metric=metric, masks=masks))
-    function = getattr(metrics, f"{score}_score")
-    return [function(array, labels, mask=mask) for labels, mask in zip(sets, masks, strict=True)]
+    dispersions = [score for score in scores if score in DISPERSIONS]
+    values = metrics.dispersion_scores(array, sets, scores=dispersions) if dispersions else {}
+    for score in scores:
+        if score not in DISPERSIONS:
+            metric = score.removeprefix("silhouette_")
+            values[score] = metrics.silhouette_scores(array, sets, metric=metric)
+    return values

@@ -1,3 +1,4 @@
+import array_api_strict
 import numpy as np
 import pytest
 from sklearn import metrics as oracle
@@ -41,6 +42,71 @@ def test_every_score_of_a_unit_is_scikit_learns(digits, label_sets):
                     )
             for name, value in expected.items():
                 assert scores[name + suffix] == pytest.approx(value, rel=1e-9, abs=1e-9), name
+
+
+@pytest.fixture(scope="module")
+def unit(digits, label_sets):
+    """A small unit; its clusterings: plain, noisy, one cluster, all noise, all alone."""
+    X, n = digits.X[:150].astype(np.float64), 150
+    sets = [labels[:n] for labels in label_sets]
+    sets += [np.zeros(n, dtype=np.int64), np.full(n, -1), np.arange(n), np.arange(n) % 3 - 1]
+    return {"X": X, "Z": X[:, :10].copy(), "y": digits.y[:n]}, sets
+
+
+def assert_same(found, expected):
+    for ours, theirs in zip(found, expected, strict=True):
+        assert list(ours.scores) == list(theirs.scores)
+        assert ours.undefined == theirs.undefined
+        for name, value in theirs.scores.items():
+            same = None if value is None else pytest.approx(value, rel=1e-9, abs=1e-12)
+            assert ours.scores[name] == same, name
+            assert type(ours.scores[name]) in (float, int, type(None)), "ready for JSON"
+
+
+@pytest.mark.parametrize("names", ["DEFAULT", "ALL", "EXTERNAL"])
+@pytest.mark.parametrize("without", [None, "truth", "reduction"])
+def test_a_unit_on_a_device_gets_the_scores_of_numpy(device_xp, unit, names, without):
+    arrays, sets = unit
+    names = getattr(scoring, names)
+    there = {name: device_xp.put(array) for name, array in arrays.items()}
+    if without == "truth":
+        arrays, there = ({**given, "y": None} for given in (arrays, there))
+    elif without == "reduction":
+        arrays, there = ({**given, "Z": given["X"]} for given in (arrays, there))
+    here = scoring.score_all(sets, **arrays, names=names)
+    found = scoring.score_all([device_xp.put(one) for one in sets], **there, names=names)
+    assert_same(found, here)
+
+
+def test_labels_from_the_host_are_scored_on_the_device_of_the_space(device_xp, unit):
+    arrays, sets = unit
+    there = {name: device_xp.put(array) for name, array in arrays.items()}
+    here = scoring.score_all(sets, **arrays, names=scoring.DEFAULT)
+    found = scoring.score_all(sets, **there, names=scoring.DEFAULT)
+    assert_same(found, here)
+
+
+def test_the_host_waits_no_more_often_for_more_clusters(digits, monkeypatch):
+    """Every scalar or array that comes to the host is a wait for the device."""
+    there = {
+        name: array_api_strict.asarray(array, device=array_api_strict.Device("device1"))
+        for name, array in (("X", digits.X), ("Z", digits.X[:, :10].copy()), ("y", digits.y))
+    }
+    waits = []
+    kind = type(there["X"])
+    for name in ("__bool__", "__int__", "__float__", "__index__", "__dlpack__"):
+        original = getattr(kind, name)
+        monkeypatch.setattr(
+            kind, name, lambda *a, f=original, **k: waits.append(f.__name__) or f(*a, **k)
+        )
+    counts = []
+    for k in (4, 40):
+        waits.clear()
+        labels = array_api_strict.asarray(np.arange(600) % k - 1, device=there["X"].device)
+        scoring.score_all([labels], **there, names=scoring.ALL)
+        counts.append(len(waits))
+    assert counts[0] == counts[1]
+    assert counts[0] < 60, "84 scores, 7 passes over distances"
 
 
 def test_a_clustered_score_is_not_computed_again_where_nothing_is_unclustered(

@@ -1,6 +1,12 @@
 """Scores of a clustering: external (against the truth) and internal (in a space)."""
 
 from gpuclust.metrics.crosstab import Contingency, contingency
+from gpuclust.metrics.dispersion import (
+    calinski_harabasz_score,
+    davies_bouldin_score,
+    dispersion_scores,
+)
+from gpuclust.metrics.expectation import expected_mutual_information
 from gpuclust.metrics.external import (
     adjusted_rand_score,
     cluster_accuracy,
@@ -10,31 +16,29 @@ from gpuclust.metrics.external import (
 )
 from gpuclust.metrics.information import (
     adjusted_mutual_info_score,
-    expected_mutual_information,
     homogeneity_completeness_v_measure,
     mutual_info_score,
     normalized_mutual_info_score,
 )
-from gpuclust.metrics.internal import (
-    calinski_harabasz_score,
-    davies_bouldin_score,
-    is_defined,
-    silhouette_scores,
-)
+from gpuclust.metrics.internal import silhouette_scores
+from gpuclust.metrics.labelset import LabelSet, is_defined, label_set
 
 __all__ = [
     "Contingency",
+    "LabelSet",
     "adjusted_mutual_info_score",
     "adjusted_rand_score",
     "calinski_harabasz_score",
     "cluster_accuracy",
     "contingency",
     "davies_bouldin_score",
+    "dispersion_scores",
     "expected_mutual_information",
     "external_scores",
     "fowlkes_mallows_score",
     "homogeneity_completeness_v_measure",
     "is_defined",
+    "label_set",
     "mutual_info_score",
     "normalized_mutual_info_score",
     "purity_score",

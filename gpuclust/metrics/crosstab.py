@@ -80,11 +80,11 @@ def contingency(y, labels, *, mask=None) -> Contingency:
     if mask is not None:
         mask = xp.asarray(as_mask(mask, n=y.shape[0]), device=array_api_compat.device(y))
         y, labels = y[mask], labels[mask]
-    _, rows, row_sums = _unique(xp, y)
-    _, cols, col_sums = _unique(xp, labels)
+    _, rows, row_sums = unique_codes(xp, y)
+    _, cols, col_sums = unique_codes(xp, labels)
     width = max(col_sums.shape[0], 1)
     # R * C <= n**2, so the int64 code of a pair cannot overflow below three thousand million.
-    codes, _, counts = _unique(xp, rows * width + cols)
+    codes, _, counts = unique_codes(xp, rows * width + cols)
     return Contingency(
         rows=codes // width,
         cols=codes % width,
@@ -123,7 +123,7 @@ def _as_labels(name: str, values):
             f"{name} has shape {tuple(values.shape)}; a label array is one-dimensional, one label "
             "per sample. Pass codes rather than one-hot rows."
         )
-    floating = _is_numeric(xp, values) and xp.isdtype(
+    floating = is_numeric(xp, values) and xp.isdtype(
         values.dtype, ("real floating", "complex floating")
     )
     if floating and not bool(xp.all(xp.isfinite(values))):
@@ -134,8 +134,9 @@ def _as_labels(name: str, values):
     return values
 
 
-def _is_numeric(xp, values) -> bool:
-    # Strings and objects exist on NumPy only, and its `isdtype` refuses some of them.
+def is_numeric(xp, values) -> bool:
+    """Tell numbers from strings and objects, which exist on NumPy only."""
+    # NumPy's `isdtype` refuses some of them.
     return not array_api_compat.is_numpy_namespace(xp) or values.dtype.kind in "biufc"
 
 
@@ -147,13 +148,13 @@ def _together(y, labels):
     xp, device = array_api_compat.array_namespace(guests[0]), array_api_compat.device(guests[0])
     moved = []
     for values in (y, labels):
-        if isinstance(values, np.ndarray) and not _is_numeric(np, values):
+        if isinstance(values, np.ndarray) and not is_numeric(np, values):
             values = np.unique(values, return_inverse=True)[1]
         moved.append(xp.asarray(values, device=device))
     return xp, *moved
 
 
-def _unique(xp, values):
+def unique_codes(xp, values):
     """Return the sorted distinct values, the place of each value among them, and their counts."""
     if array_api_compat.is_numpy_namespace(xp):
         return _unique_numpy(values)

@@ -6,8 +6,8 @@ Hungarian matching of `cluster_accuracy` needs the dense table, and it refuses o
 `MAX_MATCHING_CELLS`.
 
 Scores are Python floats.  Everything is computed on the device of the labels, except the matching
-and the expectation in the adjusted mutual information: they copy the nonzeros of the table (where
-it may be matched) and its marginals to the host.
+and what `gpuclust.metrics.information` makes of the marginals: to the host go the nonzeros of the
+table (where it may be matched) and its distinct marginals.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ def adjusted_rand_score(y, labels, *, mask=None) -> float:
     ----------
     Hubert, Arabie: Comparing partitions, Journal of Classification 2, 1985.
     """
-    return _adjusted_rand(contingency(y, labels, mask=mask))
+    table = contingency(y, labels, mask=mask)
+    return _adjusted_rand(table.n, *_pairs_together(table))
 
 
 def fowlkes_mallows_score(y, labels, *, mask=None) -> float:
@@ -46,7 +47,7 @@ def fowlkes_mallows_score(y, labels, *, mask=None) -> float:
     Pairs are counted in exact integers.  0.0 where no pair is together in both, as for empty input.
     See `contingency` for the arguments, errors and cost.
     """
-    return _fowlkes_mallows(contingency(y, labels, mask=mask))
+    return _fowlkes_mallows(*_pairs_together(contingency(y, labels, mask=mask)))
 
 
 def purity_score(y, labels, *, mask=None) -> float:
@@ -97,13 +98,13 @@ def external_scores(y, labels, *, mask=None) -> dict[str, float]:
     O(min(R, C)^2 max(R, C)) time, and one score out of reach must not cost the others.
     """
     table = contingency(y, labels, mask=mask)
-    info = information_scores(table)
+    info, pairs = information_scores(table), _pairs_together(table)
     return {
         "ami": info["ami"],
         "ami_true": info["ami_true"],
         "nmi": info["nmi"],
-        "ari": _adjusted_rand(table),
-        "fmi": _fowlkes_mallows(table),
+        "ari": _adjusted_rand(table.n, *pairs),
+        "fmi": _fowlkes_mallows(*pairs),
         "homogeneity": info["homogeneity"],
         "completeness": info["completeness"],
         "v_measure": info["v_measure"],
@@ -117,24 +118,21 @@ def _pairs_together(table: Contingency) -> tuple[int, int, int]:
     xp = array_api_compat.array_namespace(table.counts)
     # The sum of squares is at most n**2: exact in int64 for n up to three thousand million; the
     # products that follow need Python's integers.
-    both, in_y, in_labels = (
-        int(xp.sum(sums * sums)) - table.n
-        for sums in (table.counts, table.row_sums, table.col_sums)
-    )
+    sums = (table.counts, table.row_sums, table.col_sums)
+    squares = to_host(xp.stack([xp.sum(one * one) for one in sums])).tolist()
+    both, in_y, in_labels = (square - table.n for square in squares)
     return both, in_y, in_labels
 
 
-def _adjusted_rand(table: Contingency) -> float:
-    tp, in_y, in_labels = _pairs_together(table)
+def _adjusted_rand(n: int, tp: int, in_y: int, in_labels: int) -> float:
     fn, fp = in_y - tp, in_labels - tp
     if fn == 0 and fp == 0:
         return 1.0
-    tn = table.n * (table.n - 1) - tp - fn - fp
+    tn = n * (n - 1) - tp - fn - fp
     return 2 * (tp * tn - fn * fp) / ((tp + fn) * (fn + tn) + (tp + fp) * (fp + tn))
 
 
-def _fowlkes_mallows(table: Contingency) -> float:
-    tp, in_y, in_labels = _pairs_together(table)
+def _fowlkes_mallows(tp: int, in_y: int, in_labels: int) -> float:
     return math.sqrt(tp / in_y) * math.sqrt(tp / in_labels) if tp else 0.0
 
 
@@ -159,6 +157,8 @@ def _accuracy(table: Contingency) -> float:
     if table.n == 0:
         return 1.0
     dense = np.zeros((table.row_sums.shape[0], table.col_sums.shape[0]))
-    dense[to_host(table.rows), to_host(table.cols)] = to_host(table.counts)
+    xp = array_api_compat.array_namespace(table.counts)
+    rows, cols, counts = to_host(xp.stack([table.rows, table.cols, table.counts]))
+    dense[rows, cols] = counts
     matched = linear_sum_assignment(dense, maximize=True)
     return float(dense[matched].sum() / table.n)
