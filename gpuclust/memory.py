@@ -216,8 +216,16 @@ def free_bytes() -> int:
         return free + torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
     if _shared is None or _shared.pool is None:
         return free
-    held = sum(_shared.below) + _shared.counters.allocation_counts.current_bytes
+    held = held_before_stages() + _shared.counters.allocation_counts.current_bytes
     return free + _shared.pool.pool_size() - held
+
+
+def held_before_stages() -> int:
+    """Count the bytes that were held when the stages that run began.
+
+    RMM's counters begin at zero with each `stage_peak`: what they tell is to be added to this.
+    """
+    return 0 if _shared is None else sum(_shared.below)
 
 
 def is_out_of_memory(error: BaseException | None) -> bool:

@@ -12,17 +12,27 @@ from collections.abc import Callable, Iterator, Sequence
 import array_api_compat
 import numpy as np
 
-from gpuclust import gram
-from gpuclust.errors import InputError, unknown
+from . import gaps, gram
+from .blocks import CACHE_BYTES, block_bytes, block_rows, free_bytes, smaller_blocks
+from .errors import InputError, unknown
+
+__all__ = [
+    "METRICS",
+    "as_points",
+    "block_bytes",
+    "block_rows",
+    "distance_blocks",
+    "free_bytes",
+    "segment_summer",
+    "smaller_blocks",
+    "to_device",
+    "to_host",
+]
 
 METRICS = ("euclidean", "cosine", "l1", "chebyshev")
-# A block that fits in the cache of a CPU makes distances twice as fast as one of 32 MiB; fewer rows
-# than 64 would make the matrix product slow.
-_CACHE_BYTES = 4 << 20
+# Fewer rows than these make the matrix product slow on NumPy, whatever the cache holds.
 _FEWEST_ROWS = 64
 _MOST_BYTES = 32 << 20
-# Elsewhere a block is one kernel launch and should be large.
-_DEVICE_BYTES = 256 << 20
 # Columns per product: float32 sums stay this short.
 _RUN = 4096
 
@@ -42,8 +52,8 @@ def distance_blocks(
     evaluated again from their difference, O(d) each: ``tau`` is 1e-3 in float32 and 1e-6 in
     float64, which leaves every squared distance a relative error of a few ``eps / tau``, about 1e-4
     and 1e-9, and the usual ones, ``D2 ~ |x|^2``, one of a few eps.  Distances to itself are
-    exactly 0.  l1 and chebyshev are evaluated in float64 by SciPy for NumPy arrays, feature by
-    feature elsewhere.
+    exactly 0.  l1 and chebyshev are evaluated in float64 by SciPy for NumPy arrays, in the dtype of
+    `X` by torch for CuPy ones (1e-5 relative in float32), feature by feature in float64 elsewhere.
 
     Parameters
     ----------
@@ -53,7 +63,8 @@ def distance_blocks(
         The distance.
     block_bytes : int, optional
         Size of a block, which has at least one row.  By default 4 MiB on NumPy, or 64 rows where
-        those take more, up to 32 MiB; 256 MiB elsewhere.
+        those take more, up to 32 MiB; elsewhere as `gpuclust.blocks.block_bytes` says.  Scaled by
+        `smaller_blocks`.
 
     Yields
     ------
@@ -88,8 +99,8 @@ def segment_summer(codes_list: Sequence, *, n_segments: Sequence[int]) -> Callab
 
     What does not depend on the block is built once here: on NumPy one sparse indicator matrix of
     all codings, n entries each, whose product takes O(b n) time per coding whatever the numbers of
-    segments.  Other namespaces build the one-hot anew for each run of 4096 columns, O(b n) times
-    the sum of `n_segments` at the speed of a matrix product.
+    segments.  Other namespaces build the one-hot anew for each run of 4096 columns (fewer where a
+    block would not hold it), O(b n) times the sum of `n_segments` at the speed of a matrix product.
 
     Parameters
     ----------
@@ -104,13 +115,14 @@ def segment_summer(codes_list: Sequence, *, n_segments: Sequence[int]) -> Callab
     callable
         ``sums(values)`` with values of shape (b, n) on the namespace of the codes returns float64
         of shape (b, sum of `n_segments`), the codings side by side.  On NumPy all sums are made in
-        float64; elsewhere float32 columns are summed in runs of 4096, which are added up in
+        float64; elsewhere float32 columns are summed in these runs, which are added up in
         float64: exact to about 1e-6 relative, whatever n is.
     """
     xp = array_api_compat.array_namespace(*codes_list)
     if array_api_compat.is_numpy_namespace(xp):
         return _sparse_summer(codes_list, n_segments)
     n, device = codes_list[0].shape[0], array_api_compat.device(codes_list[0])
+    run = min(_RUN, block_rows(xp, 8 * sum(n_segments)))
     segments = [
         xp.arange(k, dtype=codes.dtype, device=device)[None, :]
         for codes, k in zip(codes_list, n_segments, strict=True)
@@ -122,8 +134,8 @@ def segment_summer(codes_list: Sequence, *, n_segments: Sequence[int]) -> Callab
 
     def sums(values):
         total = xp.zeros((values.shape[0], sum(n_segments)), dtype=xp.float64, device=device)
-        for start in range(0, n, _RUN):
-            columns = slice(start, min(start + _RUN, n))
+        for start in range(0, n, run):
+            columns = slice(start, min(start + run, n))
             part = values[:, columns] @ xp.astype(one_hot(columns), values.dtype)
             total += xp.astype(part, xp.float64)
         return total
@@ -144,7 +156,7 @@ def _sparse_summer(codes_list: Sequence, n_segments: Sequence[int]) -> Callable:
     ]
     rows, columns = np.concatenate(rows), np.concatenate(columns)
     indicators = csr_array((np.ones(len(rows)), (rows, columns)), shape=(total, n))
-    step = max(_CACHE_BYTES // (8 * max(n, 1)), 16)
+    step = block_rows(np, 8 * n, cached=max(CACHE_BYTES, 16 * 8 * n))
 
     def sums(values):
         out = np.empty((len(values), total))
@@ -182,11 +194,10 @@ def as_points(xp, X):
     return X
 
 
-def _rows_per_block(xp, X, block_bytes: int | None) -> int:
-    row_bytes = max(X.shape[0] * (8 if "64" in str(X.dtype) else 4), 1)
-    if block_bytes is None and array_api_compat.is_numpy_namespace(xp):
-        block_bytes = min(max(_CACHE_BYTES, _FEWEST_ROWS * row_bytes), _MOST_BYTES)
-    return max((block_bytes or _DEVICE_BYTES) // row_bytes, 1)
+def _rows_per_block(xp, X, asked: int | None) -> int:
+    row_bytes = X.shape[0] * (8 if "64" in str(X.dtype) else 4)
+    cached = min(max(CACHE_BYTES, _FEWEST_ROWS * row_bytes), _MOST_BYTES)
+    return block_rows(xp, row_bytes, cached=cached, asked=asked)
 
 
 def _blocks(xp, X, block_of: Callable, rows: int) -> Iterator[tuple[int, int, object]]:
@@ -197,81 +208,20 @@ def _blocks(xp, X, block_of: Callable, rows: int) -> Iterator[tuple[int, int, ob
         yield start, stop, gram.fill_self(xp, D, start, value=0.0)
 
 
-# ---- euclidean and cosine: Gram form ------------------------------------------------------------
+_BLOCKS = {
+    "euclidean": gram.euclidean_blocks,
+    "cosine": gram.cosine_blocks,
+    "l1": gaps.l1_blocks,
+    "chebyshev": gaps.chebyshev_blocks,
+}
 
 
-def _euclidean(xp, X) -> Callable:
-    squared = gram.squared_blocks(xp, gram.centred(xp, X))
-
-    def block_of(start: int, stop: int):
-        return xp.sqrt(squared(start, stop))
-
-    return block_of
+# ---- between the host and the device ------------------------------------------------------------
 
 
-def _cosine(xp, X) -> Callable:
-    wide = xp.astype(X, xp.float64)
-    # Scaled by the largest entry first: the squares of 1e200 and of 1e-200 are not finite numbers.
-    largest = xp.max(xp.abs(wide), axis=1, keepdims=True) if X.shape[1] else wide[:, :0]
-    zero = xp.all(wide == 0, axis=1)  # (n,)
-    wide = wide / xp.where(largest > 0, largest, xp.ones_like(largest))
-    norms = xp.sqrt(xp.sum(wide * wide, axis=1, keepdims=True))
-    unit = wide / xp.where(norms > 0, norms, xp.ones_like(norms))
-    # Centred before rounding to float32: embeddings in a narrow cone keep their digits.
-    squared = gram.squared_blocks(xp, xp.astype(gram.centred(xp, unit), X.dtype))
-    any_zero = bool(xp.any(zero))
-
-    def block_of(start: int, stop: int):
-        D = squared(start, stop) * 0.5
-        if any_zero:
-            undefined = zero[start:stop][:, None] | zero[None, :]
-            D = xp.where(undefined, xp.ones_like(D), D)
-        return D
-
-    return block_of
-
-
-# ---- l1 and chebyshev: no product form ----------------------------------------------------------
-
-
-def _l1(xp, X) -> Callable:
-    if array_api_compat.is_numpy_namespace(xp):
-        return _cdist_blocks(X, "cityblock")
-    return _feature_blocks(xp, X, lambda total, gap: total + gap)
-
-
-def _chebyshev(xp, X) -> Callable:
-    if array_api_compat.is_numpy_namespace(xp):
-        return _cdist_blocks(X, "chebyshev")
-    return _feature_blocks(xp, X, xp.maximum)
-
-
-def _cdist_blocks(X, name: str) -> Callable:
-    from scipy.spatial.distance import cdist
-
-    wide = np.asarray(X, dtype=np.float64)
-
-    def block_of(start: int, stop: int):
-        return cdist(wide[start:stop], wide, metric=name).astype(X.dtype, copy=False)
-
-    return block_of
-
-
-def _feature_blocks(xp, X, combine: Callable) -> Callable:
-    """Combine the gaps feature by feature: d passes over the block, and no (b, n, d) array."""
-
-    def block_of(start: int, stop: int):
-        shape = (stop - start, X.shape[0])
-        D = xp.zeros(shape, dtype=xp.float64, device=array_api_compat.device(X))
-        for feature in range(X.shape[1]):
-            column = xp.astype(X[:, feature], xp.float64)
-            D = combine(D, xp.abs(column[start:stop][:, None] - column[None, :]))
-        return xp.astype(D, X.dtype)
-
-    return block_of
-
-
-_BLOCKS = {"euclidean": _euclidean, "cosine": _cosine, "l1": _l1, "chebyshev": _chebyshev}
+def to_device(xp, values: np.ndarray, like):
+    """Return the NumPy array on the device of `like`, an array of the namespace `xp`."""
+    return xp.asarray(values, device=array_api_compat.device(like))
 
 
 def to_host(values) -> np.ndarray:

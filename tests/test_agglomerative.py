@@ -39,16 +39,16 @@ def test_a_cut_by_number_is_scikit_learns_clustering(digits, method, metric, k):
 
 @pytest.mark.parametrize(("method", "metric"), PAIRS)
 @pytest.mark.parametrize("offset", [0.0, 1e4])
-def test_heights_are_scipys(digits, method, metric, offset):
+def test_heights_are_scipys(xp, digits, method, metric, offset):
     X = without_ties(digits.X[:300].astype(np.float64)) + offset
     X[7] = X[8] + 1e-5  # a near-duplicate: the Gram form alone would lose its distance
     theirs = hierarchy.linkage(X, method, {"l1": "cityblock"}.get(metric, metric))
-    ours = linkage(X, method, metric=metric)
+    ours = linkage(xp.put(X), method, metric=metric)
     np.testing.assert_allclose(ours.Z[:, 2], theirs[:, 2], rtol=1e-6, atol=1e-9 * theirs[-1, 2])
 
 
-def test_a_cut_by_height_is_scikit_learns_clustering(digits):
-    ours = Agglomerative(distance_threshold=90.0).fit_predict(digits.X)
+def test_a_cut_by_height_is_scikit_learns_clustering(xp, digits):
+    ours = xp.get(Agglomerative(distance_threshold=90.0).fit_predict(xp.put(digits.X)))
     theirs = AgglomerativeClustering(n_clusters=None, distance_threshold=90.0)
     assert adjusted_rand_score(ours, theirs.fit_predict(digits.X)) == 1.0
     assert 2 < len(set(ours)) < 100
@@ -66,19 +66,22 @@ def test_every_cut_agrees_with_scipy_and_labels_count_from_zero(n, height, seed)
         assert adjusted_rand_score(labels, hierarchy.fcluster(tree.Z, below, "distance")) == 1.0
 
 
-def test_one_tree_serves_every_cut(digits, monkeypatch):
-    memory = {}
-    Agglomerative(n_clusters=3, memory=memory).fit_predict(digits.X)
+def test_one_tree_serves_every_cut_and_labels_are_where_x_is(xp, digits, monkeypatch):
+    memory, X = {}, xp.put(digits.X[:200])
+    Agglomerative(n_clusters=3, memory=memory).fit_predict(X)
     monkeypatch.setattr("gpuclust.algorithms.agglomerative.linkage", None)
-    labels = Agglomerative(n_clusters=5, memory=memory).fit_predict(digits.X)
-    assert len(set(labels)) == 5
+    labels = xp.get(Agglomerative(n_clusters=5, memory=memory).fit_predict(X))
+    assert len(set(labels.tolist())) == 5
+    assert labels.dtype == np.int64
+    assert type(memory["ward", "euclidean"].cut(n_clusters=5)) is np.ndarray
 
 
 @pytest.mark.parametrize("factor", [1e-3, 1.0, 1e3])
-def test_a_standardized_threshold_does_not_depend_on_the_units_of_the_data(digits, factor):
+def test_a_standardized_threshold_does_not_depend_on_the_units_of_the_data(xp, digits, factor):
     X = without_ties(digits.X)
     reference = Agglomerative(distance_threshold=2.0, standardize=True).fit_predict(X)
-    scaled = Agglomerative(distance_threshold=2.0, standardize=True).fit_predict(X * factor)
+    model = Agglomerative(distance_threshold=2.0, standardize=True)
+    scaled = xp.get(model.fit_predict(xp.put(X * factor)))
     assert adjusted_rand_score(reference, scaled) == 1.0
 
 
@@ -103,7 +106,7 @@ def test_an_impossible_number_of_clusters_says_what_is_possible(digits, k):
         linkage(digits.X[:10]).cut(n_clusters=k)
 
 
-def test_cosine_of_a_zero_vector_is_an_error_not_a_nan():
+def test_cosine_of_a_zero_vector_is_an_error_not_a_nan(xp):
     X = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     with pytest.raises(CellError, match="all zeros"):
-        linkage(X, "average", metric="cosine")
+        linkage(xp.put(X), "average", metric="cosine")

@@ -16,8 +16,8 @@ import numpy as np
 
 from .. import ops
 from ..errors import InputError
-from ..neighbors import itself, median, row_mapper, row_ranges
-from ..ops import to_host
+from ..ops import to_device, to_host
+from ..rows import itself, median, row_mapper, row_ranges, take_rows
 
 
 class AffinityPropagation:
@@ -78,11 +78,9 @@ class AffinityPropagation:
         """
         self._check(X)
         xp = array_api_compat.array_namespace(X)
-        with row_mapper(xp) as over_rows:
-            exemplars, labels, self.n_iter_ = self._cluster(xp, X, over_rows)
-        device = array_api_compat.device(X)
-        self.labels_ = xp.asarray(labels, dtype=xp.int64, device=device)
-        self.cluster_centers_indices_ = xp.asarray(exemplars, dtype=xp.int64, device=device)
+        exemplars, labels, self.n_iter_ = self._cluster(xp, X)
+        self.labels_ = to_device(xp, labels, X)
+        self.cluster_centers_indices_ = to_device(xp, exemplars, X)
         return self
 
     def fit_predict(self, X: Any) -> Any:
@@ -98,42 +96,45 @@ class AffinityPropagation:
         if X.ndim != 2 or X.shape[0] == 0:
             raise InputError(f"X has shape {tuple(X.shape)}; it must be (n samples, d features).")
 
-    def _cluster(self, xp: Any, X: Any, over_rows: Callable) -> tuple[Any, Any, int]:
+    def _cluster(self, xp: Any, X: Any) -> tuple[np.ndarray, np.ndarray, int]:
+        """Give the exemplars (k,) and labels (n,), int64 on the host, and the iterations."""
         n = X.shape[0]
         S = _similarities(xp, X)
-        preference = median(xp, S, over_rows) if self.preference is None else self.preference
+        preference = median(xp, S) if self.preference is None else self.preference
+        if array_api_compat.is_array_api_obj(preference):
+            preference = to_host(preference)
         preference = np.broadcast_to(np.asarray(preference, np.float32), (n,)).copy()
         if n == 1 or (np.all(preference == preference[0]) and _all_equal(xp, S)):
             return _arbitrary(n, alone=preference[0] > float(S[0, n - 1]))
         _finish(xp, S, preference, self.random_state)
-        exemplar, n_iter, converged = self._propagate(xp, S, over_rows)
+        exemplar, n_iter, converged = self._propagate(xp, S)
         exemplars = np.flatnonzero(exemplar)
         if not converged:
             _warn(found=exemplars.size > 0)
         if exemplars.size == 0:
             return exemplars, np.full(n, -1), n_iter
-        return *_refine(xp, S, exemplars, over_rows), n_iter
+        return *_refine(xp, S, exemplars), n_iter
 
-    def _propagate(self, xp: Any, S: Any, over_rows: Callable) -> tuple[np.ndarray, int, bool]:
+    def _propagate(self, xp: Any, S: Any) -> tuple[np.ndarray, int, bool]:
         """Pass messages until the exemplars stay; return who is one (n,), iterations, converged."""
         R, A = xp.zeros_like(S), xp.zeros_like(S)
         step = _step(xp, S, R, A, self.damping)
-        total = xp.zeros_like(S[0, :])
-        exemplar, unchanged, converged = None, 0, False
-        for done in range(1, self.max_iter + 1):
-            # The step starts with the availabilities that follow from the last responsibilities.
-            sums = over_rows(functools.partial(step, total=total), S.shape[0])
-            total = xp.astype(xp.sum(xp.stack(sums), axis=0, dtype=xp.float64), S.dtype)
-            own, available = xp.linalg.diagonal(R), xp.linalg.diagonal(A)
-            available = self.damping * available + (1 - self.damping) * (total - own)
-            last, exemplar = exemplar, available + own > 0
-            same = last is not None and bool(xp.all(last == exemplar))
-            unchanged = same * unchanged + 1
-            converged = unchanged >= self.convergence_iter and bool(xp.any(exemplar))
-            if converged and done > self.convergence_iter:
-                break
-        else:
-            converged = False
+        total, exemplar, unchanged, converged = xp.zeros_like(S[0, :]), None, 0, False
+        with row_mapper(xp, S.shape[0]) as over_rows:
+            for done in range(1, self.max_iter + 1):
+                # It starts with the availabilities that follow from the last responsibilities.
+                sums = over_rows(functools.partial(step, total=total))
+                total = xp.astype(xp.sum(xp.stack(sums), axis=0, dtype=xp.float64), S.dtype)
+                own, available = xp.linalg.diagonal(R), xp.linalg.diagonal(A)
+                available = self.damping * available + (1 - self.damping) * (total - own)
+                last, exemplar = exemplar, available + own > 0
+                same = last is not None and bool(xp.all(last == exemplar))
+                unchanged = same * unchanged + 1
+                converged = unchanged >= self.convergence_iter and bool(xp.any(exemplar))
+                if converged and done > self.convergence_iter:
+                    break
+            else:
+                converged = False
         return to_host(exemplar), done, converged
 
 
@@ -157,7 +158,7 @@ def _similarities(xp: Any, X: Any) -> Any:
 
 def _all_equal(xp: Any, S: Any) -> bool:
     """Tell whether all similarities but those to itself are equal."""
-    blocks = row_ranges(S.shape[0])
+    blocks = row_ranges(xp, S.shape[0])
     return all(bool(xp.all((S[a:b, :] == S[0, 1]) | itself(xp, S, a, b))) for a, b in blocks)
 
 
@@ -175,16 +176,17 @@ def _finish(xp: Any, S: Any, preference: np.ndarray, random_state: Any) -> None:
     from sklearn.utils import check_random_state
 
     random = check_random_state(random_state)
-    n, limits, device = S.shape[0], xp.finfo(S.dtype), array_api_compat.device(S)
+    n, limits = S.shape[0], xp.finfo(S.dtype)
     on_numpy = array_api_compat.is_numpy_namespace(xp)
-    u, v = (None, None) if on_numpy else random.standard_normal((2, n)).astype(np.float32)
-    for a, b in row_ranges(n):
+    if not on_numpy:  # n^2 numbers from the host would cost more than all iterations
+        parts = to_device(xp, random.standard_normal((2, n)).astype(np.float32), S)
+    preference = to_device(xp, preference, S)[:, None]
+    for a, b in row_ranges(xp, n):
         if on_numpy:
             noise = random.standard_normal((b - a, n)).astype(np.float32)
-        else:  # n^2 numbers from the host would cost more than all iterations
-            noise = xp.asarray(u[a:b, None], device=device) * xp.asarray(v[None, :], device=device)
-        own = xp.asarray(preference[a:b, None], device=device)
-        block = xp.where(itself(xp, S, a, b), own, S[a:b, :])
+        else:
+            noise = parts[0, a:b][:, None] * parts[1, :][None, :]
+        block = xp.where(itself(xp, S, a, b), preference[a:b, :], S[a:b, :])
         S[a:b, :] = block + (block * limits.eps + 100 * limits.smallest_normal) * noise
 
 
@@ -266,36 +268,33 @@ def _kernel() -> Callable:  # noqa: C901 - one kernel: a call per loop would hid
     return rows
 
 
-def _refine(
-    xp: Any, S: Any, exemplars: np.ndarray, over_rows: Callable
-) -> tuple[np.ndarray, np.ndarray]:
+def _refine(xp: Any, S: Any, exemplars: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Move every exemplar to the best member of its cluster and assign the samples anew."""
-    clusters = _assign(xp, S, exemplars, over_rows)
+    clusters = _assign(xp, S, exemplars)
     refined = exemplars.copy()
     for k in range(exemplars.size):
         members = np.flatnonzero(clusters == k)
         refined[k] = members[np.argmax(_sums_within(xp, S, members))]
-    labels = refined[_assign(xp, S, refined, over_rows)]
+    labels = refined[_assign(xp, S, refined)]
     centers, labels = np.unique(labels, return_inverse=True)
     return centers, labels
 
 
-def _assign(xp: Any, S: Any, exemplars: np.ndarray, over_rows: Callable) -> np.ndarray:
+def _assign(xp: Any, S: Any, exemplars: np.ndarray) -> np.ndarray:
     """Give every sample its most similar exemplar, and every exemplar itself."""
-    columns = xp.asarray(exemplars, device=array_api_compat.device(S))
-    nearest = over_rows(
-        lambda a, b: to_host(xp.argmax(xp.take(S[a:b, :], columns, axis=1), axis=1)), S.shape[0]
-    )
-    clusters = np.concatenate(nearest)
+    columns = to_device(xp, exemplars, S)
+    with row_mapper(xp, S.shape[0]) as over_rows:
+        nearest = over_rows(lambda a, b: xp.argmax(xp.take(S[a:b, :], columns, axis=1), axis=1))
+    clusters = to_host(xp.concat(nearest)).copy()  # ours to change
     clusters[exemplars] = np.arange(exemplars.size)
     return clusters
 
 
 def _sums_within(xp: Any, S: Any, members: np.ndarray) -> np.ndarray:
     """Sum, for each member, the similarities of all members to it, in float64."""
-    columns = xp.asarray(members, device=array_api_compat.device(S))
-    sums = np.zeros(members.size)
-    for start, stop in row_ranges(members.size):
-        rows = xp.take(S, columns[start:stop], axis=0)
-        sums += to_host(xp.sum(xp.take(rows, columns, axis=1), axis=0, dtype=xp.float64))
-    return sums
+    columns = to_device(xp, members, S)
+    sums = xp.zeros(members.size, dtype=xp.float64, device=array_api_compat.device(S))
+    for start, stop in row_ranges(xp, members.size, columns=S.shape[1]):
+        rows = take_rows(xp, S, members[start:stop])
+        sums += xp.sum(xp.take(rows, columns, axis=1), axis=0, dtype=xp.float64)
+    return to_host(sums)

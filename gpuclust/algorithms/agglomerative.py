@@ -43,7 +43,7 @@ class Linkage(NamedTuple):
 
         Returns
         -------
-        labels : ndarray (n,), int64
+        labels : ndarray (n,), int64, on the host
             0 for the cluster of the first sample, 1 for the next new cluster, and so on.  O(n).
         """
         n = self.Z.shape[0] + 1
@@ -179,15 +179,17 @@ class Agglomerative:
         self.standardize = standardize
         self.memory = {} if memory is None else memory
 
-    def fit_predict(self, X: Any) -> np.ndarray:
-        """Cluster `X` (n, d) and return the labels (n,), int64."""
+    def fit_predict(self, X: Any) -> Any:
+        """Cluster `X` (n, d) and return the labels (n,), int64 on the device of X."""
         key = (self.linkage, self.metric)
         if key not in self.memory:
             self.memory[key] = linkage(X, self.linkage, metric=self.metric)
         tree = self.memory[key]
         if self.distance_threshold is None:
-            return tree.cut(n_clusters=self.n_clusters)
-        return tree.cut(distance_threshold=self.distance_threshold * self._unit(X))
+            labels = tree.cut(n_clusters=self.n_clusters)
+        else:
+            labels = tree.cut(distance_threshold=self.distance_threshold * self._unit(X))
+        return ops.to_device(array_namespace(X), labels, X)
 
     def _unit(self, X: Any) -> float:
         if not self.standardize or self.metric == "cosine":

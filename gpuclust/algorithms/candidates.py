@@ -13,14 +13,14 @@ from typing import Any, NamedTuple
 import array_api_compat
 import numpy as np
 
-from gpuclust import ops
-from gpuclust.errors import InputError
-
-from ..ops import to_host
+from .. import gram, ops
+from ..errors import InputError
+from ..ops import to_device, to_host
+from ..rows import take_rows
 
 # Most columns per group when looking for the smallest entries of a row.
 _GROUP = 64
-# Rows of pairs that are in memory at a time, in float64.
+# Rows of pairs that are in memory at a time on NumPy, in float64.
 _PAIR_BYTES = 32 << 20
 OVERFLOW = (
     "X holds values so large that distances between samples are not finite numbers in its dtype. "
@@ -87,13 +87,13 @@ def neighbour_ids(
     """
     xp = array_api_compat.array_namespace(X)
     blocks = ops.distance_blocks(X, metric=metric)
-    n, device = X.shape[0], array_api_compat.device(X)
+    n = X.shape[0]
     k = min(k, max(n - 1, 0))
     ids = np.empty((n, k), dtype=np.int64)
     if not k:
         return ids
-    core = None if core is None or not core.any() else xp.asarray(core, device=device)
-    group = None if group is None else xp.asarray(group, device=device)
+    core = None if core is None or not core.any() else to_device(xp, core, X)
+    group = None if group is None else to_device(xp, group, X)
     for start, stop, D in blocks:
         if core is not None:
             D = xp.maximum(D, xp.astype(core, D.dtype)[None, :])
@@ -111,10 +111,7 @@ def _without_own(xp, D, start: int, group):
     if group is not None:
         own = group[start : start + D.shape[0]][:, None] == group[None, :]
         return xp.where(own, xp.full_like(D, float("inf")), D)
-    square = D[:, start : start + D.shape[0]]
-    itself = xp.eye(D.shape[0], dtype=xp.bool, device=array_api_compat.device(D))
-    D[:, start : start + D.shape[0]] = xp.where(itself, xp.full_like(square, float("inf")), square)
-    return D
+    return gram.fill_self(xp, D, start, value=float("inf"))
 
 
 def _smallest(xp, D, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -151,12 +148,12 @@ def between(X: Any, metric: str, core: np.ndarray, group: np.ndarray) -> Candida
 
     Rows are sorted by component first, so that a component is a range of rows and of columns.
     """
-    xp, device = array_api_compat.array_namespace(X), array_api_compat.device(X)
+    xp = array_api_compat.array_namespace(X)
     order = np.argsort(group, kind="stable")
     ends = np.searchsorted(group[order], np.arange(group.max() + 2)).tolist()
     ranges = [slice(a, b) for a, b in itertools.pairwise(ends)]
-    there = xp.take(X, xp.asarray(order, device=device), axis=0)
-    reach = xp.asarray(core[order], device=device)
+    there = take_rows(xp, X, order)
+    reach = to_device(xp, core[order], X)
     pairs = []
     for start, stop, D in ops.distance_blocks(there, metric=metric):
         cores = xp.astype(reach, D.dtype)
@@ -237,15 +234,15 @@ def pair_distances(X: Any, metric: str, i: np.ndarray, j: np.ndarray) -> np.ndar
     Returns
     -------
     ndarray of float64, the shape of `i`, on the host
-        O(d) time each; 32 MiB of memory at a time.
+        O(d) time each; in memory one block at a time, 32 MiB on NumPy.
     """
-    xp, device = array_api_compat.array_namespace(X), array_api_compat.device(X)
+    xp = array_api_compat.array_namespace(X)
     pairs, _, inverse = _each_once(i, j, X.shape[0])
     distance = np.empty(pairs.shape[1])
-    step = max(_PAIR_BYTES // (8 * max(X.shape[1], 1)), 1)
+    step = ops.block_rows(xp, 8 * X.shape[1], cached=_PAIR_BYTES)
     for start in range(0, len(distance), step):
-        ends = (xp.asarray(end[start : start + step], device=device) for end in pairs)
-        a, b = (xp.astype(xp.take(X, end, axis=0), xp.float64) for end in ends)
+        ends = (end[start : start + step] for end in pairs)
+        a, b = (xp.astype(take_rows(xp, X, end), xp.float64) for end in ends)
         distance[start : start + step] = to_host(_DIRECT[metric](xp, a, b))
     return distance[inverse]
 

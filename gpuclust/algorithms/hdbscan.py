@@ -5,29 +5,14 @@ Distances are computed where the samples are, in blocks; the trees are made on t
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import array_api_compat
 import numpy as np
 
-from gpuclust.errors import CellError, InputError, unknown
-
+from ..errors import CellError, InputError, unknown
+from ..ops import to_device
 from . import candidates, condense, mst
-
-
-class Clustering(NamedTuple):
-    """A flat clustering.
-
-    Attributes
-    ----------
-    labels : ndarray (n,), int64
-        -1 is noise.
-    probabilities : ndarray (n,), float64
-        Strength of the membership, 0 for noise.
-    """
-
-    labels: np.ndarray
-    probabilities: np.ndarray
 
 
 def core_distances(distances: np.ndarray, min_samples: int) -> np.ndarray:
@@ -101,10 +86,10 @@ class HDBSCAN:
 
     Attributes
     ----------
-    labels_ : ndarray (n,), int64
-        -1 is noise.
-    probabilities_ : ndarray (n,), float64
-        Strength of the membership, 0 for noise.
+    labels_ : array (n,), int64
+        On the device of X; -1 is noise.
+    probabilities_ : array (n,), float64
+        On the device of X; strength of the membership, 0 for noise.
 
     Raises
     ------
@@ -141,8 +126,8 @@ class HDBSCAN:
         epsilon = _at_least("cluster_selection_epsilon", cluster_selection_epsilon, 0.0)
         self.cluster_selection_epsilon = epsilon
 
-    def fit_predict(self, X: Any) -> np.ndarray:
-        """Cluster `X` (n, d) and return the labels (n,), int64 on the host.
+    def fit_predict(self, X: Any) -> Any:
+        """Cluster `X` (n, d) and return the labels (n,), int64 on the device of X.
 
         Raises
         ------
@@ -151,11 +136,12 @@ class HDBSCAN:
         CellError
             For fewer samples than `min_samples`, or fewer than two.
         """
-        self.labels_, self.probabilities_ = self._cluster(X)
+        xp = array_api_compat.array_namespace(X)
+        self.labels_, self.probabilities_ = (to_device(xp, part, X) for part in self._cluster(X))
         return self.labels_
 
-    def _cluster(self, X: Any) -> Clustering:
-        array_api_compat.array_namespace(X)
+    def _cluster(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Give the labels and probabilities (n,) on the host."""
         min_samples = self.min_cluster_size if self.min_samples is None else self.min_samples
         n = X.shape[0] if X.ndim == 2 else None
         if n is not None and n < max(min_samples, 2):
@@ -173,7 +159,7 @@ class HDBSCAN:
             allow_single_cluster=self.allow_single_cluster,
             epsilon=self.cluster_selection_epsilon,
         )
-        return Clustering(*condense.label(tree, chosen, epsilon=self.cluster_selection_epsilon))
+        return condense.label(tree, chosen, epsilon=self.cluster_selection_epsilon)
 
 
 def _at_least(name: str, value: Any, least: float) -> Any:

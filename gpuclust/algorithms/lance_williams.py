@@ -15,11 +15,11 @@ import array_api_compat
 import numpy as np
 
 from .. import ops
-from ..ops import to_host
-from .tree import Forest, hidden, put_rows, reciprocal_pairs, rows_of, to_device
+from ..ops import to_device, to_host
+from ..rows import hidden, put_columns, put_rows, take_rows
+from .tree import Forest, reciprocal_pairs
 
 METHODS = ("average", "complete", "weighted")
-_BLOCK_BYTES = 4 << 20
 # Rows and columns of merged clusters are passed over until so few are left, then squeezed out.
 _SPARSE = 0.7
 
@@ -44,14 +44,14 @@ def lance_williams(xp: Any, X: Any, method: str, metric: str, *, wide: bool = Fa
     -------
     ndarray (n - 1, 4), float64
         The linkage matrix.  Time O(n^2 d) for the distances and about 5 n^2 steps for the tree.
-        Memory 4 n^2 bytes, 8 n^2 with `wide`, and a few blocks of 4 MiB.  In float32 a
-        distance is rounded when it is stored, and a mean at each merge: complete linkage is within
-        6e-8 of the exact heights, relative, and the other two are near that since each merge
+        Memory 4 n^2 bytes, 8 n^2 with `wide`, and a few blocks, see `ops.block_bytes`.  In float32
+        a distance is rounded when it is stored, and a mean at each merge: complete linkage is
+        within 6e-8 of the exact heights, relative, and the other two are near that since each merge
         averages the errors too.  The worst case is a cluster that takes in its samples one by one:
         5e-7 after 3,000 of them, growing as the square root.
     """
     forest = Forest(xp, X)
-    distances = _Distances(xp, rows_of(xp, X, forest.rows), metric, wide=wide)
+    distances = _Distances(xp, take_rows(xp, X, forest.rows), metric, wide=wide)
     while forest.active.size > 1:
         a, b = reciprocal_pairs(distances.active, distances.near, distances.weight)
         merged = distances.slots[a], distances.slots[b]
@@ -101,8 +101,8 @@ class _Distances:
         for some in self._runs(a.size):
             self._merge_rows(a, b, share, some)
         for some in self._runs(a.size):
-            rows = rows_of(self._xp, self._D, a[some])
-            _put_columns(self._xp, self._D, a[some], rows.T)
+            rows = take_rows(self._xp, self._D, a[some])
+            put_columns(self._xp, self._D, a[some], rows.T)
         left = np.zeros(self.slots.size, dtype=bool)
         left[self.active] = True
         left[b] = False
@@ -129,7 +129,7 @@ class _Distances:
         return np.sort(np.concatenate([a, lost]))
 
     def _runs(self, count: int) -> Iterator[slice]:
-        run = max(_BLOCK_BYTES // (8 * self.slots.size), 1)
+        run = ops.block_rows(self._xp, 8 * self.slots.size)
         return (slice(start, min(start + run, count)) for start in range(0, count, run))
 
     def _merge_rows(
@@ -138,14 +138,14 @@ class _Distances:
         """Set the rows of some new clusters, first over the old columns, then over the new."""
         xp, D = self._xp, self._D
         part = None if share is None else to_device(xp, share[some], D)[:, None]
-        rows = _mean(xp, rows_of(xp, D, a[some]), rows_of(xp, D, b[some]), part)
+        rows = _mean(xp, take_rows(xp, D, a[some]), take_rows(xp, D, b[some]), part)
         columns = [xp.take(rows, to_device(xp, index, D), axis=1) for index in (a, b)]
         part = None if share is None else to_device(xp, share, D)[None, :]
         merged = _mean(xp, *columns, part)
         # Two new clusters get one distance, though its two computations may round differently.
         merged[:, some] = _mirrored(xp, merged[:, some])
-        _put_columns(xp, rows, a, merged)
-        put_rows(xp, D, a[some], xp.astype(rows, self._dtype))
+        put_columns(xp, rows, a, merged)
+        put_rows(xp, D, a[some], rows)
 
     def _search(self, rows: np.ndarray) -> None:
         xp = self._xp
@@ -153,7 +153,7 @@ class _Distances:
         gone[self.active] = 0.0
         gone = xp.astype(to_device(xp, gone, self._D), self._dtype)[None, :]
         for some in self._runs(rows.size):
-            D = rows_of(xp, self._D, rows[some])
+            D = take_rows(xp, self._D, rows[some])
             D += gone
             nearest = xp.argmin(D, axis=1)
             self.near[rows[some]] = to_host(nearest)
@@ -165,7 +165,7 @@ class _Distances:
         """Move the rows and columns that are left to the top left corner of the same memory."""
         kept, m = self.active, self.active.size
         for some in self._runs(m):
-            rows = rows_of(self._xp, self._D, kept[some])
+            rows = take_rows(self._xp, self._D, kept[some])
             columns = to_device(self._xp, kept, rows)
             # Rows only move up, to places that were read before.
             self._D[some, :m] = self._xp.take(rows, columns, axis=1)
@@ -181,7 +181,7 @@ def _symmetric(xp: Any, X: Any, metric: str, dtype: Any) -> Any:
     m = X.shape[0]
     D = xp.empty((m, m), dtype=dtype, device=array_api_compat.device(X))
     wide = xp.astype(X, xp.float64)
-    for start, stop, block in ops.distance_blocks(wide, metric=metric, block_bytes=_BLOCK_BYTES):
+    for start, stop, block in ops.distance_blocks(wide, metric=metric):
         block[:, start:stop] = _mirrored(xp, block[:, start:stop])
         D[start:stop, :] = xp.astype(block, dtype)
         D[start:stop, :start] = D[:start, start:stop].T
@@ -201,14 +201,3 @@ def _mean(xp: Any, ours: Any, theirs: Any, share: Any | None) -> Any:
     if share is None:
         return xp.maximum(ours, theirs)
     return ours * (1 - share) + theirs * share
-
-
-def _put_columns(xp: Any, array: Any, index: np.ndarray, values: Any) -> None:
-    """Set the columns of `array` with the given numbers; see `put_rows`."""
-    if array_api_compat.is_numpy_namespace(xp) or array_api_compat.is_cupy_namespace(xp):
-        values = xp.astype(values, array.dtype, copy=False)
-        array[:, to_device(xp, index, array)] = values
-        return
-    values = xp.astype(values, array.dtype)
-    for k, i in enumerate(index.tolist()):
-        array[:, i] = values[:, k]

@@ -19,8 +19,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from gpuclust.errors import InputError
-
+from ..errors import InputError
 from ..ops import to_host
 from .candidates import OVERFLOW, Candidates, between, nearest_outside
 

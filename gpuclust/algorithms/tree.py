@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import array_api_compat
 import numpy as np
 
-from ..ops import to_host
+from ..ops import to_device, to_host
+from ..rows import take_rows
 
 
 class Forest:
@@ -91,15 +91,15 @@ def _equal_rows(xp: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:
     Rows are ordered by one number each; should two different rows share it, an equality may go
     unnoticed, which costs the builder time and no exactness.
     """
-    device = array_api_compat.device(X)
     mark = np.random.default_rng(1).normal(size=X.shape[1])
-    marks = to_host(xp.sum(X * xp.asarray(mark, dtype=X.dtype, device=device)[None, :], axis=1))
+    mark = xp.astype(to_device(xp, mark, X), X.dtype)
+    marks = to_host(xp.sum(X * mark[None, :], axis=1))
     order = np.argsort(marks, kind="stable")
     same = np.zeros(order.size, dtype=bool)
     same[1:] = marks[order[1:]] == marks[order[:-1]]
     k = np.flatnonzero(same)
     if k.size:
-        pairs = rows_of(xp, X, order[k]) == rows_of(xp, X, order[k - 1])
+        pairs = take_rows(xp, X, order[k]) == take_rows(xp, X, order[k - 1])
         same[k] = to_host(xp.all(pairs, axis=1))
     return order, same
 
@@ -131,41 +131,3 @@ def reciprocal_pairs(
         a = np.asarray([min(nearest, near[nearest])])
         return a, np.asarray([max(nearest, near[nearest])])
     return a, near[a]
-
-
-# ---- between the host and the namespace ---------------------------------------------------------
-
-
-def to_device(xp: Any, values: np.ndarray, like: Any) -> Any:
-    """Return the NumPy array on the device of `like`."""
-    return xp.asarray(values, device=array_api_compat.device(like))
-
-
-def rows_of(xp: Any, array: Any, index: np.ndarray) -> Any:
-    """Return a copy of the rows with the given numbers."""
-    if array_api_compat.is_numpy_namespace(xp):
-        return array[index]  # np.take would copy all of an array that is not contiguous
-    return xp.take(array, to_device(xp, index, array), axis=0)
-
-
-def put_rows(xp: Any, array: Any, index: np.ndarray, values: Any) -> None:
-    """Set the rows of `array` with the given numbers to those of `values`.
-
-    The standard has no assignment by an array of integers: other namespaces than NumPy and CuPy go
-    row by row.
-    """
-    if array_api_compat.is_numpy_namespace(xp) or array_api_compat.is_cupy_namespace(xp):
-        array[to_device(xp, index, array)] = values
-        return
-    for k, i in enumerate(index.tolist()):
-        array[i, ...] = values[k, ...]
-
-
-def hidden(xp: Any, block: Any, columns: Any) -> Any:
-    """Return the block with infinity in one column of each row, in place where that is possible."""
-    device = array_api_compat.device(block)
-    if array_api_compat.is_numpy_namespace(xp):
-        block[np.arange(block.shape[0]), columns] = np.inf
-        return block
-    every = xp.arange(block.shape[1], dtype=columns.dtype, device=device)
-    return xp.where(every[None, :] == columns[:, None], xp.full_like(block, float("inf")), block)

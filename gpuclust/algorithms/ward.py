@@ -29,12 +29,13 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from ..host import cores
-from ..ops import to_host
-from .tree import Forest, hidden, put_rows, reciprocal_pairs, rows_of, to_device
+from ..ops import block_rows, to_device, to_host
+from ..rows import hidden, put_rows, take_rows
+from .tree import Forest, reciprocal_pairs
 
-# Blocks that stay in the cache: 4 MiB took 1.2 ns per entry, 16 MiB 1.5 and 32 MiB 1.7 (two cores,
-# n = 10,000, d = 50).
-_BLOCK_BYTES = 4 << 20
+# On NumPy, blocks that stay in the cache: 4 MiB took 1.2 ns per entry, 16 MiB 1.5 and 32 MiB 1.7
+# (two cores, n = 10,000, d = 50).
+_CACHED = 4 << 20
 # A product of fewer rows spends its time on packing the other factor.
 _FEWEST_ROWS = 64
 _LISTED = 8
@@ -62,10 +63,10 @@ def ward(xp: Any, X: Any, *, wide: bool = False) -> np.ndarray:
     ndarray (n - 1, 4), float64
         The linkage matrix.  Merges and heights are those of exact arithmetic up to a few units of
         float64 rounding of the centroids, with or without `wide`.  Time O(n^2 d), about 2 n^2
-        distances; memory the centroids in float64 and a few blocks of 4 MiB.
+        distances; memory the centroids in float64 and a few blocks, see `ops.block_bytes`.
     """
     forest = Forest(xp, X)
-    points, unit = _normalised(xp, rows_of(xp, X, forest.rows))
+    points, unit = _normalised(xp, take_rows(xp, X, forest.rows))
     neighbours = _Neighbours(xp, points, forest, wide=wide)
     while forest.active.size > 1:
         a, b = reciprocal_pairs(forest.active, neighbours.near, neighbours.weight)
@@ -105,6 +106,8 @@ class _Neighbours:
         m = forest.active.size
         self._xp, self._centroids, self._forest = xp, centroids, forest
         self._wide = wide
+        # Here, since threads do not inherit what scales blocks.
+        self._pairs = block_rows(xp, 8 * centroids.shape[1], cached=_CACHED)
         self._inverse = 1.0 / forest.size
         self._now = np.arange(m)  # by slot of old, the slot in which that cluster is now
         self._listed = np.zeros((m, _LISTED), dtype=np.int64)
@@ -118,8 +121,8 @@ class _Neighbours:
         """Let the slots `a` hold the centroids of a and b together."""
         size = self._forest.size
         share = to_device(self._xp, size[b] / (size[a] + size[b]), self._centroids)
-        ours = rows_of(self._xp, self._centroids, a)
-        theirs = rows_of(self._xp, self._centroids, b)
+        ours = take_rows(self._xp, self._centroids, a)
+        theirs = take_rows(self._xp, self._centroids, b)
         put_rows(self._xp, self._centroids, a, ours + (theirs - ours) * share[:, None])
 
     def update(self, a: np.ndarray, b: np.ndarray) -> None:
@@ -151,11 +154,10 @@ class _Neighbours:
     def _weights(self, i: np.ndarray, j: np.ndarray) -> np.ndarray:
         """Evaluate pairs of slots in float64; (i, j) and (j, i) give the same bits."""
         xp, C = self._xp, self._centroids
-        run = max(_BLOCK_BYTES // (8 * max(C.shape[1], 1)), 1)
         squared = [np.empty(0)]
-        for start in range(0, i.size, run):
-            some = slice(start, start + run)
-            gap = rows_of(xp, C, i[some]) - rows_of(xp, C, j[some])
+        for start in range(0, i.size, self._pairs):
+            some = slice(start, start + self._pairs)
+            gap = take_rows(xp, C, i[some]) - take_rows(xp, C, j[some])
             squared.append(to_host(xp.sum(gap * gap, axis=1)))
         return np.concatenate(squared) / (self._inverse[i] + self._inverse[j])
 
@@ -197,7 +199,8 @@ class _Neighbours:
     def _search_in(self, dtype: Any, rows: np.ndarray, *, crowd: int | None) -> np.ndarray:
         """Search in the given precision; return the rows that are too crowded for it."""
         bounds = _LowerBounds(self._xp, self._centroids, self._inverse, self._forest.active, dtype)
-        block = max(_BLOCK_BYTES // (bounds.itemsize * self._forest.active.size), _FEWEST_ROWS)
+        row_bytes = bounds.itemsize * self._forest.active.size
+        block = block_rows(self._xp, row_bytes, cached=max(_CACHED, _FEWEST_ROWS * row_bytes))
 
         def crowded(start: int) -> np.ndarray:
             some = rows[start : start + block]
@@ -271,7 +274,7 @@ class _LowerBounds:
     def __init__(
         self, xp: Any, centroids: Any, inverse: np.ndarray, active: np.ndarray, dtype: Any
     ):
-        C = rows_of(xp, centroids, active)
+        C = take_rows(xp, centroids, active)
         k = C.shape[1] + 2
         self.itemsize = 4 if dtype == xp.float32 else 8
         error = float(xp.finfo(dtype).eps) * (min(k, 8 * k**0.5) + 16)
@@ -286,6 +289,6 @@ class _LowerBounds:
         """Give the bounds (b, active) of the slots `rows`; infinity for itself."""
         xp = self._xp
         place = np.searchsorted(self._active, rows)
-        bounds = rows_of(xp, self._left, place) @ self._right.T
-        bounds /= rows_of(xp, self._inverse, place)[:, None] + self._inverse[None, :]
+        bounds = take_rows(xp, self._left, place) @ self._right.T
+        bounds /= take_rows(xp, self._inverse, place)[:, None] + self._inverse[None, :]
         return hidden(xp, bounds, to_device(xp, place, bounds))

@@ -23,9 +23,8 @@ from gpuclust.errors import unknown
 from gpuclust.metrics.labelset import LabelSet, coded, without_dropped
 
 SCORES = ("calinski_harabasz", "davies_bouldin")
-# A float64 block and its temporaries stay in the cache of a CPU; elsewhere each is a kernel launch.
+# A float64 block and its temporaries stay in the cache of a CPU.
 _CACHE_BYTES = 1 << 20
-_DEVICE_BYTES = 256 << 20
 # As scikit-learn, which takes spreads and distances up to this for zero.
 _ATOL = 1e-8
 _EPS = float(np.finfo(np.float64).eps)
@@ -222,8 +221,7 @@ def _squared_norms(xp, rows):
 
 
 def _slices(xp, length: int, *, bytes_each: int) -> Iterator[slice]:
-    on_host = array_api_compat.is_numpy_namespace(xp)
-    step = max((_CACHE_BYTES if on_host else _DEVICE_BYTES) // max(bytes_each, 1), 16)
+    step = max(ops.block_rows(xp, bytes_each, cached=_CACHE_BYTES), 16)
     return (slice(start, min(start + step, length)) for start in range(0, length, step))
 
 

@@ -1,16 +1,17 @@
 import tracemalloc
 
-import array_api_strict
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.cluster import hierarchy
 
+from gpuclust import ops
 from gpuclust.algorithms import linkage
 from gpuclust.algorithms.tree import reciprocal_pairs
 
-DEVICE = array_api_strict.Device("device1")
+# A library has no state that an example could leave behind.
+EACH_LIBRARY = [HealthCheck.function_scoped_fixture]
 
 
 def noisy(X):
@@ -18,15 +19,20 @@ def noisy(X):
     return X + np.random.default_rng(0).normal(scale=1e-3, size=X.shape)
 
 
+def tree(xp, X, *, wide=False):
+    return linkage(xp.put(X), dtype=xp.namespace.float64 if wide else None)
+
+
 def scipys(X):
     return hierarchy.linkage(np.asarray(X, np.float64), "ward")
 
 
-@pytest.mark.parametrize("dtype", [None, np.float64])
+@pytest.mark.parametrize("wide", [False, True])
 @pytest.mark.parametrize("held_as", [np.float32, np.float64])
-def test_the_tree_is_scipys_in_either_precision(digits, held_as, dtype):
+def test_the_tree_is_scipys_in_either_precision(xp, digits, held_as, wide):
     X = noisy(digits.X).astype(held_as)
-    ours, theirs = linkage(X, dtype=dtype).Z, scipys(X)
+    ours, theirs = tree(xp, X, wide=wide).Z, scipys(X)
+    assert type(ours) is np.ndarray
     np.testing.assert_array_equal(ours[:, [0, 1, 3]], theirs[:, [0, 1, 3]])
     np.testing.assert_allclose(ours[:, 2], theirs[:, 2], rtol=0, atol=1e-12 * theirs[-1, 2])
 
@@ -40,46 +46,46 @@ def test_many_blocks_in_threads_give_scipys_tree(dtype):
     np.testing.assert_allclose(ours[:, 2], theirs[:, 2], rtol=0, atol=1e-12 * theirs[-1, 2])
 
 
-def test_float32_products_choose_the_same_neighbours_as_float64(digits):
+def test_float32_products_choose_the_same_neighbours_as_float64(xp, digits):
     X = noisy(digits.X).astype(np.float32) + np.float32(1e4)
-    np.testing.assert_array_equal(linkage(X).Z, linkage(X, dtype=np.float64).Z)
+    np.testing.assert_array_equal(tree(xp, X).Z, tree(xp, X, wide=True).Z)
 
 
 @pytest.mark.parametrize("factor", [1e-6, 1e6, 1e150])
-def test_heights_scale_with_the_data(digits, factor):
+def test_heights_scale_with_the_data(xp, digits, factor):
     X = noisy(digits.X[:200])
     expected = linkage(X).Z[:, 2] * factor
-    np.testing.assert_allclose(linkage(X * factor).Z[:, 2], expected, rtol=1e-10)
+    np.testing.assert_allclose(tree(xp, X * factor).Z[:, 2], expected, rtol=1e-10)
 
 
-def test_one_feature_a_million_times_the_others_still_gives_scipys_tree(digits):
+def test_one_feature_a_million_times_the_others_still_gives_scipys_tree(xp, digits):
     X = noisy(digits.X[:300])
     X[:, 20] *= 1e6
-    ours, theirs = linkage(X).Z, scipys(X)
+    ours, theirs = tree(xp, X).Z, scipys(X)
     np.testing.assert_array_equal(ours[:, :2], theirs[:, :2])
     np.testing.assert_allclose(ours[:, 2], theirs[:, 2], rtol=0, atol=1e-12 * theirs[-1, 2])
 
 
-def test_a_tight_crowd_far_from_the_mean_keeps_its_own_tree():
+def test_a_tight_crowd_far_from_the_mean_keeps_its_own_tree(xp):
     # In float32 products the crowd is one point: every pair of it is within the rounding.
     X = np.random.default_rng(0).normal(scale=1e-4, size=(300, 3))
     X[0] += 1e3
-    ours, theirs = linkage(X).Z, scipys(X)
+    ours, theirs = tree(xp, X).Z, scipys(X)
     np.testing.assert_array_equal(ours[:, :2], theirs[:, :2])
     np.testing.assert_allclose(ours[:, 2], theirs[:, 2], rtol=1e-6)
 
 
-def test_near_duplicates_merge_at_their_own_distance(digits):
+def test_near_duplicates_merge_at_their_own_distance(xp, digits):
     X = np.repeat(noisy(digits.X[:100]), 2, axis=0)
     X[::2, 0] += np.linspace(1e-7, 1e-6, 100)
-    heights = linkage(X).Z[:100, 2]
+    heights = tree(xp, X).Z[:100, 2]
     np.testing.assert_allclose(heights, np.linspace(1e-7, 1e-6, 100), rtol=1e-6)
 
 
-def test_duplicates_merge_first_and_at_zero(digits):
+def test_duplicates_merge_first_and_at_zero(xp, digits):
     X = noisy(digits.X[:150])
     X = X[np.random.default_rng(0).integers(0, 150, size=400)]
-    ours, theirs = linkage(X), scipys(X)
+    ours, theirs = tree(xp, X), scipys(X)
     kinds = len(np.unique(X, axis=0))
     assert np.count_nonzero(ours.Z[:, 2] == 0) == 400 - kinds
     np.testing.assert_allclose(ours.Z[:, 2], theirs[:, 2], rtol=0, atol=1e-6 * theirs[-1, 2])
@@ -89,22 +95,22 @@ def test_duplicates_merge_first_and_at_zero(digits):
 
 
 @pytest.mark.parametrize("value", [0.0, -0.0, 1e4])
-def test_equal_rows_make_a_tree_of_height_zero(value):
-    tree = linkage(np.full((2000, 5), value, dtype=np.float32))
-    assert not tree.Z[:, 2].any()
-    assert hierarchy.is_valid_linkage(tree.Z)
-    assert len(set(tree.cut(n_clusters=7))) == 7
+def test_equal_rows_make_a_tree_of_height_zero(xp, value):
+    ours = tree(xp, np.full((2000, 5), value, dtype=np.float32))
+    assert not ours.Z[:, 2].any()
+    assert hierarchy.is_valid_linkage(ours.Z)
+    assert len(set(ours.cut(n_clusters=7))) == 7
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])
-def test_very_few_samples(n):
+def test_very_few_samples(xp, n):
     X = np.asarray([[0.0, 0.0], [3.0, 4.0], [0.0, 1.0]], dtype=np.float32)[:n]
     expected = scipys(X) if n > 1 else np.empty((0, 4))
-    np.testing.assert_allclose(linkage(X).Z, expected, rtol=1e-14)
+    np.testing.assert_allclose(tree(xp, X).Z, expected, rtol=1e-14)
 
 
-def test_samples_without_features_are_all_equal():
-    np.testing.assert_array_equal(linkage(np.empty((4, 0))).Z[:, 2], 0.0)
+def test_samples_without_features_are_all_equal(xp):
+    np.testing.assert_array_equal(tree(xp, np.empty((4, 0))).Z[:, 2], 0.0)
 
 
 @pytest.mark.parametrize(
@@ -138,32 +144,37 @@ def test_a_round_without_a_reciprocal_pair_merges_the_nearest():
 
 
 @given(st.integers(1, 60), st.integers(1, 5), st.integers(0, 1000), st.sampled_from([0.0, 1e4]))
-@settings(max_examples=60, deadline=None)
-def test_heights_rise_sizes_add_up_and_the_order_of_rows_does_not_matter(n, d, seed, offset):
+@settings(max_examples=60, deadline=None, suppress_health_check=EACH_LIBRARY)
+def test_heights_rise_sizes_add_up_and_the_order_of_rows_does_not_matter(xp, n, d, seed, offset):
     rng = np.random.default_rng(seed)
-    X = (rng.normal(size=(n, d)) + offset).astype(np.float32)
-    Z = linkage(X).Z
+    X = rng.normal(size=(n, d)) + offset  # float32 has few values at 1e4, hence ties
+    Z = tree(xp, X).Z
     assert Z.shape == (n - 1, 4)
     assert (np.diff(Z[:, 2]) >= 0).all()
     size = np.concatenate([np.ones(n), Z[:, 3]])
     np.testing.assert_array_equal(size[Z[:, :2].astype(int)].sum(axis=1), Z[:, 3])
     np.testing.assert_array_equal(np.sort(Z[:, :2].ravel()), np.arange(2 * n - 2))
-    shuffled = linkage(X[rng.permutation(n)]).Z
+    shuffled = tree(xp, X[rng.permutation(n)]).Z
     np.testing.assert_allclose(shuffled[:, 2], Z[:, 2], rtol=1e-9)
     if n > 1:
         theirs = scipys(X)[:, 2]
         np.testing.assert_allclose(Z[:, 2], theirs, rtol=0, atol=1e-6 * theirs[-1])
 
 
-@pytest.mark.parametrize("dtype", [None, array_api_strict.float64])
-def test_another_namespace_and_device_give_the_same_tree(digits, dtype):
+def test_duplicates_and_all_give_the_same_tree_on_another_device(device_xp, digits):
     X = noisy(np.vstack([digits.X[:70], digits.X[:5]])).astype(np.float32)
     X[70:] = X[:5]
-    tree = linkage(array_api_strict.asarray(X, device=DEVICE), dtype=dtype)
-    assert type(tree.Z) is np.ndarray
-    expected = linkage(X).Z
-    np.testing.assert_array_equal(tree.Z[:, [0, 1, 3]], expected[:, [0, 1, 3]])
-    np.testing.assert_allclose(tree.Z[:, 2], expected[:, 2], rtol=1e-12)
+    ours, expected = tree(device_xp, X).Z, linkage(X).Z
+    np.testing.assert_array_equal(ours[:, [0, 1, 3]], expected[:, [0, 1, 3]])
+    np.testing.assert_allclose(ours[:, 2], expected[:, 2], rtol=1e-12)
+
+
+@pytest.mark.parametrize("factor", [1e-9, 1e-4])
+def test_small_blocks_give_the_same_tree(xp, digits, factor):
+    X = noisy(digits.X[:150])
+    with ops.smaller_blocks(factor):
+        ours = tree(xp, X).Z
+    np.testing.assert_array_equal(ours[:, [0, 1, 3]], linkage(X).Z[:, [0, 1, 3]])
 
 
 def test_memory_is_that_of_the_samples_not_of_their_pairs():
@@ -175,8 +186,8 @@ def test_memory_is_that_of_the_samples_not_of_their_pairs():
     assert peak < 6000**2  # bytes: a quarter of a float32 matrix
 
 
-def test_the_input_is_left_alone(digits):
-    X = digits.X[:50].astype(np.float64)
-    before = X.copy()
+def test_the_input_is_left_alone(xp, digits):
+    before = digits.X[:50].astype(np.float64)
+    X = xp.put(before.copy())
     linkage(X)
-    np.testing.assert_array_equal(X, before)
+    np.testing.assert_array_equal(xp.get(X), before)

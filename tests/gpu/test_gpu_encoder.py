@@ -1,0 +1,54 @@
+"""Embeddings that are born on a GPU: what stays there is what the file holds."""
+
+import numpy as np
+import pytest
+from on_gpu import unit_of
+
+from gpuclust import embeddings
+from gpuclust.grid import run_grid
+from gpuclust.source import DEFAULT_OPTIONS, Options, Watcher, load_unit
+from gpuclust.store import Store
+
+pytest.importorskip("timm")
+pytest.importorskip("torchvision")
+pytestmark = [pytest.mark.gpu, pytest.mark.filterwarnings("default")]
+
+ENCODER = "random/resnet10t"  # timm's smallest, weights drawn from a seed
+
+
+@pytest.fixture
+def unit():
+    return unit_of(["none"], ["kmeans"], encoder=ENCODER, metrics=("external",))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_what_stays_on_the_device_is_what_is_on_the_disk(unit, gpu, tmp_path, note, workers):
+    import cupy
+
+    store = Store(tmp_path)
+    data = load_unit(unit, store, gpu, Options(workers=workers), Watcher())
+    assert isinstance(data.X, cupy.ndarray)
+    assert isinstance(data.y, cupy.ndarray)
+    assert data.X.dtype == np.float32
+    assert data.X.flags.c_contiguous
+    X, y, meta = embeddings.load(store.embedding(unit))
+    np.testing.assert_array_equal(data.X.get(), X)
+    np.testing.assert_array_equal(data.y.get(), y)
+    assert meta.device.startswith("cuda")
+    note(f"{meta.images_per_second} images/s in {meta.precision} with {meta.workers} workers")
+    again = load_unit(unit, store, gpu, DEFAULT_OPTIONS, Watcher())
+    np.testing.assert_array_equal(again.X.get(), X)
+    assert again.fingerprint == data.fingerprint
+
+
+def test_a_traced_grid_says_that_the_embedding_crossed_once_for_the_file(unit, gpu, tmp_path, note):
+    store = Store(tmp_path)
+    summary = run_grid([unit], store, gpu, trace=True)
+    assert (summary.computed, summary.failed) == (1, 0), summary.errors
+    (row,), problems = store.rows()
+    assert not problems
+    X_bytes = 4 * row["n"] * row["d"]
+    loaded, clustered = row["device"]["load"], row["device"]["cluster"]
+    note(f"X {X_bytes} bytes, load {loaded}, cluster {clustered}")
+    assert X_bytes <= loaded["to_host"] < 1.1 * X_bytes
+    assert clustered["to_host"] < 0.02 * X_bytes

@@ -1,0 +1,90 @@
+"""A GPU that runs out of memory: a second try with smaller blocks, a failed row, and on it goes."""
+
+import json
+
+import pytest
+from on_gpu import in_a_process
+
+pytestmark = [pytest.mark.gpu, pytest.mark.filterwarnings("default")]
+
+# A process with a pool of 1 GiB and no more; `cells` are the clusterers of one grid.
+GRID = """
+    import json, sys, tempfile
+    from pathlib import Path
+
+    import numpy as np
+    import rmm.mr
+
+    MOST = 1 << 30
+    small = rmm.mr.PoolMemoryResource(
+        rmm.mr.CudaMemoryResource(), initial_pool_size=MOST, maximum_pool_size=MOST
+    )
+    rmm.mr.set_current_device_resource(small)
+
+    from gpuclust import backend, blocks
+    from gpuclust.cell import Cell, units_of
+    from gpuclust.grid import run_grid
+    from gpuclust.pipeline import Data
+    from gpuclust.source import Options
+    from gpuclust.store import Store
+
+    def run(X, y, cells):
+        how = dict(dataset="d", split="s", encoder="e", metrics=["external"])
+        units = units_of(Cell.of(**how, clusterer=clusterer) for clusterer in cells)
+        store = Store(Path(tempfile.mkdtemp()))
+        run_grid(units, store, backend.select("gpu"), options=Options(vectors=Data(X, y, "f")))
+        rows, problems = store.rows()
+        assert not problems, problems
+        return {row["clusterer"]: row for row in rows}
+
+    def show(row):
+        keys = ("status", "warnings", "error")
+        return {**{k: row.get(k) for k in keys}, "memory": row["device"]["memory"]}
+
+    y = np.arange(20_000) % 10
+    X = np.random.default_rng(0).normal(size=(20_000, 8)).astype(np.float32) + 9 * y[:, None]
+    X = X.astype(np.float32)
+"""
+
+
+def test_what_cannot_fit_fails_as_a_row_and_the_next_cell_succeeds():
+    told = in_a_process(
+        GRID
+        + """
+    rows = run(X, y, ["affinity(max_iter=5)", "kmeans"])  # three matrices of 1.6 GB
+    print(json.dumps({name: show(row) for name, row in rows.items()}))
+    """
+    )
+    rows = json.loads(told.splitlines()[-1])
+    failed = rows["affinity(max_iter=5)"]
+    assert failed["status"] == "failed"
+    assert failed["error"]["type"] == "MemoryError"
+    assert rows["kmeans"]["status"] == "ok"
+    assert rows["kmeans"]["memory"] == "given"
+
+
+def test_what_fits_in_smaller_blocks_succeeds_at_the_second_try():
+    told = in_a_process(
+        GRID
+        + """
+    import cupy
+    from gpuclust.algorithms.agglomerative import Agglomerative
+    fit, asked = Agglomerative.fit_predict, []
+
+    def hungry(self, X):
+        size = blocks.block_bytes(cupy, asked=int(1.5 * MOST))
+        asked.append(size / MOST)
+        cupy.empty(size, dtype=cupy.uint8)
+        return fit(self, X[:500])[cupy.arange(len(X)) % 500]
+
+    Agglomerative.fit_predict = hungry
+    rows = run(X, y, ["agglomerative", "kmeans"])
+    print(json.dumps([asked, show(rows["agglomerative"]), show(rows["kmeans"])]))
+    """
+    )
+    asked, row, following = json.loads(told.splitlines()[-1])
+    assert asked == [1.5, 0.75]
+    assert row["status"] == "ok"
+    assert "ran out of memory" in row["warnings"][-1]
+    assert following["status"] == "ok"
+    assert not any("memory" in text for text in following["warnings"])

@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gpuclust import ops, rows
+
+# A library has no state that an example could leave behind.
+EACH_LIBRARY = [HealthCheck.function_scoped_fixture]
+
+
+@pytest.fixture
+def matrix():
+    return np.random.default_rng(0).standard_normal((20, 9)).astype(np.float32)
+
+
+def test_rows_are_taken_as_copies(xp, matrix):
+    index = np.array([3, 3, 0, 19])
+    array = xp.put(matrix)
+    taken = rows.take_rows(xp.namespace, array, index)
+    taken[...] = 0.0
+    np.testing.assert_array_equal(xp.get(array), matrix)
+    whole = rows.take_rows(xp.namespace, array[:, 2:5], index)
+    np.testing.assert_array_equal(xp.get(whole), matrix[index, 2:5])
+
+
+def test_rows_and_columns_are_put_in_the_dtype_of_the_matrix(xp, matrix):
+    array = xp.put(matrix.copy())
+    index = np.array([7, 1])
+    rows.put_rows(xp.namespace, array, index, xp.put(np.arange(18.0).reshape(2, 9)))
+    rows.put_columns(xp.namespace, array, index, xp.put(np.ones((20, 2))))
+    expected = matrix.copy()
+    expected[index] = np.arange(18.0).reshape(2, 9)
+    expected[:, index] = 1.0
+    np.testing.assert_array_equal(xp.get(array), expected)
+
+
+def test_one_column_of_each_row_is_hidden(xp, matrix):
+    columns = np.random.default_rng(1).integers(0, 9, 20)
+    block = rows.hidden(xp.namespace, xp.put(matrix.copy()), xp.put(columns))
+    expected = matrix.copy()
+    expected[np.arange(20), columns] = np.inf
+    np.testing.assert_array_equal(xp.get(block), expected)
+
+
+def test_the_diagonal_of_a_block_is_marked(xp):
+    marks = rows.itself(xp.namespace, xp.put(np.zeros((3, 8))), 4, 7)
+    np.testing.assert_array_equal(xp.get(marks), np.eye(8, dtype=bool)[4:7])
+
+
+def test_ranges_of_rows_are_128_on_numpy_and_large_elsewhere(device_xp):
+    assert rows.row_ranges(np, 300) == [(0, 128), (128, 256), (256, 300)]
+    assert rows.row_ranges(device_xp.namespace, 300) == [(0, 300)]
+    assert rows.row_ranges(device_xp.namespace, 0) == []
+    large = rows.row_ranges(device_xp.namespace, 50_000)
+    assert large[0] == (0, (256 << 20) // 200_000)
+
+
+def test_ranges_of_rows_shrink_with_blocks_to_one_row(xp):
+    with ops.smaller_blocks(0.25):
+        assert rows.row_ranges(np, 50)[0] == (0, 32)
+    with ops.smaller_blocks(1e-9):
+        assert rows.row_ranges(xp.namespace, 3) == [(0, 1), (1, 2), (2, 3)]
+
+
+def test_a_function_is_mapped_over_the_ranges_in_order(xp):
+    with ops.smaller_blocks(0.1), rows.row_mapper(xp.namespace, 100) as over_rows:
+        ranges = rows.row_ranges(xp.namespace, 100)
+        assert over_rows(lambda a, b: (a, b)) == ranges
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=EACH_LIBRARY)
+@given(n=st.integers(1, 9), seed=st.integers(0, 10**6), few=st.booleans())
+def test_the_median_by_bisection_is_numpys(xp, n, seed, few):
+    rng = np.random.default_rng(seed)
+    S = -(rng.integers(0, 3, (n, n)) if few else rng.exponential(size=(n, n)) ** 9)
+    S = S.astype(np.float32)
+    with ops.smaller_blocks(1e-2):  # several blocks, on NumPy
+        assert rows.median(xp.namespace, xp.put(S)) == pytest.approx(np.median(S.astype(float)))
