@@ -1,6 +1,7 @@
 # make demo            sets up .venv and runs the main job on real images
 # make test            sets up .venv and passes the tests
 # make test-contract   sets up .venv-contract with RAPIDS and tests what we call of it; needs no GPU
+# make test-gpu        on a GPU machine: the GPU tests, then figures into benchmarks/results/
 # All of them need Python >= 3.11 and a package registry; everything else comes with them.
 
 PYTHON ?= python3
@@ -19,7 +20,11 @@ INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 # RAPIDS installs and imports without a GPU, but not beside the CPU build's pins.
 CONTRACT := .venv-contract
 
-.PHONY: demo test test-contract lint lock clean
+# Real embeddings for the figures of test-gpu, an .npz file with X and y; the default is small and is
+# repeated with noise: give DATA=FILE.npz for figures that count.
+DATA ?= tests/data/fashionmnist-300.npz
+
+.PHONY: demo test test-contract test-gpu lint lock clean
 
 demo: $(INSTALLED)
 	$(BIN)/gpuclust quickstart
@@ -30,6 +35,10 @@ test: $(INSTALLED)
 test-contract: $(CONTRACT)/.installed
 	PYTHONPATH=. $(CONTRACT)/bin/python -m pytest tests/contract \
 	  tests/test_memory.py tests/test_handover.py tests/test_transfers.py
+
+# The parts have time limits: under eight minutes in all.
+test-gpu: $(INSTALLED)
+	$(BIN)/python benchmarks/gpu.py --data $(DATA) --out benchmarks/results
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .

@@ -197,13 +197,11 @@ def _run_space(
         if stop():
             break
         what = f"{asked.reducer_text} | {asked.clusterer}"
-        filled = attempt(what, asked.with_k, data.n_classes)
-        cell = filled.value if filled.error is None else asked
-        outcome = filled if filled.error else attempt(what, cluster, space, cell, on)
+        outcome = attempt(what, _cluster, space, asked, data, on)
         if outcome.error:
-            yield _failed(cell, data, on, outcome)
+            yield _failed(asked, data, on, outcome)
         else:
-            clustered.append((cell, outcome))
+            clustered.append((asked.with_k(data.n_classes), outcome))
     for names, group in _by_metrics(clustered).items():
         label_sets = [outcome.value.labels for _, outcome in group]
         scored = attempt(f"scoring {len(group)}", _score, label_sets, space, data, names)
@@ -293,6 +291,11 @@ def cluster(space: Space, cell: Cell, on: Backend) -> Clustered:
     labels = built.estimator.fit_predict(space.Z)
     xp = array_api_compat.array_namespace(labels)
     return Clustered(xp.astype(labels, xp.int64, copy=False), built.path)
+
+
+def _cluster(space: Space, asked: Cell, data: Data, on: Backend) -> Clustered:
+    """Cluster a space, with k filled in where the number of classes is to be taken."""
+    return cluster(space, asked.with_k(data.n_classes), on)
 
 
 def _score(

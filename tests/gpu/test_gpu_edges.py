@@ -61,7 +61,7 @@ def test_a_graph_in_pieces_is_clustered_or_refused(digits, rows):
 
 def test_duplicates_end_up_together(digits, gpu):
     X, y = np.tile(without_ties(digits.X[:60]), (5, 1)), np.tile(digits.y[:60], 5)
-    unit = unit_of(["none"], ["kmeans", "agglomerative", "affinity", "hdbscan(metric=l1)"], k=10)
+    unit = unit_of(["none"], ["kmeans", "agglomerative", "hdbscan(metric=l1)"], k=10)
     for result in run_unit(unit, Data(X, y, "f"), gpu):
         labels = to_host(result.labels).reshape(5, 60)
         assert (labels == labels[0]).all(), result.row["clusterer"]

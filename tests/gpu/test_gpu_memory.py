@@ -58,7 +58,7 @@ def test_what_cannot_fit_fails_as_a_row_and_the_next_cell_succeeds():
     rows = json.loads(told.splitlines()[-1])
     failed = rows["affinity(max_iter=5)"]
     assert failed["status"] == "failed"
-    assert failed["error"]["type"] == "MemoryError"
+    assert "Memory" in failed["error"]["type"]  # Python's, or CuPy's own
     assert rows["kmeans"]["status"] == "ok"
     assert rows["kmeans"]["memory"] == "given"
 
