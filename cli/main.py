@@ -13,7 +13,7 @@ import typer
 from gpuclust import __version__
 from gpuclust.errors import GpuclustError
 
-from . import grid, info, parity, run
+from . import bench, grid, info, parity, run
 from .console import err
 
 app = typer.Typer(
@@ -43,7 +43,7 @@ def options(
     """Which pretrained encoder, reduced and clustered how, sees the structure in your images?"""
 
 
-for module in (run, grid, parity, info):
+for module in (run, grid, parity, bench, info):
     module.register(app)
 
 

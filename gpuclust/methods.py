@@ -47,13 +47,15 @@ REDUCERS: dict[str, Method] = {
     ),
     "umap": Method(
         "UMAP with the study's settings: 50 dimensions, 30 neighbours, min_dist 0",
-        cpu=(Form("umap:UMAP", to.umap_cpu),),
+        cpu=(Form("gpuclust.algorithms.umap:UMAP", to.umap_cpu),),
         gpu=(Form("cuml.manifold:UMAP", to.umap_gpu),),
         params={
             "n_components": Param(50, **COUNT),
             "n_neighbors": Param(30, (int,), low=2),
             "min_dist": Param(0.0, (float,), low=0, high=1),
             "metric": Param("euclidean", choices=METRICS),
+            # False: all cores at once, and no two runs are the same.
+            "seeded": Param(default=True, kinds=(bool,)),
         },
         needs=to.umap_needs,
     ),

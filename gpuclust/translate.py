@@ -69,17 +69,24 @@ def pca_gpu(params: Params, fit: Fit) -> dict[str, Any]:
 # ---- umap and pacmap ----------------------------------------------------------------------------
 
 
+def _umap(params: Params, fit: Fit) -> dict[str, Any]:
+    keep = ("n_components", "n_neighbors", "min_dist", "metric")
+    seed = fit.seed if params["seeded"] else None
+    return {**{key: params[key] for key in keep}, "random_state": seed}
+
+
 def umap_cpu(params: Params, fit: Fit) -> dict[str, Any]:
-    """n_jobs=1 is what a seed forces anyway; saying so keeps umap-learn from warning about it."""
+    """Our cover of umap-learn takes the graph of this space."""
     metric = MANHATTAN.get(params["metric"], params["metric"])
-    return {**seeded(params, fit), "metric": metric, "n_jobs": 1}
+    neighbors = fit.neighbors(params["n_neighbors"], params["metric"])
+    return {**_umap(params, fit), "metric": metric, "neighbors": neighbors}
 
 
 def umap_gpu(params: Params, fit: Fit) -> dict[str, Any]:
     """Give cuML the graph of this space on the device: it would copy X to the host for its own."""
     distances, indices = fit.neighbors(params["n_neighbors"], params["metric"])
     return {
-        **seeded(params, fit),
+        **_umap(params, fit),
         "precomputed_knn": (indices, distances),
         "build_algo": "brute_force_knn",  # what `auto` must never become: nn_descent reads the host
         "init": "spectral",

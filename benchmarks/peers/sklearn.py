@@ -1,0 +1,57 @@
+"""scikit-learn, as the study calls it."""
+
+import warnings
+
+NEEDS = ()
+
+
+def kmeans(X, params, k, seed):
+    from sklearn.cluster import KMeans
+
+    return KMeans(k, random_state=seed, **params).fit_predict(X)
+
+
+def spectral(X, params, k, seed):
+    from sklearn.cluster import SpectralClustering
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        how = {"affinity": "nearest_neighbors", "n_jobs": -1, "random_state": seed}
+        return SpectralClustering(k, **how, **params).fit_predict(X)
+
+
+def agglomerative(X, params, k, seed):
+    from sklearn.cluster import AgglomerativeClustering
+
+    metric = {"l1": "manhattan"}.get(params["metric"], params["metric"])
+    return AgglomerativeClustering(k, metric=metric, linkage=params["linkage"]).fit_predict(X)
+
+
+def affinity(X, params, k, seed):
+    from sklearn.cluster import AffinityPropagation
+
+    return AffinityPropagation(random_state=seed, **params).fit_predict(X)
+
+
+def hdbscan(X, params, k, seed):
+    from sklearn.cluster import HDBSCAN
+
+    share = params["max_cluster_size"]
+    most = None if share is None else round(share * len(X))
+    return HDBSCAN(**{**params, "max_cluster_size": most}, n_jobs=-1, copy=True).fit_predict(X)
+
+
+def pca(X, params, k, seed):
+    from sklearn.decomposition import PCA
+
+    return PCA(random_state=seed, **params).fit_transform(X)
+
+
+METHODS = {
+    "kmeans": kmeans,
+    "spectral": spectral,
+    "agglomerative": agglomerative,
+    "affinity": affinity,
+    "hdbscan": hdbscan,
+    "pca": pca,
+}
