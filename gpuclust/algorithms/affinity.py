@@ -1,20 +1,22 @@
-"""Affinity propagation (Frey & Dueck 2007) with scikit-learn's semantics, in three float32 buffers.
+"""Affinity propagation (Frey & Dueck 2007) with scikit-learn's semantics, on any array namespace.
 
 The availabilities of a row and its next responsibilities are made in one go while the row is in the
-cache: 20 n^2 bytes moved per iteration, by a compiled kernel in threads on NumPy, else array verbs.
+cache: 20 n^2 bytes moved per iteration by array verbs, 12 n^2 by the compiled kernels for NumPy.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import array_api_compat
 import numpy as np
 
-from .. import ops
+from .. import gram, ops
 from ..errors import InputError
 from ..ops import to_device, to_host
 from ..rows import itself, median, row_mapper, row_ranges, take_rows
@@ -24,8 +26,9 @@ class AffinityPropagation:
     """Affinity propagation with the surface of `sklearn.cluster.AffinityPropagation`.
 
     The similarity is minus the squared euclidean distance.  O(n^2 d) time for it and O(n^2) an
-    iteration; memory 12 n^2 bytes (S, R and A in float32) and a few blocks.  Labels and number of
-    iterations are scikit-learn's where no decision hangs on float32 rounding.
+    iteration; memory 8 n^2 bytes on NumPy (S and A in float32), 12 n^2 elsewhere (R too), and a few
+    blocks.  Labels and number of iterations are scikit-learn's where no decision hangs on float32
+    rounding.
 
     Parameters
     ----------
@@ -98,16 +101,20 @@ class AffinityPropagation:
 
     def _cluster(self, xp: Any, X: Any) -> tuple[np.ndarray, np.ndarray, int]:
         """Give the exemplars (k,) and labels (n,), int64 on the host, and the iterations."""
-        n = X.shape[0]
-        S = _similarities(xp, X)
-        preference = median(xp, S) if self.preference is None else self.preference
-        if array_api_compat.is_array_api_obj(preference):
-            preference = to_host(preference)
-        preference = np.broadcast_to(np.asarray(preference, np.float32), (n,)).copy()
-        if n == 1 or (np.all(preference == preference[0]) and _all_equal(xp, S)):
-            return _arbitrary(n, alone=preference[0] > float(S[0, n - 1]))
-        _finish(xp, S, preference, self.random_state)
-        exemplar, n_iter, converged = self._propagate(xp, S)
+        X = ops.as_points(xp, X)
+        n, device = X.shape[0], array_api_compat.device(X)
+        S, A = (xp.empty((n, n), dtype=xp.float32, device=device) for _ in range(2))
+        with _noise(xp, A, self.random_state) as noise_of, row_mapper(xp, n) as over_rows:
+            _fill(xp, S, X, over_rows)
+            preference = median(xp, S) if self.preference is None else self.preference
+            if array_api_compat.is_array_api_obj(preference):
+                preference = to_host(preference)
+            preference = np.broadcast_to(np.asarray(preference, np.float32), (n,)).copy()
+            if n == 1 or (np.all(preference == preference[0]) and _all_equal(xp, S)):
+                return _arbitrary(n, alone=preference[0] > float(S[0, n - 1]))
+            over_rows(_finished(xp, S, preference, noise_of()))
+            A[...] = 0.0
+            exemplar, n_iter, converged = self._propagate(xp, S, A, over_rows)
         exemplars = np.flatnonzero(exemplar)
         if not converged:
             _warn(found=exemplars.size > 0)
@@ -115,26 +122,28 @@ class AffinityPropagation:
             return exemplars, np.full(n, -1), n_iter
         return *_refine(xp, S, exemplars), n_iter
 
-    def _propagate(self, xp: Any, S: Any) -> tuple[np.ndarray, int, bool]:
+    def _propagate(
+        self, xp: Any, S: Any, A: Any, over_rows: Callable
+    ) -> tuple[np.ndarray, int, bool]:
         """Pass messages until the exemplars stay; return who is one (n,), iterations, converged."""
-        R, A = xp.zeros_like(S), xp.zeros_like(S)
-        step = _step(xp, S, R, A, self.damping)
-        total, exemplar, unchanged, converged = xp.zeros_like(S[0, :]), None, 0, False
-        with row_mapper(xp, S.shape[0]) as over_rows:
-            for done in range(1, self.max_iter + 1):
-                # It starts with the availabilities that follow from the last responsibilities.
-                sums = over_rows(functools.partial(step, total=total))
-                total = xp.astype(xp.sum(xp.stack(sums), axis=0, dtype=xp.float64), S.dtype)
-                own, available = xp.linalg.diagonal(R), xp.linalg.diagonal(A)
-                available = self.damping * available + (1 - self.damping) * (total - own)
-                last, exemplar = exemplar, available + own > 0
-                same = last is not None and bool(xp.all(last == exemplar))
-                unchanged = same * unchanged + 1
-                converged = unchanged >= self.convergence_iter and bool(xp.any(exemplar))
-                if converged and done > self.convergence_iter:
-                    break
-            else:
-                converged = False
+        on_numpy = array_api_compat.is_numpy_namespace(xp)
+        messages = (_compiled().Messages if on_numpy else _Messages)(S, A, self.damping)
+        total = available = xp.zeros_like(S[0, :])
+        exemplar, unchanged, converged = None, 0, False
+        for done in range(1, self.max_iter + 1):
+            # It starts with the availabilities that follow from the last responsibilities.
+            sums = over_rows(messages.given(total))
+            total = xp.astype(xp.sum(xp.stack(sums), axis=0, dtype=xp.float64), S.dtype)
+            # The availability to itself that the next iteration starts with.
+            available = self.damping * available + (1 - self.damping) * (total - messages.own)
+            last, exemplar = exemplar, available + messages.own > 0
+            same = last is not None and bool(xp.all(last == exemplar))
+            unchanged = same * unchanged + 1
+            converged = unchanged >= self.convergence_iter and bool(xp.any(exemplar))
+            if converged and done > self.convergence_iter:
+                break
+        else:
+            converged = False
         return to_host(exemplar), done, converged
 
 
@@ -149,11 +158,21 @@ def _warn(*, found: bool) -> None:
     )
 
 
-def _similarities(xp: Any, X: Any) -> Any:
-    S = xp.empty(X.shape[:1] * 2, dtype=xp.float32, device=array_api_compat.device(X))
-    for start, stop, D in ops.distance_blocks(xp.astype(X, xp.float64)):
-        S[start:stop, :] = xp.astype(-D * D, xp.float32)
-    return S
+def _fill(xp: Any, S: Any, X: Any, over_rows: Callable) -> None:
+    """Set S to the similarities, squared in float64 as by scikit-learn, then rounded once."""
+    X = gram.centred(xp, xp.astype(X, xp.float64))
+    if array_api_compat.is_numpy_namespace(xp):
+        _compiled().fill(S, X, over_rows)
+        return
+    squared = gram.squared_blocks(xp, X)
+    for a, b in row_ranges(xp, S.shape[0], columns=2 * S.shape[1]):
+        S[a:b, :] = xp.astype(-gram.fill_self(xp, squared(a, b), a, value=0.0), xp.float32)
+
+
+def _compiled() -> Any:
+    from . import affinity_numpy  # numba takes half a second, for NumPy arrays only
+
+    return affinity_numpy
 
 
 def _all_equal(xp: Any, S: Any) -> bool:
@@ -171,38 +190,58 @@ def _arbitrary(n: int, *, alone: bool) -> tuple[np.ndarray, np.ndarray, int]:
     return np.unique(labels), labels, 0
 
 
-def _finish(xp: Any, S: Any, preference: np.ndarray, random_state: Any) -> None:
-    """Set the diagonal, and move all by a rounding step so that no two exemplars stay tied."""
+@contextlib.contextmanager
+def _noise(xp: Any, buffer: Any, random_state: Any) -> Iterator[Callable]:
+    """Give ``noise_of()``, which returns the function of the noise (b - a, n) of the rows a:b.
+
+    On NumPy all of it is drawn into the `buffer` (n, n), meanwhile, in another thread: the numbers
+    come one after the other and take longer than the similarities.
+    """
     from sklearn.utils import check_random_state
 
-    random = check_random_state(random_state)
-    n, limits = S.shape[0], xp.finfo(S.dtype)
-    on_numpy = array_api_compat.is_numpy_namespace(xp)
-    if not on_numpy:  # n^2 numbers from the host would cost more than all iterations
-        parts = to_device(xp, random.standard_normal((2, n)).astype(np.float32), S)
-    preference = to_device(xp, preference, S)[:, None]
-    for a, b in row_ranges(xp, n):
-        if on_numpy:
-            noise = random.standard_normal((b - a, n)).astype(np.float32)
-        else:
-            noise = parts[0, a:b][:, None] * parts[1, :][None, :]
-        block = xp.where(itself(xp, S, a, b), preference[a:b, :], S[a:b, :])
-        S[a:b, :] = block + (block * limits.eps + 100 * limits.smallest_normal) * noise
-
-
-def _step(xp: Any, S: Any, R: Any, A: Any, damping: float) -> Callable:
-    """Return the function that updates the rows a:b of A and R and sums max(R, 0) by column."""
+    random, n = check_random_state(random_state), buffer.shape[0]
     if not array_api_compat.is_numpy_namespace(xp):
-        return functools.partial(_step_of_arrays, xp, (S, R, A), damping)
-    kernel = _kernel()
-    weights = np.float32(damping), np.float32(1 - damping)
+        # n^2 numbers from the host would cost more than all iterations
+        parts = to_device(xp, random.standard_normal((2, n)).astype(np.float32), buffer)
+        yield lambda: lambda a, b: parts[0, a:b][:, None] * parts[1, :][None, :]
+        return
 
-    def step(a: int, b: int, *, total: np.ndarray) -> np.ndarray:
-        sums, row = np.zeros_like(total), np.empty_like(total)
-        kernel((S, R, A), a, b, weights, (total, row, sums))
-        return sums
+    def draw(ranges: list) -> Callable:
+        for a, b in ranges:
+            buffer[a:b] = random.standard_normal((b - a, n))
+        return lambda a, b: buffer[a:b]
 
-    return step
+    with ThreadPoolExecutor(1) as aside:
+        yield aside.submit(draw, row_ranges(xp, n)).result
+
+
+def _finished(xp: Any, S: Any, preference: np.ndarray, noise: Callable) -> Callable:
+    """Return the function that sets the diagonal of the rows a:b, and adds noise against ties."""
+    preference, limits = to_device(xp, preference, S)[:, None], xp.finfo(S.dtype)
+
+    def finish(a: int, b: int) -> None:
+        block = xp.where(itself(xp, S, a, b), preference[a:b, :], S[a:b, :])
+        S[a:b, :] = block + (block * limits.eps + 100 * limits.smallest_normal) * noise(a, b)
+
+    return finish
+
+
+class _Messages:
+    """What `affinity_numpy.Messages` does, on any namespace, with R in a matrix of its own."""
+
+    def __init__(self, S: Any, A: Any, damping: float):
+        self._xp = array_api_compat.array_namespace(S)
+        self._matrices, self._damping = (S, self._xp.zeros_like(S), A), damping
+
+    @property
+    def own(self) -> Any:
+        """The responsibility of each sample for itself, (n,)."""
+        return self._xp.linalg.diagonal(self._matrices[1])
+
+    def given(self, total: Any) -> Callable:
+        """Return the function that updates the rows a:b of A and R and sums max(R, 0) by column."""
+        parts = self._xp, self._matrices, self._damping
+        return functools.partial(_step_of_arrays, *parts, total=total)
 
 
 def _step_of_arrays(xp: Any, matrices: Any, damping: float, a: int, b: int, *, total: Any) -> Any:
@@ -224,48 +263,6 @@ def _step_of_arrays(xp: Any, matrices: Any, damping: float, a: int, b: int, *, t
     matrices[1][a:b, :] = R
     positive = xp.where(own, R, xp.maximum(R, zeros))
     return xp.astype(xp.sum(positive, axis=0, dtype=xp.float64), S.dtype)
-
-
-@functools.cache
-def _kernel() -> Callable:  # noqa: C901 - one kernel: a call per loop would hide its order
-    import numba
-
-    # Without NaN and without signed zeros loops are vectorised; -inf keeps its meaning.
-    compiled = numba.njit(nogil=True, cache=True, fastmath={"nnan", "nsz", "contract"})
-
-    @compiled
-    def largest(row):
-        top, best = row[0], 0
-        for j in range(len(row)):
-            top = max(top, row[j])
-        while row[best] != top:
-            best += 1
-        return best
-
-    @compiled
-    def rows(matrices, start, stop, damping, vectors):
-        (S, R, A), (keep, change), (total, row, sums) = matrices, damping, vectors
-        zero = np.float32(0)
-        for i in range(start, stop):
-            s, r, a = S[i], R[i], A[i]
-            own = keep * a[i] + change * (total[i] - r[i])
-            for j in range(len(s)):
-                a[j] = keep * a[j] + change * min(total[j] - max(r[j], zero), zero)
-                row[j] = a[j] + s[j]
-            a[i] = own
-            row[i] = own + s[i]
-            best = largest(row)
-            first, row[best] = row[best], np.float32(-np.inf)
-            second = row[largest(row)]
-            responsibility = keep * r[best] + change * (s[best] - second)
-            for j in range(len(s)):
-                r[j] = keep * r[j] + change * (s[j] - first)
-            r[best] = responsibility
-            for j in range(len(s)):
-                sums[j] += max(r[j], zero)
-            sums[i] += min(r[i], zero)
-
-    return rows
 
 
 def _refine(xp: Any, S: Any, exemplars: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,5 +1,10 @@
+import os
+import subprocess
+import sys
+import tracemalloc
 import warnings
 
+import numba.core.caching
 import numpy as np
 import pytest
 import sklearn.cluster
@@ -10,8 +15,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
 
 from gpuclust import ops
+from gpuclust.algorithms import affinity, affinity_numpy
 from gpuclust.algorithms.affinity import AffinityPropagation
 from gpuclust.errors import InputError
+from gpuclust.rows import row_mapper
 
 # A library has no state that an example could leave behind.
 EACH_LIBRARY = [HealthCheck.function_scoped_fixture]
@@ -121,6 +128,84 @@ def test_the_number_of_threads_changes_nothing(digits, monkeypatch):
     one = AffinityPropagation(random_state=0).fit(X)
     np.testing.assert_array_equal(one.labels_, many.labels_)
     assert one.n_iter_ == many.n_iter_
+
+
+def test_the_number_of_threads_changes_no_bit(monkeypatch):
+    S = -(np.random.default_rng(0).exponential(size=(500, 500)).astype(np.float32))
+
+    def bits():
+        A = np.zeros_like(S)
+        messages, total = affinity_numpy.Messages(S, A, 0.7), np.zeros(500, np.float32)
+        with row_mapper(np, 500) as over_rows:
+            for _ in range(5):
+                total = np.sum(over_rows(messages.given(total)), axis=0)
+        return A.tobytes()
+
+    many = bits()
+    monkeypatch.setattr("gpuclust.rows.cores", lambda: 1)
+    assert bits() == many
+
+
+def passed(messages, n, iterations):
+    """Pass messages that follow from any totals; give the last sums and own responsibilities."""
+    rng = np.random.default_rng(0)
+    for _ in range(iterations):
+        sums = messages.given(rng.standard_normal(n).astype(np.float32))(0, n)
+    return sums, messages.own
+
+
+# More columns than there are lanes, and more best ones in a row than there are slots.
+@pytest.mark.parametrize(
+    ("n", "iterations", "damping"), [(2, 9, 0.5), (40, 60, 0.5), (1100, 9, 0.8)]
+)
+def test_the_compiled_messages_are_those_of_the_array_verbs(n, iterations, damping):
+    S = -(np.random.default_rng(n).exponential(size=(n, n)).astype(np.float32))
+    first, second = np.zeros_like(S), np.zeros_like(S)
+    compiled = affinity_numpy.Messages(S, first, damping)
+    ours = passed(compiled, n, iterations)
+    theirs = passed(affinity._Messages(S, second, damping), n, iterations)
+    for values, expected in zip((*ours, first), (*theirs, second), strict=True):
+        np.testing.assert_allclose(values, expected, rtol=1e-5, atol=1e-5 * np.abs(S).max())
+    assert (compiled._used.max() > 8) == (n > 2)
+
+
+def test_similarities_keep_their_digits_far_from_the_origin_and_close_together():
+    X = np.random.default_rng(0).standard_normal((300, 7)) + 100
+    X[200:] = X[:100] + 1e-7 * X[100:200]
+    S = np.empty((300, 300), np.float32)
+    with row_mapper(np, 300) as over_rows:
+        affinity_numpy.fill(S, X - X.mean(axis=0), over_rows)
+    exact = ((X[:, None, :] - X[None, :, :]) ** 2).sum(axis=2)
+    np.testing.assert_allclose(S, -exact, rtol=1e-6)
+
+
+def test_two_matrices_are_all_that_is_held_on_numpy():
+    X = blobs(1500)
+    AffinityPropagation().fit(X[:50])  # imports and compiled code are no matrices
+    tracemalloc.start()
+    with pytest.warns(ConvergenceWarning):
+        AffinityPropagation(max_iter=2).fit(X)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 11 * 1500**2
+
+
+def test_compiled_code_is_found_again_by_the_next_process(tmp_path):
+    code = (
+        "import numpy as np; from gpuclust.algorithms import affinity_numpy as a;"
+        "S = np.zeros((3, 3), np.float32);"
+        "a.Messages(S, S.copy(), 0.5).given(S[0])(0, 3);"
+        "print(sum(a._pass_rows.stats.cache_hits.values()))"
+    )
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    run = [sys.executable, "-c", code]
+    options = {"env": environment, "capture_output": True, "text": True, "check": True}
+    assert [subprocess.run(run, **options).stdout.strip() for _ in range(2)] == ["0", "1"]
+
+
+def test_where_nothing_can_be_written_code_is_compiled_all_the_same(monkeypatch):
+    monkeypatch.setattr(numba.core.caching.CacheImpl, "_locator_classes", [])
+    assert affinity_numpy._compiled(lambda x: x + 1)(1) == 2
 
 
 @settings(max_examples=15, deadline=None)
