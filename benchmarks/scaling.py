@@ -76,8 +76,8 @@ SUBJECTS = {
         lambda X: algorithms.AffinityPropagation(**AFFINITY).fit(X),
         "O(n^2 d), and O(n^2) an iteration",
         2,
-        "12 n^2 bytes",
-        (12, 2),
+        "8 n^2 bytes",
+        (8, 2),
         largest=30_000,
     ),
     "silhouette": Subject(  # one label set

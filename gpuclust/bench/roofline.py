@@ -23,12 +23,12 @@ MUST: dict[str, Must] = {
     "hdbscan": lambda n, d, k: (4.0 * n * d, 2.0 * n * n * d),
     "agglomerative": lambda n, d, k: (4.0 * n * d, 2.0 * n * n * d),
     "agglomerative_threshold": lambda n, d, k: (4.0 * n * d, 2.0 * n * n * d),
-    # S, R and A are read, R and A written, at least once per iteration of the 15 that it takes to
+    # S and A are read and A written, at least once per iteration of the 15 that it takes to
     # see that nothing changes.
-    "affinity": lambda n, d, k: (15 * 20.0 * n * n, 2.0 * n * n * d),
+    "affinity": lambda n, d, k: (15 * 12.0 * n * n, 2.0 * n * n * d),
     # The covariance, or one product as large.
     "pca": lambda n, d, k: (4.0 * n * d, 2.0 * n * d * min(n, d)),
-    "unit": lambda n, d, k: (15 * 20.0 * n * n, 2.0 * n * n * (3 * d + 6 * 50)),
+    "unit": lambda n, d, k: (15 * 12.0 * n * n, 2.0 * n * n * (3 * d + 6 * 50)),
 }
 
 
