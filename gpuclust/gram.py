@@ -7,14 +7,21 @@ cancels is evaluated again from the difference.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import array_api_compat
+import numpy as np
 
+from . import gaps
 from .blocks import block_rows
 
-# Bytes of the differences in one run of pairs that are evaluated again, on NumPy.
+# Bytes of the differences in one run of pairs that are evaluated again, and on a CPU.
 _RUN_BYTES = 32 << 20
+# Columns of a product on a CPU, for one thread: the same on every machine, and so are their bits.
+_COLUMNS = 512
+# Bytes of float64 rows that are scaled to unit length at a time, on NumPy.
+_UNIT_BYTES = 1 << 20
 
 
 def euclidean_blocks(xp, X) -> Callable:
@@ -22,32 +29,56 @@ def euclidean_blocks(xp, X) -> Callable:
     squared = squared_blocks(xp, centred(xp, X))
 
     def block_of(start: int, stop: int):
-        return xp.sqrt(squared(start, stop))
+        D2 = squared(start, stop)
+        return np.sqrt(D2, out=D2) if isinstance(D2, np.ndarray) else xp.sqrt(D2)
 
     return block_of
 
 
 def cosine_blocks(xp, X) -> Callable:
     """Return ``block_of(start, stop)``, the cosine distances from these rows to all rows."""
-    wide = xp.astype(X, xp.float64)
-    # Scaled by the largest entry first: the squares of 1e200 and of 1e-200 are not finite numbers.
-    largest = xp.max(xp.abs(wide), axis=1, keepdims=True) if X.shape[1] else wide[:, :0]
-    zero = xp.all(wide == 0, axis=1)  # (n,)
-    wide = wide / xp.where(largest > 0, largest, xp.ones_like(largest))
-    norms = xp.sqrt(xp.sum(wide * wide, axis=1, keepdims=True))
-    unit = wide / xp.where(norms > 0, norms, xp.ones_like(norms))
-    # Centred before rounding to float32: embeddings in a narrow cone keep their digits.
-    squared = squared_blocks(xp, xp.astype(centred(xp, unit), X.dtype))
+    unit, zero = _centred_units(xp, X)
+    squared = squared_blocks(xp, unit)
     any_zero = bool(xp.any(zero))
 
     def block_of(start: int, stop: int):
-        D = squared(start, stop) * 0.5
+        D = squared(start, stop)
+        D *= 0.5
         if any_zero:
             undefined = zero[start:stop][:, None] | zero[None, :]
             D = xp.where(undefined, xp.ones_like(D), D)
         return D
 
     return block_of
+
+
+def _centred_units(xp, X):
+    """Return the unit vectors of X about their mean (n, d), and which rows are zero (n,).
+
+    Made in float64, a few rows at a time, and once for the mean: no float64 copy of X is needed.
+    """
+    n, d = X.shape
+    step = block_rows(xp, 8 * d, cached=_UNIT_BYTES)
+    runs = [slice(start, min(start + step, n)) for start in range(0, n, step)]
+    mean = sum(xp.sum(_units(xp, X[rows, :]), axis=0) for rows in runs) / max(n, 1)
+    out = xp.empty((n, d), dtype=X.dtype, device=array_api_compat.device(X))
+    for rows in runs:
+        # Centred before rounding to float32: embeddings in a narrow cone keep their digits.
+        out[rows, :] = xp.astype(_units(xp, X[rows, :]) - mean, X.dtype)
+    return out, xp.all(X == 0, axis=1)
+
+
+def _units(xp, rows):
+    """Return the rows scaled to length 1, float64; a row of zeros stays."""
+    wide = xp.astype(rows, xp.float64)
+    if not rows.shape[1]:
+        return wide
+    # Scaled by the largest entry first: the squares of 1e200 and of 1e-200 are not finite numbers.
+    largest = xp.max(xp.abs(wide), axis=1, keepdims=True)
+    wide = wide / xp.where(largest > 0, largest, xp.ones_like(largest))
+    norms = xp.sqrt(xp.sum(wide * wide, axis=1, keepdims=True))
+    wide /= xp.where(norms > 0, norms, xp.ones_like(norms))
+    return wide
 
 
 def centred(xp, X):
@@ -66,10 +97,12 @@ def squared_blocks(xp, X) -> Callable:
     ``D2 < 2 tau |x|^2`` are evaluated from their difference, O(d) each; see
     `gpuclust.ops.distance_blocks` for the precision.
     """
-    norms = xp.sum(X * X, axis=1)  # (n,)
     # eps / tau is the error that stays in a pair just above the threshold: the smaller tau, the
     # fewer pairs are evaluated twice.
     tau = 1e-3 if X.dtype == xp.float32 else 1e-6
+    if array_api_compat.is_numpy_namespace(xp):
+        return _compiled_blocks(np.ascontiguousarray(X), tau)
+    norms = xp.sum(X * X, axis=1)  # (n,)
     pairs = block_rows(xp, 8 * X.shape[1], cached=_RUN_BYTES)
 
     def block_of(start: int, stop: int):
@@ -88,6 +121,54 @@ def squared_blocks(xp, X) -> Callable:
         return D2
 
     return block_of
+
+
+def _compiled_blocks(X: np.ndarray, tau: float) -> Callable:
+    """Return the blocks on NumPy: products of a few columns, finished while the cache has them."""
+    n, norms = X.shape[0], np.vecdot(X, X)
+    limits = X.dtype.type(2 * tau) * norms
+    kernel, each = _kernel(), gaps.all_cores()
+
+    def block_of(start: int, stop: int):
+        rows, D2 = X[start:stop], np.empty((stop - start, n), dtype=X.dtype)
+
+        def columns(left: int, right: int) -> None:
+            np.matmul(rows, X[left:right].T, out=D2[:, left:right])
+            kernel(D2, start, (left, right), X, (norms, limits))
+
+        with gaps.one_blas_thread():
+            each(columns, n, step=_COLUMNS)
+        return D2
+
+    return block_of
+
+
+@functools.cache
+def _kernel() -> Callable:
+    """Compile ``kernel(D2, first, columns, X, (norms, limits))``: of products squared distances."""
+
+    @gaps.compiled
+    def kernel(D2, first, columns, X, sizes):
+        (left, right), (norms, limits) = columns, sizes
+        others = norms[left:right]
+        for own in range(first, first + len(D2)):
+            row, norm, limit = D2[own - first, left:right], norms[own], limits[own]
+            if left <= own < right:
+                row[own - left] = -np.inf  # infinitely far: not evaluated again
+            far = 0
+            for j in range(len(row)):
+                # Twice the product, in the dtype of the row.
+                row[j] = (norm - (row[j] + row[j])) + others[j]
+                far += row[j] >= limit
+            for j in range(len(row) if far < len(row) else 0):
+                if not row[j] >= limit:  # what has overflowed too
+                    total = 0.0
+                    for f in range(X.shape[1]):
+                        gap = float(X[own, f]) - float(X[left + j, f])
+                        total += gap * gap
+                    row[j] = total
+
+    return kernel
 
 
 def fill_self(xp, D, start: int, *, value: float):

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import array_api_compat
 import numpy as np
 
-from . import gram, ops
+from . import gaps, gram, ops
 from .errors import InputError
+
+# So many neighbours are kept sorted while a row is read; for more a partition is faster.
+_FEW = 100
+# Distances that are looked at together, and mostly skipped.
+_RUN = 64
 
 
 def kneighbors(
@@ -18,8 +24,9 @@ def kneighbors(
     """Find the `k` nearest rows of every row of `X`, exactly.
 
     O(n^2 d) time for the distances and O(n^2) for the selection (O(n^2 log n) on namespaces other
-    than NumPy and CuPy, which must sort); one block of distances at a time, about five in memory
-    beside the result.  The distances are those of `ops.distance_blocks`.
+    than NumPy and CuPy, which must sort); on NumPy up to 100 neighbours are selected by a compiled
+    kernel in one reading of the distances, more by partition, both on all cores.  One block of
+    distances at a time, two in memory, elsewhere about five.
 
     Parameters
     ----------
@@ -62,7 +69,7 @@ def kneighbors(
 
 def _selection(xp: Any) -> Callable:
     if array_api_compat.is_numpy_namespace(xp):
-        return _nearest_numpy
+        return functools.partial(_nearest_numpy, each=gaps.all_cores())
     return _nearest_topk if array_api_compat.is_cupy_namespace(xp) else _nearest_sorted
 
 
@@ -76,18 +83,57 @@ def _check_k(k: int, n: int, *, include_self: bool) -> None:
         )
 
 
-def _nearest_numpy(xp: Any, D: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+def _nearest_numpy(
+    xp: Any, D: np.ndarray, k: int, *, each: Callable
+) -> tuple[np.ndarray, np.ndarray]:
+    distances, indices = np.empty((len(D), k), D.dtype), np.empty((len(D), k), np.int64)
+    select = _kernel() if k <= _FEW else _partition
+    each(lambda a, b: select(D[a:b], distances[a:b], indices[a:b]), len(D))
+    return distances, indices
+
+
+@functools.cache
+def _kernel() -> Callable:
+    """Compile the selection in one reading of a row, O(n), and O(k) for each that is taken in."""
+
+    @gaps.compiled
+    def kernel(D, distances, indices):
+        k, n = distances.shape[1], D.shape[1]
+        for i in range(len(D)):
+            best, taken, full = distances[i], indices[i], 0
+            for start in range(0, n, _RUN):
+                run = D[i, start : start + _RUN]
+                below = 0 if full == k else len(run)
+                for j in range(len(run)):
+                    below += run[j] < best[k - 1]
+                # Vectorised so far; most runs are passed over.
+                for j in range(len(run) if below else 0):
+                    if full == k and not run[j] < best[k - 1]:
+                        continue
+                    full = min(full + 1, k)
+                    # Behind those that are equal: ties are in the order of their index.
+                    place = full - 1
+                    while place > 0 and run[j] < best[place - 1]:
+                        best[place], taken[place] = best[place - 1], taken[place - 1]
+                        place -= 1
+                    best[place], taken[place] = run[j], start + j
+
+    return kernel
+
+
+def _partition(D: np.ndarray, distances: np.ndarray, indices: np.ndarray) -> None:
     """Select by partition, O(n) a row; sort whole rows only where a tie crosses the k-th place."""
-    indices = np.argpartition(D, k - 1, axis=1)[:, :k]
-    distances = np.take_along_axis(D, indices, axis=1)
-    last = distances.max(axis=1, keepdims=True)
+    k = distances.shape[1]
+    found = np.argpartition(D, k - 1, axis=1)[:, :k]
+    values = np.take_along_axis(D, found, axis=1)
+    last = values.max(axis=1, keepdims=True)
     tied = np.flatnonzero(np.count_nonzero(last >= D, axis=1) > k)
     if tied.size:
-        indices[tied] = np.argsort(D[tied], axis=1, kind="stable")[:, :k]
-        distances[tied] = np.take_along_axis(D[tied], indices[tied], axis=1)
-    order = np.lexsort((indices, distances), axis=1)
-    indices = np.take_along_axis(indices, order, axis=1).astype(np.int64, copy=False)
-    return np.take_along_axis(distances, order, axis=1), indices
+        found[tied] = np.argsort(D[tied], axis=1, kind="stable")[:, :k]
+        values[tied] = np.take_along_axis(D[tied], found[tied], axis=1)
+    order = np.lexsort((found, values), axis=1)
+    indices[:] = np.take_along_axis(found, order, axis=1)
+    distances[:] = np.take_along_axis(values, order, axis=1)
 
 
 def _nearest_topk(xp: Any, D: Any, k: int) -> tuple[Any, Any]:

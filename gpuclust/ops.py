@@ -7,6 +7,7 @@ stays bounded whatever n is.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 
 import array_api_compat
@@ -33,8 +34,12 @@ METRICS = ("euclidean", "cosine", "l1", "chebyshev")
 # Fewer rows than these make the matrix product slow on NumPy, whatever the cache holds.
 _FEWEST_ROWS = 64
 _MOST_BYTES = 32 << 20
+# A matrix product of more rows is faster by a quarter; no more than this, or than X itself.
+_PRODUCT_BYTES = 16 << 20
 # Columns per product: float32 sums stay this short.
 _RUN = 4096
+# Rows and columns that the compiled sums take at a time on NumPy.
+_LANES, _COLUMNS = 8, 128
 
 
 def distance_blocks(
@@ -42,8 +47,9 @@ def distance_blocks(
 ) -> Iterator[tuple[int, int, object]]:
     """Yield ``(start, stop, D)``: distances from the rows ``start:stop`` of `X` to all its rows.
 
-    O(n^2 d) time; one block of `block_bytes`, a few temporaries of that size and a centred copy of
-    `X` in memory.  Answers are those of ``sklearn.metrics.pairwise_distances``.
+    O(n^2 d) time.  In memory a copy of `X` and two blocks of distances, elsewhere than on NumPy one
+    block and a few temporaries of its size.  Answers are those of
+    ``sklearn.metrics.pairwise_distances``.
 
     Euclidean and cosine distances are matrix products (Gram form) of the centred rows; for cosine,
     of the centred unit vectors, since ``1 - cos(u, v) = |u - v|^2 / 2``; a zero vector is at
@@ -52,8 +58,9 @@ def distance_blocks(
     evaluated again from their difference, O(d) each: ``tau`` is 1e-3 in float32 and 1e-6 in
     float64, which leaves every squared distance a relative error of a few ``eps / tau``, about 1e-4
     and 1e-9, and the usual ones, ``D2 ~ |x|^2``, one of a few eps.  Distances to itself are
-    exactly 0.  l1 and chebyshev are evaluated in float64 by SciPy for NumPy arrays, in the dtype of
-    `X` by torch for CuPy ones (1e-5 relative in float32), feature by feature in float64 elsewhere.
+    exactly 0.  l1 and chebyshev are evaluated in the dtype of `X` by compiled kernels for NumPy
+    arrays (1e-6 relative in float32), by torch for CuPy ones (1e-5), feature by feature in float64
+    elsewhere.  On NumPy all cores take part; results do not depend on how many.
 
     Parameters
     ----------
@@ -63,8 +70,8 @@ def distance_blocks(
         The distance.
     block_bytes : int, optional
         Size of a block, which has at least one row.  By default 4 MiB on NumPy, or 64 rows where
-        those take more, up to 32 MiB; elsewhere as `gpuclust.blocks.block_bytes` says.  Scaled by
-        `smaller_blocks`.
+        those take more, up to 32 MiB, cut from products of up to 16 MiB where `X` itself is as
+        large; elsewhere as `gpuclust.blocks.block_bytes` says.  Scaled by `smaller_blocks`.
 
     Yields
     ------
@@ -90,17 +97,18 @@ def distance_blocks(
     X = as_points(xp, X)
     block_of = _BLOCKS[metric](xp, X)
     rows = _rows_per_block(xp, X, block_bytes)
+    together = rows if block_bytes is not None else _rows_together(xp, X, rows)
     # A plain function around a generator: errors come at the call, not at the first block.
-    return _blocks(xp, X, block_of, rows)
+    return _blocks(xp, X.shape[0], block_of, (rows, together))
 
 
 def segment_summer(codes_list: Sequence, *, n_segments: Sequence[int]) -> Callable:
     """Return the function that sums the columns of a block that share a code, for many codings.
 
-    What does not depend on the block is built once here: on NumPy one sparse indicator matrix of
-    all codings, n entries each, whose product takes O(b n) time per coding whatever the numbers of
-    segments.  Other namespaces build the one-hot anew for each run of 4096 columns (fewer where a
-    block would not hold it), O(b n) times the sum of `n_segments` at the speed of a matrix product.
+    On NumPy a compiled kernel adds up the rows in float64 on all cores: O(b n) time per coding
+    whatever the numbers of segments, 4 n bytes per coding and 64 bytes per segment and core.  Other
+    namespaces build the one-hot anew for each run of 4096 columns (fewer where a block would not
+    hold it), O(b n) times the sum of `n_segments` at the speed of a matrix product.
 
     Parameters
     ----------
@@ -120,7 +128,7 @@ def segment_summer(codes_list: Sequence, *, n_segments: Sequence[int]) -> Callab
     """
     xp = array_api_compat.array_namespace(*codes_list)
     if array_api_compat.is_numpy_namespace(xp):
-        return _sparse_summer(codes_list, n_segments)
+        return _compiled_summer(codes_list, n_segments)
     n, device = codes_list[0].shape[0], array_api_compat.device(codes_list[0])
     run = min(_RUN, block_rows(xp, 8 * sum(n_segments)))
     segments = [
@@ -143,30 +151,51 @@ def segment_summer(codes_list: Sequence, *, n_segments: Sequence[int]) -> Callab
     return sums
 
 
-def _sparse_summer(codes_list: Sequence, n_segments: Sequence[int]) -> Callable:
-    """Return the summer for NumPy arrays: one product with the indicators of all codings."""
-    from scipy.sparse import csr_array
-
-    n, total = len(codes_list[0]), sum(n_segments)
-    offsets = np.cumsum([0, *n_segments[:-1]])
-    kept = [(codes >= 0) & (codes < k) for codes, k in zip(codes_list, n_segments, strict=True)]
-    columns = [np.flatnonzero(keep) for keep in kept]
-    rows = [
-        codes[keep] + offset for codes, keep, offset in zip(codes_list, kept, offsets, strict=True)
-    ]
-    rows, columns = np.concatenate(rows), np.concatenate(columns)
-    indicators = csr_array((np.ones(len(rows)), (rows, columns)), shape=(total, n))
-    step = block_rows(np, 8 * n, cached=max(CACHE_BYTES, 16 * 8 * n))
+def _compiled_summer(codes_list: Sequence, n_segments: Sequence[int]) -> Callable:
+    """Return the summer for NumPy arrays."""
+    total = sum(n_segments)
+    # What is in no segment is added to one more that nobody looks at.
+    codes = np.full((len(codes_list[0]), len(codes_list)), total, dtype=np.uint32)
+    offset = 0
+    for column, ours, k in zip(codes.T, codes_list, n_segments, strict=True):
+        inside = (ours >= 0) & (ours < k)
+        column[inside] = ours[inside] + offset
+        offset += k
+    kernel, each = _kernel(), gaps.all_cores()
 
     def sums(values):
         out = np.empty((len(values), total))
-        for start in range(0, len(values), step):
-            # Transposed, each product adds contiguous rows, and the pieces stay in the cache.
-            piece = values[start : start + step].T.astype(np.float64, order="C")
-            out[start : start + step] = (indicators @ piece).T
+        each(lambda a, b: kernel(values[a:b], codes, out[a:b]), len(values))
         return out
 
     return sums
+
+
+@functools.cache
+def _kernel() -> Callable:  # noqa: C901 - one kernel, see `gaps.compiled`
+    """Compile ``kernel(values, codes, out)``: eight rows at a time, side by side in a register."""
+
+    @gaps.compiled
+    def kernel(values, codes, out):
+        columns, sums = np.zeros((_COLUMNS, _LANES)), np.empty((out.shape[1] + 1, _LANES))
+        for first in range(0, len(values), _LANES):
+            rows = values[first : first + _LANES]
+            sums[:] = 0
+            for left in range(0, len(codes), _COLUMNS):
+                some = codes[left : left + _COLUMNS]
+                for i in range(len(rows)):
+                    row = rows[i, left : left + len(some)]
+                    for j in range(len(row)):
+                        columns[j, i] = row[j]
+                for j in range(len(some)):
+                    eight = columns[j]
+                    for code in some[j]:
+                        segment = sums[code]
+                        for i in range(_LANES):
+                            segment[i] += eight[i]
+            out[first : first + _LANES] = sums[:-1, : len(rows)].T
+
+    return kernel
 
 
 def as_points(xp, X):
@@ -200,12 +229,22 @@ def _rows_per_block(xp, X, asked: int | None) -> int:
     return block_rows(xp, row_bytes, cached=cached, asked=asked)
 
 
-def _blocks(xp, X, block_of: Callable, rows: int) -> Iterator[tuple[int, int, object]]:
-    n = X.shape[0]
-    for start in range(0, n, rows):
-        stop = min(start + rows, n)
-        D = block_of(start, stop)
-        yield start, stop, gram.fill_self(xp, D, start, value=0.0)
+def _rows_together(xp, X, rows: int) -> int:
+    """Give the rows whose distances are made at once on NumPy, a multiple of `rows`."""
+    if not array_api_compat.is_numpy_namespace(xp):
+        return rows
+    cached = min(X.nbytes, _PRODUCT_BYTES)
+    return rows * max(block_rows(xp, X.shape[0] * X.itemsize, cached=cached) // rows, 1)
+
+
+def _blocks(xp, n: int, block_of: Callable, sizes: tuple[int, int]) -> Iterator:
+    rows, together = sizes
+    for first in range(0, n, together):
+        many = block_of(first, min(first + together, n))
+        many = gram.fill_self(xp, many, first, value=0.0)
+        for start in range(first, first + many.shape[0], rows):
+            stop = min(start + rows, first + many.shape[0])
+            yield start, stop, many[start - first : stop - first, :]
 
 
 _BLOCKS = {

@@ -4,7 +4,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.neighbors import NearestNeighbors
 
-from gpuclust import neighbors, ops
+from gpuclust import gaps, neighbors, ops
 from gpuclust.errors import InputError, UnknownNameError
 from gpuclust.neighbors import kneighbors
 
@@ -82,6 +82,16 @@ def test_ties_on_a_grid_are_broken_by_index(xp, data, n, include_self):
     assert np.all(np.diff(distances, axis=1) >= 0)
 
 
+def numpy_selection(xp, D, k):
+    """Both ways in turn: rows sorted while they are read, and partitions."""
+    sorting = neighbors._nearest_numpy(xp, D, k, each=gaps.all_cores())
+    parted = tuple(np.empty_like(part) for part in sorting)
+    neighbors._partition(D, *parted)
+    for ours, theirs in zip(sorting, parted, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    return sorting
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     rows=st.integers(1, 6),
@@ -91,19 +101,26 @@ def test_ties_on_a_grid_are_broken_by_index(xp, data, n, include_self):
     seed=st.integers(0, 10**6),
     data=st.data(),
 )
-def test_what_torch_selects_for_cupy_is_what_a_stable_sort_selects(
-    rows, n, values, dtype, seed, data
-):
+def test_every_selection_is_what_a_stable_sort_selects(rows, n, values, dtype, seed, data):
     rng = np.random.default_rng(seed)
     D = rng.integers(0, values, (rows, n)).astype(dtype) / 7
     D[rng.random((rows, n)) < 0.1] = np.inf
     k = data.draw(st.integers(1, n))
     expected = neighbors._nearest_sorted(np, D, k)
-    for select in (neighbors._nearest_topk, neighbors._nearest_numpy):
+    for select in (neighbors._nearest_topk, numpy_selection):
         distances, indices = select(np, D.copy(), k)
         np.testing.assert_array_equal(indices, np.argsort(D, axis=1, kind="stable")[:, :k])
         np.testing.assert_array_equal(distances, expected[0])
         assert (distances.dtype, indices.dtype) == (dtype, np.int64)
+
+
+@pytest.mark.parametrize("k", [neighbors._FEW, neighbors._FEW + 1])
+def test_many_neighbours_are_those_of_scikit_learn(k):
+    X = np.random.default_rng(2).standard_normal((400, 6))
+    expected = NearestNeighbors(n_neighbors=k).fit(X).kneighbors()
+    ours = kneighbors(X, k)
+    np.testing.assert_array_equal(ours[1], expected[1])
+    np.testing.assert_allclose(ours[0], expected[0], atol=1e-7)
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=EACH_LIBRARY)

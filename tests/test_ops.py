@@ -1,5 +1,7 @@
 import contextlib
 import math
+import os
+import subprocess
 import sys
 import types
 
@@ -7,6 +9,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 from sklearn.metrics import pairwise_distances
+from threadpoolctl import threadpool_info
 
 from gpuclust import gaps, ops
 from gpuclust.errors import InputError, UnknownNameError
@@ -145,6 +148,15 @@ def test_segment_sums_of_many_codings_equal_bincount_and_leave_other_codes_out(x
     assert ours.dtype == np.float64
 
 
+def test_segment_sums_of_any_order_in_memory_and_dtype_are_the_same():
+    rng = np.random.default_rng(0)
+    values, codes = rng.integers(0, 100, (21, 301)), rng.integers(0, 9, 301)
+    sums = ops.segment_summer([codes], n_segments=[9])
+    expected = np.stack([np.bincount(codes, row, minlength=9) for row in values])
+    for same in (values, np.asfortranarray(values, np.float32), np.repeat(values, 2, 1)[:, ::2]):
+        np.testing.assert_array_equal(sums(same), expected)
+
+
 def test_segment_sums_of_float32_are_made_in_float64_on_numpy():
     values = np.full((1, 100_000), 0.1, dtype=np.float32)
     sums = ops.segment_summer([np.zeros(100_000, dtype=int)], n_segments=[1])
@@ -162,6 +174,99 @@ def test_default_block_has_enough_rows_and_bounded_bytes():
     start, stop, D = next(ops.distance_blocks(np.zeros((20_000, 1), dtype=np.float32)))
     assert (start, stop) == (0, 64)
     assert D.shape == (64, 20_000)
+
+
+def test_wide_rows_have_products_of_more_rows_than_a_block_and_the_same_blocks():
+    X = np.random.default_rng(0).normal(size=(3000, 1200)).astype(np.float32)  # 14.4 MB
+    blocks = list(ops.distance_blocks(X))
+    assert [start for start, _, _ in blocks] == list(range(0, 3000, 349))
+    assert blocks[0][2].base is blocks[2][2].base is not blocks[3][2].base
+    expected = pairwise_distances(X.astype(np.float64))
+    ours = np.concatenate([D for _, _, D in blocks])
+    np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("metric", ops.METRICS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_numpy_distances_do_not_depend_on_the_order_in_memory(digits, metric, dtype):
+    X = digits.astype(dtype)
+    expected = [D for _, _, D in ops.distance_blocks(X, metric=metric)]
+    wider = np.repeat(X, 2, axis=1)[:, ::2]
+    for same in (np.asfortranarray(X), wider):
+        ours = [D for _, _, D in ops.distance_blocks(same, metric=metric)]
+        np.testing.assert_allclose(ours, expected, rtol=1e-6 if dtype == np.float32 else 1e-13)
+
+
+@pytest.mark.parametrize("metric", ["l1", "chebyshev"])
+@pytest.mark.parametrize(("n", "d"), [(1, 5), (3, 1), (9, 0), (1030, 3), (40, 66), (5, 129)])
+def test_compiled_gaps_fit_every_number_of_samples_and_features(metric, n, d):
+    X = np.random.default_rng(0).normal(size=(n, d))
+    expected = np.zeros((n, n)) if d == 0 else pairwise_distances(X, metric=metric)
+    ours = np.concatenate([D for _, _, D in ops.distance_blocks(X, metric=metric)])
+    np.testing.assert_allclose(ours, expected, rtol=1e-12)
+
+
+def test_float32_l1_of_many_equal_gaps_does_not_drift():
+    # Each of these sums would round the same way every time.
+    X = np.stack([np.zeros(100_000), np.full(100_000, 0.1)]).astype(np.float32)
+    D = next(ops.distance_blocks(X, metric="l1"))[2]
+    assert D[0, 1] == pytest.approx(100_000 * float(np.float32(0.1)), rel=1e-6)
+
+
+@pytest.mark.parametrize("metric", ops.METRICS)
+def test_numbers_of_threads_do_not_change_a_bit(digits, metric, monkeypatch):
+    codes = [np.arange(300) % 7]
+
+    def bits(cores):
+        monkeypatch.setattr(gaps, "cores", lambda: cores)
+        sums = ops.segment_summer(codes, n_segments=[7])
+        return [sums(D) for _, _, D in ops.distance_blocks(digits, metric=metric)]
+
+    np.testing.assert_array_equal(bits(1), bits(5))
+
+
+@pytest.mark.parametrize("kernel", ["gram._kernel", "gaps._l1_kernel", "ops._kernel"])
+def test_compiled_code_is_found_again_by_the_next_process(kernel, tmp_path):
+    code = (
+        "import numpy as np; from gpuclust import gaps, gram, ops;"
+        "X = np.eye(4); D = [next(ops.distance_blocks(X, metric=m))[2] for m in ops.METRICS];"
+        "ops.segment_summer([np.zeros(4, int)], n_segments=[1])(X);"
+        f"print(sum({kernel}().stats.cache_hits.values()))"
+    )
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    run = [sys.executable, "-c", code]
+    options = {"env": environment, "capture_output": True, "text": True, "check": True}
+    assert [subprocess.run(run, **options).stdout.strip() for _ in range(2)] == ["0", "1"]
+
+
+def test_where_nothing_can_be_written_code_is_compiled_all_the_same(monkeypatch):
+    monkeypatch.setattr("numba.core.caching.CacheImpl._locator_classes", [])
+    assert gaps.compiled(lambda x: x + 1)(1) == 2
+
+
+def test_blas_has_its_threads_again_after_distances(digits):
+    def threads():
+        return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+    before = threads()
+    for _ in ops.distance_blocks(digits):
+        assert threads() == before
+
+
+def test_what_a_thread_raises_is_raised():
+    def fails(start, stop):
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        gaps.all_cores()(fails, 10)
+
+
+def test_distances_too_large_to_square_are_infinite_and_not_nan():
+    X = np.array([[1e30, 0], [3e30, 0], [-9e30, 0], [0, 1], [0, 2]], dtype=np.float32)
+    with pytest.warns(RuntimeWarning, match="overflow"):
+        D = next(ops.distance_blocks(X))[2]
+    assert not np.isnan(D).any()
+    assert D[0, 1] == np.inf
 
 
 @pytest.mark.parametrize(("metric", "p"), [("l1", 1.0), ("chebyshev", math.inf)])

@@ -37,7 +37,7 @@ def silhouette_scores(
 
     O(n^2 d) time once, and per label set O(n^2) on NumPy whatever its number of clusters, O(n^2 k)
     at the speed of a matrix product elsewhere; n is the number of samples that some label set
-    keeps.  Memory: `ops.distance_blocks`, the indicators of `ops.segment_summer` (12 n bytes per
+    keeps.  Memory: `ops.distance_blocks`, the codes of `ops.segment_summer` (4 n bytes per
     label set on NumPy) and, for all label sets together, (rows of a block, clusters) float64.
 
     Precision: distances have the dtype of X, see `ops.distance_blocks`; their sums per cluster are
