@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch.utils.data import DataLoader
 
-from . import memory
+from . import fusion, memory
 from .datasets.image import UNDECODABLE, reason
 from .errors import BackendError, BadImagesError, GpuclustError, InputError
 
@@ -86,7 +86,7 @@ def choose_workers(device: torch.device, dataset: Dataset, asked: int | None) ->
     """Choose how many processes decode, where the user did not.
 
     Small images that lie in memory are decoded at 1,150 per second and core, the model does at most
-    46 on two cores: no workers on the CPU.  Files can be photographs (12 megapixels: 5 per second
+    180 on two cores: no workers on the CPU.  Files can be photographs (12 megapixels: 5 per second
     and core), so they get one process per core, up to eight; so does whatever feeds a GPU.
     Containers come with little shared memory, through which the batches go: 128 MiB per process.
     """
@@ -157,6 +157,9 @@ class Forward:
         The largest batch that is tried.
     precision : str
         ``float32``, ``bfloat16`` or ``float16``: what the layers compute in; results are float32.
+    layers : str
+        ``fused`` or ``as built``, see `fusion`.  Known after the first batch: the CPU fuses what
+        gives the same features.
     """
 
     def __init__(
@@ -165,6 +168,8 @@ class Forward:
         self.device = resolve_device(device)
         self.precision = _precision(self.device, dtype)
         self.limit = batch_size
+        self.layers = fusion.AS_BUILT
+        self._fast: tuple[torch.Size, fusion.Layers] | None = None
         try:
             self.module = module.eval().to(self.device, memory_format=torch.channels_last)
         except (MemoryError, RuntimeError) as error:
@@ -194,16 +199,32 @@ class Forward:
         The error is dropped here, because its traceback would keep the activations alive.
         """
         try:
+            module, chunk = self._runner(images)
             with torch.inference_mode(), self._autocast():
                 images = images.to(self.device, non_blocking=True)
-                features = self.module(images)
-                _check_shape(features, len(images))
-                # A copy: a compiled module may use the memory of its result again.
-                return features.to(torch.float32, copy=True)
+                rows = [_features(module, part) for part in images.split(chunk)]
+                return rows[0] if len(rows) == 1 else torch.cat(rows)
         except (MemoryError, RuntimeError) as error:
             if not memory.is_out_of_memory(error):
                 raise
         return None
+
+    def _runner(self, images: torch.Tensor) -> tuple[torch.nn.Module, int]:
+        """Give what encodes these images, and how many of them at once.
+
+        Chosen on the first batch, because it depends on the images' size and is compared on them.
+        """
+        if self.device.type != "cpu":
+            return self.module, len(images)
+        if self._fast is None:
+            with self._autocast():
+                dtype = PRECISIONS[self.precision]
+                self._fast = images.shape[1:], fusion.prepare(self.module, images, dtype=dtype)
+            self.layers = self._fast[1].kind
+        shape, fast = self._fast
+        if images.shape[1:] != shape:
+            return self.module, len(images)
+        return fast.module, fast.chunk or len(images)
 
     def _halve(self, tried: int) -> None:
         if self.device.type == "cuda":
@@ -245,6 +266,13 @@ def _precision(device: torch.device, dtype: str | None) -> str:
     if device.type != "cuda":
         return "float32"
     return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
+
+
+def _features(module: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
+    features = module(images)
+    _check_shape(features, len(images))
+    # A copy: a compiled module may use the memory of its result again.
+    return features.to(torch.float32, copy=True)
 
 
 def _check_shape(features: Any, n: int) -> None:
