@@ -51,6 +51,7 @@ def circumstances(forward: Forward, images: int, seconds: float, *, workers: int
         "seconds": round(seconds, 3),
         "device": device,
         "precision": forward.precision,
+        "layers": forward.layers,
         "batch_size": forward.limit,
         "workers": workers,
         "versions": {"python": platform.python_version(), **host.versions()},

@@ -64,6 +64,7 @@ class EmbeddingMeta:
     versions: dict[str, str]
     skipped: list[dict[str, Any]]
     created: str
+    layers: str = "as built"  # before there was anything else, it was not written down
 
 
 class Embedding(NamedTuple):
@@ -120,8 +121,9 @@ def load_meta(files: EmbeddingFiles) -> EmbeddingMeta | None:
     """
     try:
         content = json.loads(files.meta.read_bytes())
-        names = [f.name for f in dataclasses.fields(EmbeddingMeta)]
-        return EmbeddingMeta(**{name: content[name] for name in names})
+        names = [f.name for f in dataclasses.fields(EmbeddingMeta) if f.name != "layers"]
+        layers = content.get("layers", EmbeddingMeta.layers)
+        return EmbeddingMeta(**{name: content[name] for name in names}, layers=layers)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
