@@ -14,7 +14,7 @@ from gpuclust.backend import Backend
 from gpuclust.cell import Cell, Unit, units_of
 from gpuclust.pipeline import Data, Outcome
 
-STAGES = {"reduce": "reduce", "cluster": "cluster", "_score": "score"}
+STAGES = {"reduce": "reduce", "_cluster": "cluster", "_score": "score"}
 LARGE = (50_000, 768)
 
 

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from gpuclust import store as stores
@@ -27,7 +28,7 @@ def test_a_row_comes_back_as_it_was_written(store):
 
 
 def test_nothing_temporary_is_left_behind(store):
-    store.save_row(UNIT, ROW, labels=[0, 1, -1])
+    store.save_row(UNIT, ROW, labels=np.array([0, 1, -1]))
     names = [path.name for path in store.root.rglob("*") if path.is_file()]
     assert sorted(names) == ["k1.json", "k1.npy"]
 
