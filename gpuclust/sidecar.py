@@ -122,8 +122,8 @@ def load_meta(files: EmbeddingFiles) -> EmbeddingMeta | None:
     try:
         content = json.loads(files.meta.read_bytes())
         names = [f.name for f in dataclasses.fields(EmbeddingMeta) if f.name != "layers"]
-        layers = content.get("layers", EmbeddingMeta.layers)
-        return EmbeddingMeta(**{name: content[name] for name in names}, layers=layers)
+        known = {name: content[name] for name in names}
+        return EmbeddingMeta(**known, layers=content.get("layers", EmbeddingMeta.layers))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
