@@ -180,8 +180,10 @@ def why_no_gpu() -> str | None:
     for package in PACKAGES:
         if importlib.util.find_spec(package) is None:
             return f"the package {package} is not installed (extra gpu-cu13 or gpu-cu12)"
-    import cupy
-
+    try:
+        import cupy
+    except ImportError as error:  # installed, but not whole: a library of CUDA is missing, say
+        return f"cupy cannot be imported ({error})"
     try:
         count = cupy.cuda.runtime.getDeviceCount()
     except cupy.cuda.runtime.CUDARuntimeError as error:

@@ -1,4 +1,5 @@
 import inspect
+import sys
 
 import numpy as np
 import pytest
@@ -95,6 +96,15 @@ def test_auto_says_why_it_took_the_cpu(monkeypatch):
     chosen = backend.select("auto")
     assert chosen.name == "cpu"
     assert "there is no driver" in chosen.reason
+
+
+def test_a_cupy_that_cannot_be_imported_is_a_reason_and_no_crash(tmp_path, monkeypatch):
+    for package in backend.PACKAGES:
+        (tmp_path / f"{package}.py").write_text("raise ImportError('libnvrtc.so.13 is missing')\n")
+        monkeypatch.delitem(sys.modules, package, raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert "libnvrtc.so.13 is missing" in backend.why_no_gpu()
+    assert backend.select("auto").name == "cpu"
 
 
 def test_this_machine_has_a_reason_or_a_gpu():

@@ -18,7 +18,6 @@ the best on the list is beyond that bound.
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -26,8 +25,8 @@ from typing import Any
 
 import array_api_compat
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
+from ..gaps import one_blas_thread
 from ..host import cores
 from ..ops import block_rows, to_device, to_host
 from ..rows import hidden, put_rows, take_rows
@@ -230,11 +229,6 @@ class _Neighbours:
         return rows[many]
 
 
-@functools.cache
-def _thread_pools() -> ThreadpoolController:
-    return ThreadpoolController()
-
-
 def _each(xp: Any, work: Callable[[int], np.ndarray], starts: range) -> list[np.ndarray]:
     """Do the work on each block of rows; with NumPy, one block per core at a time.
 
@@ -243,8 +237,7 @@ def _each(xp: Any, work: Callable[[int], np.ndarray], starts: range) -> list[np.
     """
     if len(starts) < 2 or not array_api_compat.is_numpy_namespace(xp):
         return [work(start) for start in starts]
-    alone = _thread_pools().limit(limits=1, user_api="blas")
-    with alone, ThreadPoolExecutor(cores()) as pool:
+    with one_blas_thread(), ThreadPoolExecutor(cores()) as pool:
         return list(pool.map(work, starts))
 
 

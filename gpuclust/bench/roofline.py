@@ -28,6 +28,7 @@ MUST: dict[str, Must] = {
     "affinity": lambda n, d, k: (15 * 12.0 * n * n, 2.0 * n * n * d),
     # The covariance, or one product as large.
     "pca": lambda n, d, k: (4.0 * n * d, 2.0 * n * d * min(n, d)),
+    # Three passes over the distances of the original space, six over those of the 50-d one.
     "unit": lambda n, d, k: (15 * 12.0 * n * n, 2.0 * n * n * (3 * d + 6 * 50)),
 }
 

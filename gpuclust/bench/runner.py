@@ -123,7 +123,6 @@ def compare(jobs: Sequence[Job], *, runs: int, tell: Tell = lambda text: None) -
     agreement: dict[str, list[dict[str, float]]] = {job.side: [] for job in jobs[1:]}
     with started(jobs) as sides:
         for run in range(runs):
-            found = []
             # The order is reversed every other time: who comes second finds warm caches.
             for side in sides if run % 2 == 0 else sides[::-1]:
                 seconds = side.run(run)

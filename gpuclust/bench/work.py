@@ -14,7 +14,7 @@ from .. import backend
 from ..cell import Cell, Unit, units_of
 from ..errors import BackendError, InputError, unknown
 from ..methods import CLUSTERERS, REDUCERS
-from ..pipeline import Data, Space, measured, reduce, run_unit
+from ..pipeline import Data, Outcome, Space, reduce, run_unit
 from ..pipeline import cluster as cluster_space
 from ..spec import Spec, parse_clusterer, parse_reducer
 
@@ -122,7 +122,7 @@ def prepare(job: Job, X: np.ndarray, y: np.ndarray) -> Run:
         return lambda seed: {"Z": reduce(data.X, spec, seed, on).Z}
 
     def run(seed: int) -> dict[str, Any]:
-        space = Space(data.X, backend.Neighbors(on, data.X), {}, measured("", list, on=on))
+        space = Space(data.X, backend.Neighbors(on, data.X), {}, Outcome(None, 0.0))
         return {"labels": cluster_space(space, _cell(spec, k, seed), on).labels}
 
     return run
