@@ -1,6 +1,7 @@
 """What the parts of `gpu.py` do, each in a process of its own; a finding is written as it comes."""
 
 import argparse
+import dataclasses
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -74,7 +75,8 @@ def engine(*, dry: bool) -> Backend:
 def real(args: argparse.Namespace) -> Data:
     """Read the real embeddings; a dry run makes do with some of their dimensions."""
     data = source.own_vectors(args.data)[1]
-    return data._replace(X=np.ascontiguousarray(data.X[:, :32])) if args.dry else data
+    few = np.ascontiguousarray(data.X[:, :32])
+    return dataclasses.replace(data, X=few) if args.dry else data
 
 
 def large(data: Data, *, dry: bool) -> Data:

@@ -8,6 +8,7 @@ cannot do is an error that names what can.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import importlib
 import importlib.util
@@ -109,7 +110,7 @@ class Backend:
     def place(self, data: Any) -> Any:
         """Bring the arrays X and y of a `gpuclust.pipeline.Data` to this backend."""
         y = None if data.y is None else self.put(data.y)
-        return data._replace(X=self.put(data.X), y=y)
+        return dataclasses.replace(data, X=self.put(data.X), y=y)
 
     @contextlib.contextmanager
     def watch(self, *, trace: bool = False) -> Iterator[dict[str, Any]]:

@@ -19,7 +19,8 @@ from collections.abc import Callable
 
 import numba
 import numpy as np
-from threadpoolctl import threadpool_limits
+
+from ..gaps import one_blas_thread
 
 # Columns of a row whose maxima are taken side by side: without an order between them, the compiler
 # uses vectors, which it does not for the maximum of a row of floats.
@@ -47,7 +48,7 @@ def fill(S: np.ndarray, X: np.ndarray, over_rows: Callable) -> None:
             _to_similarities(block, start, (X, norms), S)
 
     # Threads of BLAS wait in a loop for one another, so these here take one each.
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         over_rows(rows)
 
 
