@@ -26,7 +26,8 @@ def register(parent: typer.Typer) -> None:
 @app.command()
 def methods(
     method: Annotated[
-        list[str], typer.Option("--method", help="kmeans, 'umap(n_components=2)', ...; repeat it.")
+        list[str],
+        typer.Option("--method", help="kmeans, 'umap(n_components=2)', ami, ...; repeat it."),
     ],
     side: Annotated[
         list[str] | None,
@@ -36,7 +37,10 @@ def methods(
         list[int] | None, typer.Option("--size", min=3, help="Numbers of samples; repeat it.")
     ] = None,
     embeddings: Embeddings = None,
-    k: Annotated[int | None, typer.Option("--k", help="Default: the number of classes.")] = None,
+    k: Annotated[
+        int | None,
+        typer.Option("--k", min=2, help="Default: the number of classes; for scores 10 and 100."),
+    ] = None,
     runs: Runs = 3,
     as_json: Json = None,
     markdown: Annotated[
@@ -44,7 +48,7 @@ def methods(
     ] = None,
     svg: Annotated[Path | None, typer.Option("--svg", help="Plot seconds over n here.")] = None,
 ) -> None:
-    """Time methods at several sizes on several sides, in turns, each side in its own process."""
+    """Time reducers, clusterers and scores on several sides, in turns, each in its own process."""
     from gpuclust.bench import render, results
 
     data = "digits" if embeddings is None else str(embeddings)

@@ -8,19 +8,13 @@ from __future__ import annotations
 import logging
 import signal
 import sys
-import time
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-
-if TYPE_CHECKING:
-    from rich.progress import Progress
-
-    from gpuclust.cell import Unit
 
 # In a file or a pipe nobody's window limits the width: tables keep their columns whole.
 out = Console(width=None if sys.stdout.isatty() else 200)
@@ -38,8 +32,12 @@ DataDir = Annotated[
     typer.Option("--data-dir", envvar="GPUCLUST_DATA", help="Folder of the image datasets."),
 ]
 BatchSize = Annotated[int | None, typer.Option("--batch-size", min=1, help="Images at a time.")]
-Workers = Annotated[
-    int | None, typer.Option("--workers", min=0, help="Processes that decode images.")
+Loaders = Annotated[
+    int | None, typer.Option("--loaders", min=0, help="Processes that decode images.")
+]
+Threads = Annotated[
+    int | None,
+    typer.Option("--threads", min=1, help="Threads to compute with (of each worker); default all."),
 ]
 SkipBad = Annotated[
     bool, typer.Option("--skip-bad", help="Leave out images that cannot be decoded.")
@@ -98,107 +96,6 @@ class Interrupt:
             raise KeyboardInterrupt
         self.asked = True
         note("Stopping as soon as the running step ends; what is done is kept. Again: at once.")
-
-
-class ConsoleWatcher:
-    """Shows a run: a progress bar for embedding, one line per row, each note once."""
-
-    def __init__(self, stop: Interrupt, *, failures: bool = True) -> None:
-        self._stop = stop
-        self._failures = failures
-        self._notes: set[str] = set()
-        self._bar: Progress | None = None
-        self._task: Any = None
-        self._status: Any = None
-        self._told = 0.0
-        self._start = 0.0
-
-    def __enter__(self) -> ConsoleWatcher:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._close()
-        self._quiet()
-
-    def embedding(self, unit: Unit, done: int, total: int) -> None:
-        """Advance the bar; a half-made embedding cannot be kept, so Ctrl-C ends it at once."""
-        if self._stop():
-            raise KeyboardInterrupt
-        if self._task is None:
-            self._begin(unit, total)
-        if self._bar is not None:
-            self._bar.update(self._task, completed=done)
-        elif done and (time.monotonic() - self._told > 15 or done == total):
-            self._told = time.monotonic()
-            rate = done / max(self._told - self._start, 1e-9)
-            left = (total - done) / max(rate, 1e-9)
-            note(f"  {done}/{total} images, {rate:.1f} images/s, {left:.0f} s left")
-        if done == total:
-            self._close()
-
-    def _begin(self, unit: Unit, total: int) -> None:
-        note(f"embedding {unit}")
-        self._start = self._told = time.monotonic()
-        self._task = 0
-        if err.is_terminal:
-            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-            rate = TextColumn("{task.completed}/{task.total} images, {task.speed} images/s")
-            rate.render = _rate  # type: ignore[method-assign]
-            self._bar = Progress(BarColumn(), rate, TimeRemainingColumn(), console=err)
-            self._bar.start()
-            self._task = self._bar.add_task("", total=total)
-
-    def _close(self) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-        self._bar = self._task = None
-
-    def _quiet(self) -> None:
-        if self._status is not None:
-            self._status.stop()
-        self._status = None
-
-    def stage(self, unit: Unit, what: str) -> None:
-        """Show what runs right now, where somebody is looking."""
-        if not err.is_terminal:
-            return
-        if self._status is None:
-            self._status = err.status(escape(what))
-            self._status.start()
-        self._status.update(escape(what))
-
-    def unit(self, unit: Unit, left: int) -> None:
-        """Head the rows of a unit."""
-        self._quiet()
-        note(f"{unit}: {left} {'cell' if left == 1 else 'cells'} to do")
-
-    def row(self, row: dict[str, Any]) -> None:
-        """Show a row in one line."""
-        what = f"{row['reducer']} | {row['clusterer']}"
-        what += (f", k={row['k']}" if row["k"] else "") + f", seed {row['seed']}"
-        if row["status"] == "failed":
-            if self._failures:
-                note(f"  failed  {what}: {row['error']['message']}")
-            return
-        ami = row["scores"].get("ami")
-        score = "" if ami is None else f"  AMI {ami:.3f}"
-        note(f"  {what}: {row['scores']['n_clusters']} clusters{score}  {row['seconds']:.1f} s")
-        for text in row["warnings"]:
-            self.note(f"    {text}")
-
-    def note(self, text: str) -> None:
-        """Show a note the first time it comes."""
-        if text not in self._notes:
-            self._notes.add(text)
-            note(text)
-
-
-def _rate(task: Any) -> Any:
-    from rich.text import Text
-
-    speed = f"{task.speed:.1f}" if task.speed else "?"
-    return Text(f"{int(task.completed)}/{int(task.total)} images, {speed} images/s")
 
 
 def show_table(header: list[str], lines: list[list[str]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,20 +12,21 @@ import typer
 from .console import (
     DEFAULT_ROOT,
     BatchSize,
-    ConsoleWatcher,
     DataDir,
     Device,
     Interrupt,
+    Loaders,
     Root,
     SkipBad,
+    Threads,
     TraceTransfers,
-    Workers,
     hear_library,
     note,
     out,
     show_table,
     show_transfers,
 )
+from .progress import ConsoleWatcher, JsonLog
 
 GridFile = Annotated[Path, typer.Argument(metavar="FILE", help="TOML lists of what to combine.")]
 
@@ -48,28 +50,81 @@ def grid(
         bool, typer.Option("--save-labels", help="Also write the predicted labels.")
     ] = False,
     trace_transfers: TraceTransfers = False,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            "--scheduler",
+            help="Compute on Dask workers: local, cuda, an address, file:scheduler.json. "
+            "Default: in this process.",
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", min=1, help="How many to start; default one per core or GPU."),
+    ] = None,
+    threads: Threads = None,
+    memory_limit: Annotated[
+        str, typer.Option("--memory-limit", help="Of each worker started: auto, 8GiB, 0 for none.")
+    ] = "auto",
+    json_log: Annotated[
+        Path | None, typer.Option("--json-log", help="Append every event to this file as JSON.")
+    ] = None,
     device: Device = "auto",
     data_dir: DataDir = None,
     batch_size: BatchSize = None,
-    workers: Workers = None,
+    loaders: Loaders = None,
     skip_bad: SkipBad = False,
     root: Root = DEFAULT_ROOT,
 ) -> None:
     """Compute every combination of a grid file that has no result yet."""
-    from gpuclust import backend, cell
+    from gpuclust import backend, cell, host
     from gpuclust.source import Options
     from gpuclust.store import Store
 
     hear_library()
-    units = cell.load_grid(file)
-    on, store = backend.select(device), Store(root)
-    options = Options(data_dir=data_dir, batch_size=batch_size, workers=workers, skip_bad=skip_bad)
-    if dry_run:
-        _plan(units, store, on, options)
-        return
-    note(f"backend: {on.name} ({on.reason})")
+    units, store = cell.load_grid(file), Store(root)
+    options = Options(data_dir=data_dir, batch_size=batch_size, workers=loaders, skip_bad=skip_bad)
     how = {"retry_failed": retry_failed, "save_labels": save_labels, "trace": trace_transfers}
-    run_and_report(units, store, on, options=options, **how)
+    plan = _cluster_plan(scheduler, workers, threads, memory_limit)
+    if dry_run:
+        _plan(units, store, backend.select(device), options)
+    elif plan is not None:
+        _on_cluster(units, store, plan, device, options=options, json_log=json_log, **how)
+    else:
+        if threads is not None:
+            host.use_threads(threads)
+        on = backend.select(device)
+        note(f"backend: {on.name} ({on.reason})")
+        run_and_report(units, store, on, options=options, json_log=json_log, **how)
+
+
+def _cluster_plan(
+    scheduler: str | None, workers: int | None, threads: int | None, memory_limit: str
+) -> Any:
+    """Check what was said of a cluster; None without one."""
+    from gpuclust.errors import InputError
+
+    if scheduler is None:
+        if workers is not None or memory_limit != "auto":
+            raise InputError(
+                "--workers and --memory-limit belong to a --scheduler. Add --scheduler local (or "
+                "cuda), or leave them out."
+            )
+        return None
+    from gpuclust.scaleout import Plan
+
+    return Plan(scheduler, workers, threads, memory_limit)
+
+
+def _on_cluster(units: list[Any], store: Any, plan: Any, device: str, **how: Any) -> None:
+    """Start or join a cluster and run the units there."""
+    from gpuclust import scaleout
+
+    with scaleout.cluster(plan, store, device) as cluster:
+        note(f"backend: {cluster.on.name} ({cluster.on.reason})")
+        if cluster.dashboard:
+            note(f"dashboard: {cluster.dashboard}")
+        run_and_report(units, store, cluster.on, cluster=cluster, **how)
 
 
 def run_and_report(
@@ -81,13 +136,22 @@ def run_and_report(
     retry_failed: bool = False,
     save_labels: bool = False,
     trace: bool = False,
+    cluster: Any = None,
+    json_log: Path | None = None,
 ) -> None:
     """Run units, show the table of their rows, and exit with 1 when a cell failed."""
     from gpuclust import grid as engine
-    from gpuclust import source
+    from gpuclust import source, states
+    from gpuclust.watch import Relay
 
     options = options or source.DEFAULT_OPTIONS
-    with Interrupt() as stop, ConsoleWatcher(stop) as watcher:
+    size = {"units": len(units), "cells": sum(len(unit.cells) for unit in units)}
+    with contextlib.ExitStack() as stack:
+        stop = stack.enter_context(Interrupt())
+        watcher: Any = stack.enter_context(ConsoleWatcher(stop, **size))
+        if json_log is not None:
+            log = stack.enter_context(contextlib.closing(JsonLog(json_log)))
+            watcher = Relay(watcher.tell, log, stop=stop)
         summary = engine.run_grid(
             units,
             store,
@@ -98,8 +162,9 @@ def run_and_report(
             trace=trace,
             stop=stop,
             watcher=watcher,
+            map_=None if cluster is None else cluster.mapper(stop, watcher),
         )
-    rows = engine.rows_of(units, store, on, options)
+    rows = states.rows_of(units, store, on, options)
     _table(rows, by="ami")
     if trace:
         show_transfers(rows)
@@ -123,7 +188,7 @@ def _plan(units: list[Any], store: Any, on: Any, options: Any) -> None:
     lines, total, unsure = [], 0.0, False
     for unit in units:
         counts = engine.status([unit], store, on, options=options)
-        seconds = cost.estimate(unit, store, on, options)
+        seconds = counts["seconds_left"]
         total += seconds or 0.0
         unsure |= seconds is None
         left = counts["left"] + counts["running"]
@@ -139,19 +204,22 @@ def _plan(units: list[Any], store: Any, on: Any, options: Any) -> None:
 def grid_status(
     file: GridFile,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
-    device: Device = "auto",
+    device: Annotated[
+        str,
+        typer.Option("--device", help="Whose rows: cpu or gpu, which need not be here, or auto."),
+    ] = "auto",
     data_dir: DataDir = None,
     root: Root = DEFAULT_ROOT,
 ) -> None:
-    """Tell how far a grid is: done, failed, running, left."""
-    from gpuclust import backend, cell
+    """Tell how far a grid is: done, failed, running, left, and about how long it will take."""
+    from gpuclust import backend, cell, cost
     from gpuclust import grid as engine
     from gpuclust.source import Options
     from gpuclust.store import Store
 
-    options = Options(data_dir=data_dir)
+    on = backend.select("auto") if device == "auto" else backend.named(device)
     counts = engine.status(
-        cell.load_grid(file), Store(root), backend.select(device), options=options
+        cell.load_grid(file), Store(root), on, options=Options(data_dir=data_dir)
     )
     if as_json:
         typer.echo(json.dumps(counts))
@@ -159,7 +227,12 @@ def grid_status(
     names = ("cells", "done", "failed", "running", "left")
     show_table(list(names), [[str(counts[name]) for name in names]])
     for told in counts["now"]:
-        note(f"running: {told.get('unit', 'starting')} on {told['host']}, process {told['pid']}")
+        where = f"{told.get('host', '?')}, process {told.get('pid', '?')}"
+        note(f"running: {told.get('unit', 'starting')}, {told.get('stage', '')} on {where}")
+    if counts["left"] + counts["running"]:
+        seconds = counts["seconds_left"]
+        left = "cannot be estimated" if seconds is None else f"about {cost.human(seconds)}"
+        note(f"time left: {left}. {cost.BASIS}")
 
 
 def report(

@@ -10,7 +10,6 @@ import typer
 
 from .console import (
     DEFAULT_ROOT,
-    ConsoleWatcher,
     DataDir,
     Interrupt,
     Root,
@@ -18,6 +17,7 @@ from .console import (
     note,
     show_table,
 )
+from .progress import ConsoleWatcher
 
 RUNS = ("both", "cpu", "gpu", "none")
 

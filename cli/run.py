@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import platform
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,20 +12,20 @@ import typer
 from .console import (
     DEFAULT_ROOT,
     BatchSize,
-    ConsoleWatcher,
     DataDir,
     Device,
     Interrupt,
+    Loaders,
     Root,
     SkipBad,
     TraceTransfers,
-    Workers,
     hear_library,
     note,
     out,
     show_table,
     show_transfers,
 )
+from .progress import ConsoleWatcher
 
 Preprocess = Annotated[
     str, typer.Option("--preprocess", help="own: the encoder's; study: resize and crop to 224.")
@@ -46,7 +48,7 @@ def embed(
     device: Device = "auto",
     data_dir: DataDir = None,
     batch_size: BatchSize = None,
-    workers: Workers = None,
+    loaders: Loaders = None,
     skip_bad: SkipBad = False,
     force: Annotated[bool, typer.Option("--force", help="Embed again.")] = False,
     verify: Annotated[
@@ -71,15 +73,35 @@ def embed(
         out.print(f"{files.array}: intact")
         return
     options = source.Options(
-        data_dir=data_dir, batch_size=batch_size, workers=workers, skip_bad=skip_bad
+        data_dir=data_dir, batch_size=batch_size, workers=loaders, skip_bad=skip_bad
     )
     with Interrupt() as stop, ConsoleWatcher(stop) as watcher:
         meta = None if force else source.current_meta(unit, store, options, watcher)
         if meta is None:
-            meta = source.embed_unit(unit, store, on, options, watcher).meta
+            meta = _embed(unit, store, on, options, watcher)
         else:
             note("already embedded; --force embeds again")
     out.print(f"{files.array}: {meta.n} samples x {meta.d} dimensions", soft_wrap=True)
+
+
+def _embed(unit: Any, store: Any, on: Any, options: Any, watcher: ConsoleWatcher) -> Any:
+    """Embed a unit that no other process has, and return its side-car."""
+    from gpuclust import source
+    from gpuclust.errors import InputError
+    from gpuclust.watch import Stopped
+
+    with store.claim(unit) as tell:
+        if tell is None:
+            raise InputError(
+                f"another process works on {unit} right now; `gpuclust grid-status` names it. "
+                "Run this again when it is done."
+            )
+        tell({"unit": str(unit), "host": platform.node(), "pid": os.getpid(), "stage": "embedding"})
+        try:
+            return source.embed_unit(unit, store, on, options, watcher).meta
+        except Stopped as stopped:
+            note("Stopped; half an embedding cannot be kept.")
+            raise typer.Exit(130) from stopped
 
 
 def run(
@@ -112,7 +134,7 @@ def run(
     trace_transfers: TraceTransfers = False,
     data_dir: DataDir = None,
     batch_size: BatchSize = None,
-    workers: Workers = None,
+    loaders: Loaders = None,
     skip_bad: SkipBad = False,
     root: Root = DEFAULT_ROOT,
 ) -> None:
@@ -130,7 +152,7 @@ def run(
         vectors=vectors,
         data_dir=data_dir,
         batch_size=batch_size,
-        workers=workers,
+        workers=loaders,
         skip_bad=skip_bad,
     )
     how = {"force": force or trace_transfers, "save_labels": save_labels, "trace": trace_transfers}
@@ -178,7 +200,7 @@ def _one(
     trace: bool,
 ) -> dict[str, Any]:
     """Compute one cell, or find it done, and return its row; raise the error of a failed one."""
-    from gpuclust import cell, grid
+    from gpuclust import cell, grid, states
 
     (unit,) = cell.units_of([asked])
     # A failure is raised below, as the error of the command.
@@ -199,7 +221,7 @@ def _one(
         raise summary.errors[0]
     if summary.skipped:
         note("already computed; --force computes it again")
-    rows = grid.rows_of([unit], store, on, options)
+    rows = states.rows_of([unit], store, on, options)
     if not rows:  # interrupted before the cell began
         raise typer.Exit(130)
     return rows[0]

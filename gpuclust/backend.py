@@ -176,6 +176,13 @@ def select(asked: str = "auto") -> Backend:
     return Backend("cpu", f"no GPU engine: {missing}", asked)
 
 
+def named(name: str) -> Backend:
+    """Name a backend whose rows are read or which others compute on: that takes no device here."""
+    if name not in BACKENDS[1:]:
+        raise unknown("device", name, BACKENDS[1:])
+    return Backend(name, "only its rows are read", name)
+
+
 def why_no_gpu() -> str | None:
     """Say what keeps the GPU engine from running here; None when nothing does."""
     for package in PACKAGES:

@@ -7,14 +7,12 @@ embeddings (see `benchmarks/results/`).  An estimate within a factor of three is
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
-from .backend import Backend
 from .cell import Cell, Unit
 from .errors import DamagedFileError, InputError
-from .grid import states_of
-from .source import Options, Watcher, known_of
+from .source import Options
 from .store import Store
 
 if TYPE_CHECKING:
@@ -50,42 +48,37 @@ SPEED = {
 }
 
 
-def estimate(unit: Unit, store: Store, on: Backend, options: Options) -> float | None:
-    """Estimate the seconds that the cells of a unit without a row will take.
+def estimate(unit: Unit, store: Store, options: Options) -> float | None:
+    """Estimate the seconds that the cells of a unit will take, with its embedding if that is due.
 
     Returns
     -------
     float or None
         None when the size of the dataset or the speed of the encoder is unknown.
     """
-    meta = _meta(unit, store)
-    known = known_of(unit, store, options, Watcher())
-    left = [
-        cell
-        for cell, state in states_of(unit, known, store, on, watcher=Watcher()).items()
-        if state == "left"
-    ]
-    if not left:
+    if not unit.cells:
         return 0.0
+    meta = _meta(unit, store)
     if meta is not None:
-        return _cells(left, meta.n, meta.d, meta.n_classes or 10)
+        return _cells(unit.cells, meta.n, meta.d, meta.n_classes or 10)
     size, speed = _size(unit, options), _speed(unit, store)
     if size is None or speed is None:
         return None
-    return size / speed + _cells(left, size, 1280, 10)
+    return size / speed + _cells(unit.cells, size, 1280, 10)
 
 
-def _cells(cells: list[Cell], n: int, d: int, n_classes: int) -> float:
+def _cells(cells: Sequence[Cell], n: int, d: int, n_classes: int) -> float:
     seconds = 0.0
-    for place in {(cell.reducer, cell.seed) for cell in cells}:
+    spaces: dict[Any, list[Cell]] = {}
+    for cell in cells:
+        spaces.setdefault((cell.reducer, cell.seed), []).append(cell)
+    for (chain, _), inside in spaces.items():
         m = d
-        for spec in place[0]:
+        for spec in chain:
             seconds += REDUCE[spec.name](n, m)
             m = int(dict(spec.params).get("n_components", m)) or m
         seconds += 4 * n * n * (2e-9 + 2e-11 * (d + m))  # four distance passes
-        for cell in cells:
-            if (cell.reducer, cell.seed) == place:
-                seconds += CLUSTER[cell.clusterer.name](n, m, cell.k or n_classes)
+        seconds += sum(CLUSTER[cell.clusterer.name](n, m, cell.k or n_classes) for cell in inside)
     return seconds
 
 

@@ -1,39 +1,45 @@
-"""Run units: what is already there is skipped, what fails becomes a row, what is done is saved.
+"""Run the units of a grid, wherever they are computed, until every cell has its row.
 
-This is the one place that catches errors broadly, because it records them.
+Where that is, `map_` knows: here, one after another, or on the workers of a cluster (`scaleout`).
+What is lost there, because a process died, is begun again; what cannot be kept alive becomes a
+failed row.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import functools
 import time
-import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
-from . import blocks, host, memory, pipeline
+from . import cost
 from .backend import Backend, check_trace
-from .cell import Cell, Unit, asked_values
-from .errors import DamagedFileError, InputError, StorageError, unknown
-from .pipeline import Outcome, Result
-from .source import DEFAULT_OPTIONS, Known, Options, Watcher, known_of, load_unit
+from .cell import Unit
+from .errors import CellError
+from .pipeline import Outcome
+from .source import DEFAULT_OPTIONS, Options, known_of
+from .states import states_of
 from .store import Store
+from .watch import Watcher
+from .work import Job, Summary, without_result, work
+
+# Between two looks at units that another run is computing.
+WAIT_SECONDS = 1.0
 
 
-@dataclass
-class Summary:
-    """What a run of a grid did."""
+class Lost(NamedTuple):
+    """A unit whose process died before it was done, and why as far as that is known.
 
-    computed: int = 0
-    failed: int = 0
-    skipped: int = 0
-    failed_before: int = 0
-    stopped: bool = False
-    errors: list[Exception] = field(default_factory=list)
+    `blamed` says that the unit may be what kills its processes; not so when all was lost at once.
+    """
+
+    why: str
+    blamed: bool
+
+
+Done = tuple[Unit, Summary | Lost]
+Map = Callable[[Job, Sequence[Unit]], Iterable[Done]]
 
 
 def run_grid(
@@ -48,8 +54,12 @@ def run_grid(
     trace: bool = False,
     stop: Callable[[], bool] = lambda: False,
     watcher: Watcher | None = None,
+    map_: Map | None = None,
 ) -> Summary:
     """Compute every cell that has no row yet and save its row.
+
+    Any number of runs may share a store: each unit is computed by one of them at a time, and what
+    one has done the others skip.
 
     Parameters
     ----------
@@ -73,11 +83,13 @@ def run_grid(
         Asked before every cell; on True the run ends after what is running.
     watcher : Watcher, optional
         Is told what happens.
+    map_ : callable (job, units) -> iterable of (unit, Summary or Lost), optional
+        Computes units elsewhere, in any order (`gpuclust.scaleout.Cluster.mapper`); else here.
 
     Returns
     -------
     Summary
-        Counts of cells; `failed_before` are among those that were skipped.
+        Counts of cells.
 
     Raises
     ------
@@ -88,149 +100,91 @@ def run_grid(
         be kept.
     """
     watcher = watcher or Watcher()
-    summary = Summary()
-    if trace:
+    if trace and map_ is None:
         check_trace(on)
-    layout = on.prepare()
+    job = Job(options, redo, save_labels, save_bad_input, trace)
+    map_ = map_ or _here(store, on, stop, watcher)
     store.sweep()
-    with store.running() as tell:
-        for unit in units:
-            if stop():
-                summary.stopped = True
-                break
-            known = known_of(unit, store, options, watcher)
-            states = states_of(unit, known, store, on, watcher=watcher)
-            todo = dataclasses.replace(unit, cells=_todo(states, redo))
-            summary.skipped += len(unit.cells) - len(todo.cells)
-            summary.failed_before += 0 if redo != "none" else list(states.values()).count("failed")
-            if not todo.cells:
+    summary, waiting = Summary(), list(units)
+    while waiting and not stop():
+        again: list[Unit] = []
+        busy = 0
+        for unit, done in map_(job, waiting):
+            if isinstance(done, Lost):
+                again += _after_loss(unit, done, job, store, on, summary=summary, watcher=watcher)
                 continue
-            watcher.unit(unit, len(todo.cells))
-            tell({"unit": str(unit), "cells": len(todo.cells)})
-            how = {"stop": stop, "watcher": watcher, "trace": trace}
-            for result in _results(todo, store, on, options, **how):
-                if layout:
-                    result.row.setdefault("device", {})["memory"] = layout
-                if save_bad_input or not isinstance(result.error, InputError):
-                    store.save_row(unit, result.row, result.labels if save_labels else None)
-                _count(summary, result)
-                watcher.row(result.row)
+            if done.busy:
+                again.append(unit)
+                busy += 1
+                continue
+            summary.add(done)
+            counts = {"computed": done.computed, "failed": done.failed, "skipped": done.skipped}
+            watcher.done(unit, **counts)
+        waiting = again
+        if busy and busy == len(waiting):
+            _wait(waiting, watcher, stop)
     summary.stopped = summary.stopped or stop()
     return summary
 
 
-def _count(summary: Summary, result: Result) -> None:
-    summary.computed += 1
-    if result.error is not None:
-        summary.failed += 1
-        summary.errors.append(result.error)
+def _here(store: Store, on: Backend, stop: Callable[[], bool], watcher: Watcher) -> Map:
+    """Compute one unit after another in this process."""
+
+    def map_(job: Job, units: Sequence[Unit]) -> Iterator[Done]:
+        for unit in units:
+            if stop():
+                return
+            yield unit, work(unit, job, store, on, stop=stop, watcher=watcher)
+
+    return map_
 
 
-def _attempt(what: str, stage: Callable[..., Any], *args: Any, on: Backend, trace: bool) -> Outcome:
-    """Run a stage; an error is an outcome, but for a full disk: that is no fault of the cell.
-
-    What runs out of memory gets a second try with blocks of half the size.
-    """
-    run = functools.partial(pipeline.measured, what, stage, *args, on=on, trace=trace)
-    first = _caught(run)
-    if first.error is None or not memory.is_out_of_memory(first.error):
-        return first
-    said = f"{type(first.error).__name__}: {first.error}"
-    del first
-    memory.release()
-    with blocks.smaller_blocks(0.5):
-        second = _caught(run)
-    told = f"ran out of memory ({said}) and was run again with blocks of half the size"
-    return second._replace(warnings=(*second.warnings, told))
+def _wait(units: Sequence[Unit], watcher: Watcher, stop: Callable[[], bool]) -> None:
+    """Let other runs go on with what they have begun."""
+    watcher.note(f"waiting for another run that computes {', '.join(map(str, units))}")
+    end = time.monotonic() + WAIT_SECONDS
+    while time.monotonic() < end and not stop():
+        time.sleep(0.05)
 
 
-def _caught(run: Callable[[], Outcome]) -> Outcome:
-    start = time.perf_counter()
-    try:
-        return run()
-    except StorageError:
-        raise
-    except Exception as error:  # noqa: BLE001 - it becomes a row, with its traceback
-        _forget_arrays(error)
-        return Outcome(None, time.perf_counter() - start, (), error)
-
-
-def _forget_arrays(error: BaseException | None) -> None:
-    """Keep where an error came from, but none of the arrays that its frames hold."""
-    while error is not None:
-        traceback.clear_frames(error.__traceback__)
-        error = error.__cause__ or error.__context__
-
-
-def states_of(
-    unit: Unit, known: Known, store: Store, on: Backend, *, watcher: Watcher
-) -> dict[Cell, str]:
-    """Tell for every cell of a unit whether its row says done or failed, or is not there: left."""
-    states = {}
-    for cell in unit.cells:
-        try:
-            row = store.read_row(store.row_path(unit, key_of(cell, known, on)))
-        except DamagedFileError as error:
-            watcher.note(str(error))
-            row = None
-        states[cell] = "left" if row is None else {"ok": "done"}.get(row["status"], "failed")
-    return states
-
-
-def _todo(states: dict[Cell, str], redo: str) -> tuple[Cell, ...]:
-    wanted = {"none": ("left",), "failed": ("left", "failed"), "all": ("left", "failed", "done")}
-    if redo not in wanted:
-        raise unknown("redo", redo, wanted)
-    return tuple(cell for cell, state in states.items() if state in wanted[redo])
-
-
-def key_of(cell: Cell, known: Known, on: Backend) -> str:
-    """Give the key of a cell's row, with k filled in where the classes are known."""
-    cell = cell.filled(known.n_classes)
-    return cell.key(fingerprint=known.fingerprint, backend=on.name)
-
-
-def _results(
+def _after_loss(
     unit: Unit,
+    lost: Lost,
+    job: Job,
     store: Store,
     on: Backend,
-    options: Options,
     *,
-    stop: Callable[[], bool],
+    summary: Summary,
     watcher: Watcher,
-    trace: bool,
-) -> Iterator[Result]:
-    """Embed what is missing, then compute; a unit without an embedding fails cell by cell."""
-    how = {"on": on, "trace": trace}
-    loaded = _attempt("loading", load_unit, unit, store, on, options, watcher, **how)
-    if loaded.error is not None:
-        known = known_of(unit, store, options, watcher)
-        yield from (_unloaded(cell, known, on, loaded) for cell in unit.cells)
-        return
-    for cell in unit.cells:  # what failed before the embedding could be made is outdated
-        store.row_path(unit, key_of(cell, Known(), on)).unlink(missing_ok=True)
+) -> list[Unit]:
+    """Decide what becomes of a unit whose process died: a list of what to try again.
 
-    def attempt(what: str, stage: Callable[..., Any], *args: Any) -> Outcome:
-        watcher.stage(unit, what)
-        return _attempt(what, stage, *args, **how)
-
-    for result in pipeline.run_unit(unit, loaded.value, on, attempt=attempt, stop=stop):
-        if loaded.device:
-            result.row.setdefault("device", {})["load"] = loaded.device
-        yield result
-
-
-def _unloaded(cell: Cell, known: Known, on: Backend, loaded: Outcome) -> Result:
-    row = {
-        "status": "failed",
-        "key": key_of(cell, known, on),
-        **asked_values(cell),
-        "backend": on.name,
-        **pipeline.failure(loaded),
-        "finished": host.now(),
-        "host": host.facts(),
-    }
-    return Result(row, None, loaded.error)
+    As long as there are new rows each time, all that is left is tried again.  Then its cells are
+    tried one by one, so that only those become failed rows that kill their process alone.
+    """
+    known = known_of(unit, store, job.options, watcher)
+    states = states_of(unit, known, store, on, watcher=watcher)
+    left = tuple(cell for cell, state in states.items() if job.wants(state))
+    summary.count([state for state in states.values() if not job.wants(state)], job)
+    rest = dataclasses.replace(unit, cells=left)
+    if not left:
+        return []
+    if not lost.blamed or len(left) < len(unit.cells):
+        return [rest]
+    watcher.note(f"{unit}: {lost.why}")
+    if len(left) > 1 and known.fingerprint is not None:
+        return [dataclasses.replace(unit, cells=(cell,)) for cell in left]
+    with store.claim(unit) as tell:
+        if tell is None:
+            return [rest]
+        error = CellError(f"{lost.why}. --retry-failed tries it again.")
+        for cell in left:
+            result = without_result(cell, known, on, Outcome(None, 0.0, (), error))
+            result.row["run"] = job.run
+            store.save_row(unit, result.row)
+            watcher.row(result.row)
+    summary.add(Summary(computed=len(left), failed=len(left), errors=[error]))
+    return []
 
 
 def status(
@@ -240,27 +194,26 @@ def status(
 
     A live process that works on a unit computes one of its cells; a cell without a row is left
     until its row is written.
+
+    Returns
+    -------
+    dict
+        ``cells``, ``done``, ``failed``, ``running``, ``left``; ``seconds_left``, a rough estimate
+        (None when some of it cannot be estimated); ``now``, what the processes say.
     """
     counts: Counter[str] = Counter(done=0, failed=0, running=0, left=0)
-    now = store.running_now()
+    now = store.running()
+    seconds: float | None = 0.0
     for unit in units:
         known = known_of(unit, store, options, Watcher())
-        states = Counter(states_of(unit, known, store, on, watcher=Watcher()).values())
-        running = min(states["left"], sum(told.get("unit") == str(unit) for told in now))
-        counts.update(states)
+        states = states_of(unit, known, store, on, watcher=Watcher())
+        told = Counter(state.name for state in states.values())
+        running = min(told["left"], sum(one.get("unit") == str(unit) for one in now))
+        counts.update(told)
         counts.update(running=running, left=-running)
-    return {"cells": sum(counts.values()), **counts, "now": now}
-
-
-def rows_of(
-    units: Iterable[Unit], store: Store, on: Backend, options: Options = DEFAULT_OPTIONS
-) -> list[dict[str, Any]]:
-    """Read the rows that the cells of some units have; cells without one are left out."""
-    found = []
-    for unit in units:
-        known = known_of(unit, store, options, Watcher())
-        for cell in unit.cells:
-            with contextlib.suppress(DamagedFileError):
-                row = store.read_row(store.row_path(unit, key_of(cell, known, on)))
-                found += [] if row is None else [row]
-    return found
+        if told["left"]:
+            left = [cell for cell, state in states.items() if state.name == "left"]
+            more = cost.estimate(dataclasses.replace(unit, cells=tuple(left)), store, options)
+            seconds = None if seconds is None or more is None else seconds + more
+    left_for = None if seconds is None else seconds / max(1, len(now))
+    return {"cells": sum(counts.values()), **counts, "seconds_left": left_for, "now": now}

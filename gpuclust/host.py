@@ -7,6 +7,7 @@ import importlib.metadata
 import os
 import platform
 import re
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -56,11 +57,13 @@ def facts() -> dict[str, Any]:
 
 @functools.cache
 def gpu() -> dict[str, Any]:
-    """Describe the GPU that CuPy uses: name, compute capability, memory, CUDA of the driver."""
+    """Describe the GPU that CuPy uses: name, place, compute capability, memory, driver."""
     import cupy
 
     device = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)
     return {
+        # The number of a GPU is another in every process; its place on the bus is not.
+        "pci_bus_id": cupy.cuda.Device().pci_bus_id,
         "name": device["name"].decode(),
         "compute_capability": f"{device['major']}.{device['minor']}",
         "memory_gib": round(device["totalGlobalMem"] / 2**30, 1),
@@ -68,11 +71,45 @@ def gpu() -> dict[str, Any]:
     }
 
 
+_threads: int | None = None
+# What each library reads when it is imported.
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+)
+
+
 def cores() -> int:
-    """Count the cores this process may use."""
+    """Count the cores this process may use: as many as it has, or what `use_threads` said."""
+    if _threads is not None:
+        return _threads
     if hasattr(os, "sched_getaffinity"):  # not on macOS
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def use_threads(count: int) -> None:
+    """Let this process compute with so many threads: BLAS, OpenMP, numba, torch and ours.
+
+    Sums may round differently with another number of threads, so results are the same bit for bit
+    only between processes that use as many.
+    """
+    global _threads
+    from threadpoolctl import threadpool_limits
+
+    _threads = count
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(count)))
+    threadpool_limits(count)
+    if "torch" in sys.modules:
+        import torch
+
+        torch.set_num_threads(count)
+    if "numba" in sys.modules:
+        import numba
+
+        numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))
 
 
 def _cpu() -> str:

@@ -17,13 +17,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .backend import Backend
+from .backend import named
 from .cell import Cell, Unit
 from .errors import InputError
-from .grid import key_of
 from .metrics import adjusted_rand_score
-from .source import DEFAULT_OPTIONS, Options, Watcher, known_of
+from .source import DEFAULT_OPTIONS, Options, known_of
+from .states import key_of
 from .store import Store
+from .watch import Watcher
 
 SIDES = ("cpu", "gpu")
 
@@ -61,11 +62,6 @@ class Line(NamedTuple):
     spread: tuple[float, ...]
     scores: dict[str, dict[str, float | None]]
     missing: tuple[str, ...]
-
-
-def side(name: str) -> Backend:
-    """Name a side whose rows are read and not computed: that takes no device."""
-    return Backend(name, "only its rows are read", name)
 
 
 def compare(units: Iterable[Unit], store: Store, options: Options = DEFAULT_OPTIONS) -> list[Line]:
@@ -116,7 +112,7 @@ def _both(
 
 
 def _read(unit: Unit, cell: Cell, store: Store, known: Any, name: str) -> Found | str:
-    key = key_of(cell, known, side(name))
+    key = key_of(cell, known, named(name))
     row = store.read_row(store.row_path(unit, key))
     if row is None:
         return f"no {name} row"

@@ -17,6 +17,7 @@ from .cell import Unit
 from .errors import DamagedFileError, InputError
 from .pipeline import Data
 from .store import Store
+from .watch import Watcher
 
 if TYPE_CHECKING:
     from .embeddings import Embedded
@@ -40,25 +41,6 @@ class Options(NamedTuple):
 
 
 DEFAULT_OPTIONS = Options()
-
-
-class Watcher:
-    """What a run tells while it goes; override what you want to hear."""
-
-    def embedding(self, unit: Unit, done: int, total: int) -> None:
-        """`done` of `total` images of a unit are embedded."""
-
-    def unit(self, unit: Unit, left: int) -> None:
-        """A unit begins with `left` cells to do."""
-
-    def stage(self, unit: Unit, what: str) -> None:
-        """A stage of a unit begins; `what` says in words what it does."""
-
-    def row(self, row: dict[str, Any]) -> None:
-        """A row was saved."""
-
-    def note(self, text: str) -> None:
-        """Something a user should know happened."""
 
 
 def known_of(unit: Unit, store: Store, options: Options, watcher: Watcher) -> Known:

@@ -5,7 +5,7 @@ Layout under ``root``::
     embeddings/<dataset>-<split>/<encoder>.npy + .labels.parquet + .json (written last)
     rows/<dataset>-<split>/<encoder>/<key>.json       one file per cell: exists = done
     labels/<key>.npy                                  predicted labels, when asked for
-    running/<host>-<pid>.json                         what a grid is doing right now
+    running/<dataset>-<split>-<encoder>.json          who works on a unit right now, see `claims`
 
 Nothing is a database and nothing is a pickle.  Every file is written to a temporary name in its own
 folder, flushed to the disk and renamed, so a reader never sees half a file and many processes may
@@ -18,7 +18,6 @@ import contextlib
 import hashlib
 import json
 import os
-import platform
 import re
 import time
 import uuid
@@ -27,6 +26,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import orjson
+
+from . import claims
 from .errors import DamagedFileError, StorageError
 
 if TYPE_CHECKING:
@@ -47,13 +49,12 @@ def atomic(path: Path) -> Iterator[Path]:
     path = Path(path)
     temporary = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex[:12]}-{path.name}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        _flush(temporary)
-        temporary.replace(path)
-        _flush(path.parent)
-    except OSError as error:
-        raise StorageError(_why_not_written(path, error)) from error
+        with _written(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            _flush(temporary)
+            temporary.replace(path)
+            _flush(path.parent)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -121,7 +122,7 @@ class Store:
         """Name the file of the predicted labels of a cell."""
         return self.root / "labels" / f"{key}.npy"
 
-    def read_row(self, path: Path) -> dict[str, Any] | None:
+    def read_row(self, path: Path | str) -> dict[str, Any] | None:
         """Read a row; None when there is none.
 
         Raises
@@ -130,7 +131,7 @@ class Store:
             When the file is not a row.
         """
         try:
-            row = json.loads(path.read_bytes())
+            row = orjson.loads(_content(path))
         except FileNotFoundError:
             return None
         except ValueError as error:  # not JSON, or not text
@@ -156,59 +157,81 @@ class Store:
         write_json(path, row)
         return path
 
-    def rows(self) -> tuple[list[dict[str, Any]], list[str]]:
-        """Read all rows; also return what is wrong with those files that cannot be read."""
-        rows, problems = [], []
-        for path in sorted((self.root / "rows").rglob("*.json")):
-            if path.name.startswith(TEMPORARY):
-                continue
+    def each_row(self, problem: Callable[[str], None]) -> Iterator[dict[str, Any]]:
+        """Read all rows one by one, in the order of their paths: 30 microseconds a row.
+
+        `problem` is told of every file that cannot be read.
+        """
+        for path in _rows_below(self.root / "rows"):
             try:
                 row = self.read_row(path)
             except DamagedFileError as error:
-                problems.append(str(error))
+                problem(str(error))
                 continue
             if row is not None:
-                rows.append(row)
-        return rows, problems
+                yield row
+
+    def rows(self) -> tuple[list[dict[str, Any]], list[str]]:
+        """Read all rows; also return what is wrong with those files that cannot be read."""
+        problems: list[str] = []
+        return list(self.each_row(problems.append)), problems
 
     @contextlib.contextmanager
-    def running(self) -> Iterator[Callable[[dict[str, Any]], None]]:
-        """Yield a function that tells other processes what this one is doing right now."""
-        path = self.root / "running" / f"{slug(platform.node())}-{os.getpid()}.json"
+    def claim(self, unit: Unit) -> Iterator[claims.Tell | None]:
+        """Keep a unit from all other processes, for as long as the block runs; see `claims.claim`.
 
-        def tell(what: dict[str, Any]) -> None:
-            write_json(path, {"host": platform.node(), "pid": os.getpid(), **what})
+        Yields a function that tells them what is done, or None when one of them has the unit.
+        """
+        place = slug(f"{unit.dataset}-{unit.split}")
+        path = self.root / "running" / f"{slug(f'{place}-{_embedding_name(unit)}')}.json"
+        with contextlib.ExitStack() as stack:
+            with _written(path):
+                told = stack.enter_context(claims.claim(path))
 
-        try:
-            yield tell
-        finally:
-            with contextlib.suppress(OSError):
-                path.unlink(missing_ok=True)
+            def tell(what: dict[str, Any]) -> None:
+                with _written(path):
+                    told(what)
 
-    def running_now(self) -> list[dict[str, Any]]:
-        """List what live processes are doing; what a killed process left behind does not count."""
-        alive = []
-        for path in sorted((self.root / "running").glob("*.json")):
-            if path.name.startswith(TEMPORARY):
-                continue
-            with contextlib.suppress(OSError, ValueError):
-                told = json.loads(path.read_bytes())
-                # Another host's process cannot be asked: it is believed for an hour a message.
-                here = told["host"] == platform.node()
-                fresh = time.time() - path.stat().st_mtime < 3600
-                if _lives(told["pid"]) if here else fresh:
-                    alive.append(told)
-        return alive
+            yield None if told is None else tell
+
+    def running(self) -> list[dict[str, Any]]:
+        """List what live processes say that they are doing."""
+        found = map(claims.read, sorted((self.root / "running").glob("*.json")))
+        return [told for told in found if told is not None]
 
 
-def _lives(pid: int) -> bool:
+@contextlib.contextmanager
+def _written(path: Path) -> Iterator[None]:
+    """Make what goes wrong in writing a file a `StorageError`."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # somebody else's, but there
-        return True
-    return True
+        yield
+    except OSError as error:
+        raise StorageError(_why_not_written(path, error)) from error
+
+
+def _content(path: Path | str) -> bytes:
+    """Read a small file; `Path.read_bytes` takes twice as long, and there may be many."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        parts = [os.read(descriptor, 1 << 16)]
+        while len(parts[-1]) == 1 << 16:
+            parts.append(os.read(descriptor, 1 << 16))
+    finally:
+        os.close(descriptor)
+    return b"".join(parts)
+
+
+def _rows_below(folder: Path | str) -> Iterator[str]:
+    """Find the files of rows, in order; half-written ones are none."""
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except FileNotFoundError:
+        return
+    for entry in entries:
+        if entry.is_dir():
+            yield from _rows_below(entry.path)
+        elif entry.name.endswith(".json") and not entry.name.startswith(TEMPORARY):
+            yield entry.path
 
 
 def _embedding_name(unit: Unit) -> str:

@@ -12,6 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gpuclust.bench.work import Job
+from gpuclust.errors import GpuclustError
+
 ROOT = Path(__file__).parent.parent
 DATA = ROOT / "tests/data/fashionmnist-300.npz"
 
@@ -47,54 +50,94 @@ def read(path: Path) -> dict:
 # ---- scaling ------------------------------------------------------------------------------------
 
 
-def test_scaling_measures_every_algorithm_beside_what_it_promises(script, data, tmp_path):
-    out = tmp_path / "scaling-1.0"
-    scaling = script("scaling", "--data", data, "--out", out, "--max-n", 600)
-    results = read(tmp_path / "scaling-1.0.json")["results"]
-    assert list(results) == list(scaling.SUBJECTS)
-    for name, found in results.items():
-        assert list(found["seconds"]) == ["300", "600"], name
-        assert found["promised"]["power"] in (1, 2)
-        assert found["exponent"] is not None
-    memory = scaling.host.facts()["memory_gib"] * 2**30
-    assert 4 * results["average"]["memory_ends_at"] ** 2 == pytest.approx(memory, rel=1e-3)
-    assert results["mst"]["memory_ends_at"] is None  # its docstring gives no number
-    assert "</svg>" in (tmp_path / "scaling-1.0.svg").read_text()
+def test_scaling_measures_time_and_memory_of_methods_and_scores(
+    script, data, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(script("scaling"), "SIZES", (200, 400))
+    only = ("l2", "agglomerative(linkage=average)", "ami")
+    script("scaling", "--data", data, "--out", tmp_path / "scaling-1.0", "--only", *only)
+    content = read(tmp_path / "scaling-1.0.json")
+    assert list(content["results"]) == list(only)
+    for name, found in content["results"].items():
+        assert list(found["seconds"]) == list(found["peak_mib"]) == ["200", "400"], name
+        assert min(found["seconds"].values()) > 0 and min(found["peak_mib"].values()) >= 0
+        assert all(0 <= share <= 1 for share in found["busy"].values())
+        assert found["stopped"] == {}
+    kinds = [found["family"] for found in content["results"].values()]
+    assert kinds == ["reducers", "clusterers", "scores"]
+    assert [found["dimensions"] for found in content["results"].values()] == [64, 50, 50]
+    for figure in ("scaling-1.0.svg", "scaling-1.0-memory.svg"):
+        assert "</svg>" in (tmp_path / figure).read_text()
 
 
-def test_a_rerun_of_scaling_with_only_keeps_the_other_results(script, data, tmp_path):
-    for name, most in (("cluster_qr", 300), ("ami_zipf", 300), ("cluster_qr", 400)):
+def test_a_rerun_of_scaling_with_only_keeps_the_other_results(script, data, tmp_path, monkeypatch):
+    scaling = script("scaling")
+    monkeypatch.setattr(scaling, "SIZES", (200, 300, 400))
+    monkeypatch.setattr(
+        scaling, "point", lambda job, *rest: {"seconds": 1, "peak_mib": 1, "busy": 0}
+    )
+    for name, most in (("l2", 300), ("kmeans", 300), ("l2", 400)):
         arguments = ("--only", name, "--max-n", most)
         script("scaling", "--data", data, "--out", tmp_path / "both", *arguments)
     results = read(tmp_path / "both.json")["results"]
-    assert list(results["cluster_qr"]["seconds"]) == ["300", "400"]
-    assert list(results["ami_zipf"]["seconds"]) == ["300"]
+    assert list(results["l2"]["seconds"]) == ["200", "300", "400"]
+    assert list(results["kmeans"]["seconds"]) == ["200", "300"]
 
 
-def test_scaling_writes_each_time_as_soon_as_it_is_there(script):
-    scaling = script("scaling")
-    seen = []
-    subject = scaling.Subject(lambda X: time.sleep(1e-4), "", 1, "")
-    options = argparse.Namespace(max_n=2000, patience=180)
-    scaling.measure(subject, np.zeros((2000, 1)), options, lambda f: seen.append(len(f["seconds"])))
+def options(**given: object) -> argparse.Namespace:
+    return argparse.Namespace(**({"max_n": 5000, "patience": 120, "quiet": 0} | given))
+
+
+def test_scaling_writes_each_point_as_soon_as_it_is_there(script, data, monkeypatch):
+    scaling, seen = script("scaling"), []
+    monkeypatch.setattr(
+        scaling, "point", lambda job, *rest: {"seconds": 1, "peak_mib": 1, "busy": 0}
+    )
+    scaling.measure("l2", data, options(), lambda found: seen.append(len(found["seconds"])))
     assert seen == [1, 2, 3]
+
+
+def test_a_size_that_fails_ends_a_subject_and_says_why(script, data, monkeypatch):
+    scaling, seen = script("scaling"), []
+
+    def point(job, patience, wait):
+        if job.n > 1000:
+            raise GpuclustError("-9 usually means that memory ran out")
+        return {"seconds": 1.0, "peak_mib": 1.0, "busy": 0.0}
+
+    monkeypatch.setattr(scaling, "point", point)
+    scaling.measure("kmeans", data, options(), seen.append)
+    assert list(seen[-1]["seconds"]) == [1000]
+    assert seen[-1]["stopped"] == {2000: "-9 usually means that memory ran out"}
+
+
+def test_a_point_without_an_end_is_killed(script, data):
+    scaling = script("scaling")
+    job = Job("cpu", "affinity(damping=0.99, convergence_iter=1000)", str(data), 3000)
+    with pytest.raises(GpuclustError, match="code -9"):
+        scaling.point(job, 0.1, 0)
 
 
 def test_scaling_refuses_what_memory_or_patience_cannot_bear(script, monkeypatch):
     scaling = script("scaling")
     monkeypatch.setattr(scaling, "available", lambda: 12 * 2**30)
-    average = scaling.SUBJECTS["average"]
+    average = "agglomerative(linkage=average)"
     assert "9.3 GiB" in scaling.obstacle(average, 50_000, {}, 180)  # 1.3 times it is 12.1
     assert scaling.obstacle(average, 40_000, {}, 180) is None
     assert scaling.obstacle(average, 40_000, {20_000: 40.0}, 180) is None
     assert "180 s" in scaling.obstacle(average, 40_000, {20_000: 50.0}, 180)
+    assert scaling.obstacle("kmeans", 40_000, {20_000: 50.0}, 180) is None
 
 
-def test_the_exponent_is_fitted_over_the_last_decade(script):
+def test_others_are_waited_for_but_not_forever(script, monkeypatch):
     scaling = script("scaling")
-    times = {100: 5.0, 1000: 5.0, 5000: 25.0, 10_000: 100.0, 50_000: 2500.0}
-    assert scaling.exponent(times) == pytest.approx(2)
-    assert scaling.exponent({1000: 1.0}) is None
+    assert 0 <= scaling.busy(0.05) <= 1
+    shares = iter([0.9, 0.8, 0.05])
+    monkeypatch.setattr(scaling, "busy", lambda: next(shares))
+    monkeypatch.setattr(scaling.time, "sleep", lambda seconds: None)
+    assert scaling.others(60) == 0.05
+    monkeypatch.setattr(scaling, "busy", lambda: 0.9)
+    assert scaling.others(0) == 0.9
 
 
 def test_enlarged_samples_begin_with_the_real_ones_and_repeat_none(script):
@@ -232,7 +275,7 @@ def test_the_targets_are_cases(script):
     [
         ("kernels", ("--only", "ward_10k"), "--data"),
         ("kernels", ("--data", DATA, "--only", "wrad"), "ward_10k"),
-        ("scaling", ("--data", DATA, "--out", "x", "--only", "wrad"), "average"),
+        ("scaling", ("--data", DATA, "--out", "x", "--only", "wrad"), "linkage=average"),
         ("gpu_kernels", ("--dry", "--only", "wrad"), "ward_tiny"),
         ("gpu_kernels", ("--only", "ward"), "--data"),
     ],

@@ -2,7 +2,7 @@ import pytest
 
 from gpuclust import backend, cost
 from gpuclust.cell import Cell, units_of
-from gpuclust.grid import run_grid
+from gpuclust.grid import run_grid, status
 from gpuclust.methods import CLUSTERERS, REDUCERS
 from gpuclust.source import Options
 from gpuclust.store import Store
@@ -29,17 +29,17 @@ def units(dataset="digits", encoder="raw"):
 
 def test_a_grid_that_is_done_costs_nothing(tmp_path):
     (unit,) = units()
-    before = cost.estimate(unit, Store(tmp_path), CPU, Options())
+    before = status([unit], Store(tmp_path), CPU)["seconds_left"]
     run_grid([unit], Store(tmp_path), CPU)
     assert before > 0
-    assert cost.estimate(unit, Store(tmp_path), CPU, Options()) == 0
+    assert status([unit], Store(tmp_path), CPU)["seconds_left"] == 0
 
 
 def test_what_cannot_be_estimated_is_not_guessed(tmp_path):
     (unknown_speed,) = units(encoder="random/resnet50")
-    assert cost.estimate(unknown_speed, Store(tmp_path), CPU, Options()) is None
+    assert cost.estimate(unknown_speed, Store(tmp_path), Options()) is None
     (unknown_size,) = units(dataset="torch/cifar10")
-    assert cost.estimate(unknown_size, Store(tmp_path), CPU, Options()) is None
+    assert cost.estimate(unknown_size, Store(tmp_path), Options()) is None
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(3, "3 s"), (600, "10 min"), (9000, "2.5 h")])

@@ -19,8 +19,9 @@ from gpuclust.cell import Cell, load_grid, place, units_of
 from gpuclust.errors import InputError, StorageError
 from gpuclust.grid import run_grid
 from gpuclust.pipeline import Data
-from gpuclust.source import Options, Watcher
+from gpuclust.source import Options
 from gpuclust.store import Store
+from gpuclust.watch import Watcher
 
 CPU = backend.select("cpu")
 GRID = """
@@ -311,7 +312,7 @@ def test_stopping_ends_after_the_running_cell_and_the_rest_is_done_later(store, 
 
 def test_status_counts_done_failed_running_and_left(store, units):
     assert grid.status(units, store, CPU)["left"] == 12
-    with store.running() as tell:
+    with store.claim(units[0]) as tell:
         tell({"unit": str(units[0])})
         counts = grid.status(units, store, CPU)
     assert (counts["running"], counts["left"]) == (1, 11)

@@ -1,8 +1,12 @@
+import dataclasses
 import errno
 import json
 import os
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -92,22 +96,81 @@ def test_preprocessings_of_one_encoder_are_two_embeddings(store):
 
 
 def test_what_runs_is_told_while_it_runs_only(store):
-    with store.running() as tell:
+    with store.claim(UNIT) as tell:
         tell({"unit": str(UNIT)})
-        (told,) = store.running_now()
-        assert (told["unit"], told["pid"]) == (str(UNIT), os.getpid())
-    assert store.running_now() == []
+        assert store.running() == [{"unit": str(UNIT)}]
+    assert store.running() == []
+    assert list((store.root / "running").iterdir()) == []
 
 
-def test_what_a_killed_process_left_does_not_run(store):
+def test_a_unit_is_claimed_by_one_process_at_a_time(store):
     code = (
-        "import os, sys; from pathlib import Path; from gpuclust.store import Store\n"
-        "with Store(Path(sys.argv[1])).running() as tell:\n"
+        "import sys; from pathlib import Path; from gpuclust.cell import Unit\n"
+        "from gpuclust.store import Store\n"
+        f"unit = {UNIT!r}\n"
+        "with Store(Path(sys.argv[1])).claim(unit) as tell: print(tell is None)"
+    )
+    ask = [sys.executable, "-c", code, str(store.root)]
+    with store.claim(UNIT):
+        other = dataclasses.replace(UNIT, preprocess="study")
+        with store.claim(UNIT) as again, store.claim(other) as another:
+            assert again is None
+            assert another is not None
+        busy = subprocess.run(ask, check=True, capture_output=True, text=True)
+    free = subprocess.run(ask, check=True, capture_output=True, text=True)
+    assert (busy.stdout.strip(), free.stdout.strip()) == ("True", "False")
+
+
+def test_what_a_killed_process_left_claims_nothing(store):
+    code = (
+        "import os, sys; from pathlib import Path; from gpuclust.cell import Unit\n"
+        "from gpuclust.store import Store\n"
+        f"with Store(Path(sys.argv[1])).claim({UNIT!r}) as tell:\n"
         "    tell({'unit': 'u'}); os.kill(os.getpid(), 9)"
     )
     subprocess.run([sys.executable, "-c", code, str(store.root)], check=False)
     assert len(list((store.root / "running").iterdir())) == 1
-    assert store.running_now() == []
+    assert store.running() == []
+    with store.claim(UNIT) as tell:
+        assert tell is not None
+
+
+def test_a_claim_can_be_said_anew_in_fewer_words(store):
+    with store.claim(UNIT) as tell:
+        tell({"stage": "x" * 3000})
+        tell({"stage": "y"})
+        assert store.running() == [{"stage": "y"}]
+
+
+def test_of_many_that_want_a_unit_at_once_exactly_one_has_it(store):
+    at_once, most, lock = [0], [0], threading.Lock()
+
+    def go(_):
+        with store.claim(UNIT) as tell:
+            if tell is None:
+                return 0
+            with lock:
+                at_once[0] += 1
+                most[0] = max(most[0], at_once[0])
+            time.sleep(0.001)
+            with lock:
+                at_once[0] -= 1
+            return 1
+
+    with ThreadPoolExecutor(16) as pool:
+        had = sum(pool.map(go, range(400)))
+    assert had >= 1
+    assert most[0] == 1
+
+
+def test_a_file_system_without_locks_is_told_and_works(store, monkeypatch, caplog):
+    def refuse(*args):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with store.claim(UNIT) as tell:
+        assert tell is not None
+    assert "no file locks" in caplog.text
 
 
 def test_rows_are_written_by_the_name_of_their_key_only(store):

@@ -2,5 +2,5 @@
 
 Each side of a comparison is a fresh process that imports, loads and warms up outside the clock;
 runs of the sides take turns, so that drift of the machine hits both.  Memory is VmHWM of these
-processes.
+processes from then on.
 """

@@ -36,7 +36,7 @@ def table(result: Result) -> tuple[list[str], list[list[str]]]:
 
 def _side(one: Result, name: str, side: Result) -> list[str]:
     agreement = one["agreement"].get(name, {})
-    told = ", ".join(f"{value:.3f}" for value in agreement.values())
+    told = ", ".join(_told(*pair) for pair in agreement.items())
     slower = one["speedup"].get(name)
     return [
         f"{side['median']:.4g}",
@@ -47,6 +47,11 @@ def _side(one: Result, name: str, side: Result) -> list[str]:
         "" if side["joules"] is None else f"{side['joules']:.0f}",
         "" if side.get("of_limit") is None else f"{100 * side['of_limit']:.0f} %",
     ]
+
+
+def _told(name: str, value: float) -> str:
+    """Write an agreement: 1 is the best, but scores are told by how far they are apart."""
+    return f"{value:.1g} apart" if name == "score" else f"{value:.3f}"
 
 
 def plot(result: Result, path: Path) -> None:

@@ -13,7 +13,7 @@ from .. import backend, host
 from ..errors import GpuclustError, InputError
 from . import roofline
 from .runner import Tell, compare
-from .work import ENGINES, Job, load, peers
+from .work import ENGINES, Job, load, on_gpu, peer
 
 
 def provenance() -> dict[str, Any]:
@@ -60,8 +60,8 @@ def run(
     for side in sides:
         if side in ENGINES:
             backend.select(side)
-        elif side not in peers():
-            raise InputError(f"unknown side {side!r}: there are {', '.join([*ENGINES, *peers()])}.")
+        else:
+            peer(side)
     X, y = load(Job("cpu", methods[0], data))
     found = {**provenance(), "data": data, "machine": roofline.machine()._asdict(), "results": []}
     rates = roofline.Machine(**found["machine"])
@@ -77,7 +77,7 @@ def run(
                 how = {"n": n, "d": X.shape[1], "k": clusters}
                 # A GPU's rates are not those of this process.
                 limit = roofline.share(what, side["median"], rates, **how)
-                side["of_limit"] = None if name == "gpu" else limit
+                side["of_limit"] = None if on_gpu(name) else limit
             found["results"].append(one)
     return found
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..host import cores
+from ..scoring import DISPERSIONS, EXTERNAL, SILHOUETTES
 
 # (n, d, k) -> bytes that must be moved and float32 operations that must be done, once the sizes of
 # caches are counted as unlimited for everything that is smaller than n x n or n x d.
@@ -28,6 +29,10 @@ MUST: dict[str, Must] = {
     "affinity": lambda n, d, k: (15 * 12.0 * n * n, 2.0 * n * n * d),
     # The covariance, or one product as large.
     "pca": lambda n, d, k: (4.0 * n * d, 2.0 * n * d * min(n, d)),
+    # A pair of labels is read; a dispersion reads the samples twice; a silhouette needs distances.
+    **dict.fromkeys(EXTERNAL, lambda n, d, k: (16.0 * n, 0.0)),
+    **dict.fromkeys(DISPERSIONS, lambda n, d, k: (8.0 * n * d, 4.0 * n * d)),
+    **{f"silhouette_{m}": lambda n, d, k: (4.0 * n * d, 2.0 * n * n * d) for m in SILHOUETTES},
     # Three passes over the distances of the original space, six over those of the 50-d one.
     "unit": lambda n, d, k: (15 * 12.0 * n * n, 2.0 * n * n * (3 * d + 6 * 50)),
 }

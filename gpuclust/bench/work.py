@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from ..methods import CLUSTERERS, REDUCERS
 from ..pipeline import Data, Outcome, Space, reduce, run_unit
 from ..pipeline import cluster as cluster_space
 from ..spec import Spec, parse_clusterer, parse_reducer
+from . import scores
 
 ENGINES = ("cpu", "gpu")
 UNIT = "unit"
@@ -41,13 +43,14 @@ class Job(NamedTuple):
     side : str
         ``cpu`` or ``gpu``, our engines, or the name of a peer.
     what : str
-        A reducer or clusterer with its parameters, or ``unit`` (with a reducer after a space).
+        A reducer or clusterer with its parameters, a score of `scores.NAMES`, or ``unit`` (with a
+        reducer after a space).
     data : str
         Path of an .npz file with X and y, or ``digits``.
     n : int or None
         Number of samples; more than the file has are its own again with a little noise.
     k : int or None
-        Number of clusters; that of the classes by default.
+        Number of clusters; that of the classes by default, and for a score `scores.CLUSTERS`.
     """
 
     side: str
@@ -101,8 +104,9 @@ def _resized(X: np.ndarray, y: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarr
 def prepare(job: Job, X: np.ndarray, y: np.ndarray) -> Run:
     """Make a job the function ``run(seed)`` that does it once and returns its results by name.
 
-    Results are arrays and, under ``stages`` and ``scores``, plain values.  Everything that a side
-    needs is imported here.
+    Results are arrays and, under ``stages`` and ``scores``, plain values.  A score gives ``score``
+    and the ``labels`` that were scored, one after another: both sides must have had the same.
+    Everything that a side needs is imported, placed and, for a score, clustered here.
 
     Raises
     ------
@@ -113,10 +117,12 @@ def prepare(job: Job, X: np.ndarray, y: np.ndarray) -> Run:
         return _peer(job, X, y)
     on = backend.select(job.side)
     on.prepare()
-    data = on.place(Data(X, y, "bench"))
-    if job.what.partition(" ")[0] == UNIT:
-        return _unit(job, data, on)
     name, spec = _spec(job.what)
+    if name == "score":
+        return _scored(scores.ours(spec), job, X, y, on.put)
+    data = on.place(Data(X, y, "bench"))
+    if name == UNIT:
+        return _unit(job, data, on)
     k = job.k or data.n_classes
     if name == "reducer":
         return lambda seed: {"Z": reduce(data.X, spec, seed, on).Z}
@@ -128,13 +134,29 @@ def prepare(job: Job, X: np.ndarray, y: np.ndarray) -> Run:
     return run
 
 
+def _scored(
+    score: scores.Score, job: Job, X: np.ndarray, y: np.ndarray, place: Callable[[Any], Any]
+) -> Run:
+    sets = scores.label_sets(X, job.k)
+    labels = np.concatenate(sets)
+    X, y, sets = place(X), place(y), [place(one) for one in sets]
+    return lambda seed: {"score": np.array(score(X, y, sets), np.float64), "labels": labels}
+
+
 def _spec(what: str) -> tuple[str, Any]:
+    """Say what kind of work a text asks for, and parse it."""
+    if what.partition(" ")[0] == UNIT:
+        return UNIT, None
     name = what.partition("(")[0].partition("|")[0]
     if name in CLUSTERERS:
         return "clusterer", parse_clusterer(what)
     if name in REDUCERS:
         return "reducer", parse_reducer(what)
-    raise unknown("method", name, [*REDUCERS, *CLUSTERERS, UNIT])
+    if name not in scores.NAMES:
+        raise unknown("method", name, [*REDUCERS, *CLUSTERERS, *scores.NAMES, UNIT])
+    if what != name:
+        raise InputError(f"a score has no parameters here; got {what!r}. Write {name}.")
+    return "score", name
 
 
 def _cell(spec: Spec, k: int | None, seed: int) -> Cell:
@@ -178,29 +200,50 @@ def peers() -> list[str]:
     return sorted(path.stem for path in folder.glob("*.py") if not path.stem.startswith("_"))
 
 
-def _peer(job: Job, X: np.ndarray, y: np.ndarray) -> Run:
-    if job.side not in peers():
-        raise unknown("side", job.side, [*ENGINES, *peers()])
-    module = importlib.import_module(f"gpuclust_peers.{job.side}")
-    for package in module.NEEDS:
+def peer(side: str) -> ModuleType:
+    """Import the module of a peer (not yet the packages that it is about).
+
+    Raises
+    ------
+    InputError
+        For a side that does not exist.
+    BackendError
+        When its packages are not installed; says how they are.
+    """
+    if side not in peers():
+        raise unknown("side", side, [*ENGINES, *peers()])
+    module = importlib.import_module(f"gpuclust_peers.{side}")
+    for package, name in module.NEEDS.items():
         if importlib.util.find_spec(package) is None:
-            raise BackendError(f"the peer {job.side} needs {package}. Run pip install {package}.")
-    kind = UNIT if job.what.partition(" ")[0] == UNIT else job.what.partition("(")[0]
-    if kind not in module.METHODS:
-        does = ", ".join(module.METHODS)
-        raise InputError(f"the peer {job.side} does not do {kind}; it does {does}.")
-    k = job.k or len(np.unique(y))
+            raise BackendError(f"the peer {side} needs {package}. Run pip install {name}.")
+    return module
+
+
+def on_gpu(side: str) -> bool:
+    """Tell whether a side, ours or a peer, does its work on a GPU."""
+    return side == "gpu" if side in ENGINES else getattr(peer(side), "GPU", False)
+
+
+def _peer(job: Job, X: np.ndarray, y: np.ndarray) -> Run:
+    module, (kind, spec) = peer(job.side), _spec(job.what)
+    does = {**getattr(module, "METHODS", {}), **getattr(module, "SCORES", {})}
+    name = UNIT if kind == UNIT else job.what.partition("(")[0].partition("|")[0]
+    if name not in does:
+        raise InputError(f"the peer {job.side} does not do {name}; it does {', '.join(does)}.")
+    call, k = does[name], job.k or len(np.unique(y))
+    place = getattr(module, "place", lambda array: array)
     if kind == UNIT:
-        return lambda seed: module.METHODS[UNIT](X, y, k, seed)
-    step = _spec(job.what)[1]
-    params = dict((step if isinstance(step, Spec) else step[0]).params)
-    name = "labels" if kind in CLUSTERERS else "Z"
-    return lambda seed: {name: module.METHODS[kind](X, params, k, seed)}
+        return lambda seed: call(X, y, k, seed)
+    if kind == "score":
+        return _scored(lambda X, y, sets: [call(X, y, labels) for labels in sets], job, X, y, place)
+    params = dict((spec if isinstance(spec, Spec) else spec[0]).params)
+    given, result = place(X), "labels" if kind == "clusterer" else "Z"
+    return lambda seed: {result: call(given, params, k, seed)}
 
 
 def small(X: np.ndarray, y: np.ndarray, job: Job) -> tuple[np.ndarray, np.ndarray]:
     """Take the samples that a side warms up on: few on a CPU, all on a GPU, which compiles more."""
-    rows = len(X) if job.side == "gpu" else min(len(X), 400)
+    rows = len(X) if on_gpu(job.side) else min(len(X), 400)
     return X[:rows], y[:rows]
 
 

@@ -1,17 +1,19 @@
 """The process of one side: reads what to run from standard input, a line of JSON each.
 
 ``{"run": seed}`` runs once and answers seconds; ``{"save": path}`` writes the arrays of the last
-run; ``{"end": true}`` answers the peak of memory and ends.  Answers are lines of JSON on a
-descriptor of their own: libraries print on standard output.
+run; ``{"end": true}`` answers the peak of memory since it was ready and ends.  Answers are lines of
+JSON on a descriptor of their own: libraries print on standard output.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
 import time
 import warnings
+from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
@@ -42,7 +44,9 @@ def _serve(job: Job, answers: TextIO) -> None:
     few = small(X, y, job)
     prepare(job._replace(k=min(job.k or len(np.unique(few[1])), 10)), *few)(0)
     run, last = prepare(job, X, y), {}
-    _answer(answers, ready=True, start_mib=_status("VmRSS"))
+    _forget_peak()
+    start = _status("VmRSS")
+    _answer(answers, ready=True, start_mib=start)
     with memory.stage_peak() as peak:
         for line in sys.stdin:
             asked = json.loads(line)
@@ -53,7 +57,8 @@ def _serve(job: Job, answers: TextIO) -> None:
                 _answer(answers, saved=True)
                 continue
             last = _timed(run, asked["run"], job, answers)
-    _answer(answers, peak_mib=_status("VmHWM"), gpu_peak_bytes=peak.bytes)
+    # The kernel's two counters are some pages apart.
+    _answer(answers, peak_mib=max(start, _status("VmHWM")), gpu_peak_bytes=peak.bytes)
 
 
 def _timed(run: Any, seed: int, job: Job, answers: TextIO) -> dict[str, Any]:
@@ -67,6 +72,12 @@ def _timed(run: Any, seed: int, job: Job, answers: TextIO) -> dict[str, Any]:
     plain = {name: found[name] for name in ("stages", "scores") if name in found}
     _answer(answers, seconds=seconds, joules=spent, **plain)
     return found
+
+
+def _forget_peak() -> None:
+    """Let VmHWM start anew, so that it tells of the runs and not of loading or the warm-up."""
+    with contextlib.suppress(OSError):  # where /proc cannot be written it tells of both
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
 def _status(name: str) -> float:

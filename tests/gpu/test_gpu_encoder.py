@@ -6,8 +6,9 @@ from on_gpu import unit_of
 
 from gpuclust import embeddings
 from gpuclust.grid import run_grid
-from gpuclust.source import DEFAULT_OPTIONS, Options, Watcher, load_unit
+from gpuclust.source import DEFAULT_OPTIONS, Options, load_unit
 from gpuclust.store import Store
+from gpuclust.watch import Watcher
 
 pytest.importorskip("timm")
 pytest.importorskip("torchvision")

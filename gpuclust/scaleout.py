@@ -1,0 +1,386 @@
+"""A grid on the workers of a Dask cluster.
+
+A worker computes a whole unit, writes its rows itself to the folder that all share, and tells what
+it does; only that crosses the network.  Dask starts the workers, gives them units, longest first,
+and gives the unit of a worker that died to another one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib.util
+import logging
+import os
+import platform
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import __version__, backend, cost, host
+from .backend import Backend
+from .cell import Unit
+from .errors import BackendError, GpuclustError, InputError
+from .grid import Done, Lost, Map
+from .store import Store
+from .watch import Relay, Watcher
+from .work import Job, Summary, work
+
+if TYPE_CHECKING:
+    import distributed
+
+# How long a scheduler may be away, and how long the first worker may take to come.
+PATIENCE_SECONDS = 60.0
+# Between two looks at which workers there are.
+LOOK_SECONDS = 5.0
+LOCALHOST = "127.0.0.1"
+KINDS = "local, cuda, an address such as tcp://host:8786, or file:scheduler.json"
+OWN_CLUSTER = {
+    # A worker that computes for long without letting go of the interpreter is not dead.
+    "distributed.scheduler.worker-ttl": None,
+    # Nothing waits at one worker while another is idle.
+    "distributed.scheduler.worker-saturation": 1.0,
+    # Workers may have children: the processes that decode images.
+    "distributed.worker.daemon": False,
+}
+
+
+class SchedulerError(GpuclustError):
+    """A scheduler or its workers that cannot be reached."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What cluster to compute on.
+
+    Attributes
+    ----------
+    scheduler : str
+        ``local``: processes of this machine, on its CPU.  ``cuda``: one process per GPU of this
+        machine.  An address or ``file:<scheduler file>``: a cluster that runs already.
+    workers : int or None
+        How many processes to start: as many as cores, or GPUs.
+    threads : int or None
+        Of every worker.  The cores are shared out where we start the workers; a cluster that runs
+        already keeps its own.
+    memory_limit : str
+        Of every worker that we start, as Dask writes it (``auto``, ``8GiB``, ``0`` for none).  One
+        that needs more is killed, and its unit is tried again.
+    """
+
+    scheduler: str
+    workers: int | None = None
+    threads: int | None = None
+    memory_limit: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.scheduler not in ("local", "cuda"):
+            if not (self.scheduler.startswith("file:") or "://" in self.scheduler):
+                raise InputError(f"unknown scheduler {self.scheduler!r}. Give {KINDS}.")
+            if self.workers is not None:
+                raise InputError(
+                    f"--workers starts workers here, with --scheduler local or cuda; those of "
+                    f"{self.scheduler} run already."
+                )
+        for name, value in (("workers", self.workers), ("threads", self.threads)):
+            if value is not None and value < 1:
+                raise InputError(f"{name} must be at least 1; got {value}.")
+
+    def threads_each(self, workers: int) -> int | None:
+        """Share the cores of this machine out to so many workers, unless it was said."""
+        if self.threads is not None or self.scheduler not in ("local", "cuda"):
+            return self.threads
+        return max(1, host.cores() // workers)
+
+
+@contextlib.contextmanager
+def cluster(plan: Plan, store: Store, device: str = "auto") -> Iterator[Cluster]:
+    """Start or join a cluster for as long as the block runs; ours ends with it.
+
+    Raises
+    ------
+    InputError, BackendError
+        For a device that the workers do not have, or Dask that is not installed.
+    SchedulerError
+        When there is no scheduler, or no worker has joined it.
+    """
+    for package in ("distributed",) + ("dask_cuda",) * (plan.scheduler == "cuda"):
+        if importlib.util.find_spec(package) is None:
+            extra = "gpu-cu13" if package == "dask_cuda" else "dask"
+            raise BackendError(
+                f"--scheduler needs {package}, which is not installed. Run "
+                f'pip install "gpuclust[{extra}]".'
+            )
+    import dask
+
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(dask.config.set(OWN_CLUSTER))
+        started = _start(plan, device, stack)
+        yield stack.enter_context(contextlib.closing(Cluster(plan, store, device, started)))
+
+
+def _start(plan: Plan, device: str, stack: contextlib.ExitStack) -> Any:
+    """Start the workers of this machine; None for a cluster that runs already."""
+    how = {
+        "threads_per_worker": 1,  # one unit at a time; its own threads are ours to count
+        "host": LOCALHOST,
+        "dashboard_address": f"{LOCALHOST}:0" if importlib.util.find_spec("bokeh") else None,
+        "memory_limit": plan.memory_limit,
+        "silence_logs": logging.ERROR,  # what matters we tell ourselves
+    }
+    if plan.scheduler == "local":
+        if device == "gpu":
+            raise InputError("--scheduler local computes on the CPU; cuda takes the GPUs.")
+        from distributed import LocalCluster
+
+        count = plan.workers or host.cores()
+        return stack.enter_context(LocalCluster(n_workers=count, processes=True, **how))
+    if plan.scheduler == "cuda":
+        if device == "cpu":
+            raise InputError("--scheduler cuda computes on the GPUs; local takes the CPU.")
+        backend.select("gpu")  # says why not, before dask-cuda fails in words of its own
+        from dask_cuda import LocalCUDACluster
+
+        # No pool here: each worker lays its memory out itself, see Backend.prepare.
+        given = {"n_workers": plan.workers, "resources": {"GPU": 1}, **how}
+        return stack.enter_context(LocalCUDACluster(**given))
+    return None
+
+
+class Cluster:
+    """A cluster that computes units for `gpuclust.grid.run_grid`.
+
+    Attributes
+    ----------
+    on : Backend
+        What the workers compute on.
+    workers : int
+        How many there are at the start.
+    dashboard : str or None
+        Address of Dask's own pages, where they are.
+    """
+
+    def __init__(self, plan: Plan, store: Store, device: str, started: Any):
+        self._plan = plan
+        self._store = Store(store.root.absolute())
+        self._started = started
+        self._device = {"local": "cpu", "cuda": "gpu"}.get(plan.scheduler, device)
+        self._client: distributed.Client | None = None
+        client = self._connected()
+        self.on, self.workers = self._ask_workers(client)
+        self.dashboard = (
+            client.dashboard_link if started is not None or _has_pages(client) else None
+        )
+
+    def close(self) -> None:
+        """Leave the cluster."""
+        if self._client is not None:
+            self._client.close(timeout=5)
+
+    # ---- who is there ---------------------------------------------------------------------------
+
+    def _connected(self) -> distributed.Client:
+        """Return a client with a live scheduler, waiting for one that went away."""
+        if self._client is not None and self._client.status == "running":
+            return self._client
+        self.close()
+        end = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                self._client = self._connect()
+            except (OSError, ValueError) as error:  # a scheduler file may be half written
+                if time.monotonic() > end or self._client is None:
+                    raise self._unreachable(error) from error
+                time.sleep(1.0)
+            else:
+                return self._client
+
+    def _connect(self) -> distributed.Client:
+        from distributed import Client
+
+        where = self._plan.scheduler
+        if self._started is not None:
+            return Client(self._started)
+        if where.startswith("file:"):
+            path = Path(where.removeprefix("file:"))
+            if not path.exists():
+                raise FileNotFoundError(f"there is no file {path}")
+            return Client(scheduler_file=str(path), timeout=10)
+        return Client(where, timeout=10)
+
+    def _unreachable(self, error: Exception) -> SchedulerError:
+        return SchedulerError(
+            f"no scheduler answers at {self._plan.scheduler} ({error}). Start one with `dask "
+            f"scheduler`, or name another --scheduler. What was computed is kept; the same command "
+            f"goes on from there."
+        )
+
+    def _ask_workers(self, client: distributed.Client) -> tuple[Backend, int]:
+        """Ask the workers what they compute on; all must say the same."""
+        try:
+            client.wait_for_workers(1, timeout=PATIENCE_SECONDS)
+            told = client.run(_introduce, self._device)
+        except TimeoutError as error:
+            raise SchedulerError(
+                f"no worker has joined the scheduler {self._plan.scheduler} in "
+                f"{PATIENCE_SECONDS:.0f} s. Start some with `dask worker`."
+            ) from error
+        except ModuleNotFoundError as error:
+            raise InputError(
+                f"the workers of {self._plan.scheduler} cannot import {error.name}. Install the "
+                f"same gpuclust there."
+            ) from error
+        versions = {version for version, _, _ in told.values()}
+        if versions != {__version__}:
+            raise InputError(
+                f"gpuclust is {__version__} here and {', '.join(sorted(versions))} at the workers. "
+                f"Install the same version everywhere."
+            )
+        names = {name for _, name, _ in told.values()}
+        if len(names) > 1:
+            raise InputError(
+                f"some workers compute on the CPU and some on a GPU: {_listed(told)}. Say which "
+                f"with --device cpu, or leave the others out with --device gpu."
+            )
+        (name,) = names
+        return Backend(name, f"{len(told)} workers, {_listed(told)}", self._device), len(told)
+
+    # ---- computing ------------------------------------------------------------------------------
+
+    def mapper(self, stop: Callable[[], bool], watcher: Watcher) -> Map:
+        """Give the function that computes units here, for `gpuclust.grid.run_grid`."""
+        return functools.partial(self._map, stop=stop, watcher=watcher)
+
+    def _map(
+        self, job: Job, units: Sequence[Unit], *, stop: Callable[[], bool], watcher: Watcher
+    ) -> Iterator[Done]:
+        """Compute units on the workers and yield what became of each, as they end."""
+        client = self._connected()
+        heard: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        topic = f"gpuclust-{job.run}"
+        client.subscribe_topic(topic, lambda event: heard.put(event[1]))
+        halt = self._store.root / "running" / f"{job.run}.stop"
+        waiting = self._submit(client, job, units, topic=topic, halt=halt)
+        for future in waiting:
+            future.add_done_callback(heard.put)
+        look = 0.0
+        try:
+            while waiting:
+                if stop() and not halt.exists():
+                    halt.parent.mkdir(parents=True, exist_ok=True)
+                    halt.touch()
+                if time.monotonic() > look:
+                    look = time.monotonic() + LOOK_SECONDS
+                    watcher.workers(_workers(client))
+                with contextlib.suppress(queue.Empty):
+                    said = heard.get(timeout=0.2)
+                    if isinstance(said, dict):
+                        watcher.tell(said)
+                    else:
+                        yield waiting.pop(said), _outcome(said)
+        finally:
+            client.cancel(list(waiting))
+            halt.unlink(missing_ok=True)
+            while not heard.empty():
+                said = heard.get()
+                if isinstance(said, dict):
+                    watcher.tell(said)
+
+    def _submit(
+        self, client: distributed.Client, job: Job, units: Sequence[Unit], *, topic: str, halt: Path
+    ) -> dict[Any, Unit]:
+        """Hand the units to Dask, the longest first."""
+        seconds = {i: cost.estimate(u, self._store, job.options) for i, u in enumerate(units)}
+        longest = max((s for s in seconds.values() if s is not None), default=0.0)
+        threads = self._plan.threads_each(self.workers)
+        task = functools.partial(
+            _work_there,
+            job=job,
+            store=self._store,
+            name=self.on.name,
+            threads=threads,
+            topic=topic,
+            halt=halt,
+        )
+        gpus = any("GPU" in one["resources"] for one in _workers(client).values())
+        futures = {}
+        for i, unit in enumerate(units):
+            # What nobody can estimate has yet to be embedded: that is rarely short.
+            first = longest + 1.0 if seconds[i] is None else seconds[i]
+            future = client.submit(
+                task,
+                unit,
+                key=f"gpuclust-{job.run}-{time.monotonic_ns()}-{i}",
+                pure=False,
+                priority=int(first),
+                resources={"GPU": 1} if gpus else None,
+            )
+            futures[future] = unit
+        return futures
+
+
+def _workers(client: distributed.Client) -> dict[str, Any]:
+    return client.scheduler_info(n_workers=-1)["workers"]
+
+
+def _has_pages(client: distributed.Client) -> bool:
+    return "dashboard" in client.scheduler_info().get("services", {})
+
+
+def _listed(told: dict[str, tuple[str, str, str]]) -> str:
+    counts: dict[str, int] = {}
+    for _, name, node in told.values():
+        counts[f"{name} on {node}"] = counts.get(f"{name} on {node}", 0) + 1
+    return ", ".join(f"{count} x {what}" for what, count in sorted(counts.items()))
+
+
+def _outcome(future: distributed.Future) -> Summary | Lost:
+    """Say what became of a unit; errors that end the run are raised."""
+    from distributed import KilledWorker
+
+    if future.status == "cancelled":
+        return Lost("the scheduler went away", blamed=False)
+    error = future.exception()
+    if isinstance(error, KilledWorker):
+        return Lost(
+            f"its worker died {error.allowed_failures + 1} times in a row; out of memory is the "
+            f"usual reason (the last one was {error.last_worker.name})",
+            blamed=True,
+        )
+    if error is not None:
+        raise error
+    return future.result()
+
+
+# ---- on the worker ------------------------------------------------------------------------------
+
+# A worker with several threads would otherwise compute several units in one process.
+_ALONE = threading.Lock()
+
+
+def _introduce(device: str) -> tuple[str, str, str]:
+    """Say of this worker: version, backend, host."""
+    return __version__, backend.select(device).name, platform.node()
+
+
+def _work_there(
+    unit: Unit, *, job: Job, store: Store, name: str, threads: int | None, topic: str, halt: Path
+) -> Summary:
+    """Compute a unit on this worker."""
+    from distributed import get_worker
+
+    worker = get_worker()
+    with _ALONE:
+        if halt.exists():
+            return Summary(stopped=True)
+        if threads is not None:
+            host.use_threads(threads)
+        facts = {"worker": worker.address, "host": platform.node(), "pid": os.getpid()}
+        told = Relay(functools.partial(worker.log_event, topic), stop=halt.exists, more=facts)
+        done = work(unit, job, store, backend.select(name), stop=halt.exists, watcher=told)
+    done.errors = []  # they are in the rows
+    return done
