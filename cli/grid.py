@@ -141,6 +141,7 @@ def run_and_report(
 ) -> None:
     """Run units, show the table of their rows, and exit with 1 when a cell failed."""
     from gpuclust import grid as engine
+    from gpuclust import report as tables
     from gpuclust import source, states
     from gpuclust.watch import Relay
 
@@ -165,7 +166,7 @@ def run_and_report(
             map_=None if cluster is None else cluster.mapper(stop, watcher),
         )
     rows = states.rows_of(units, store, on, options)
-    _table(rows, by="ami")
+    _table(tables.frame(rows), by="ami", most=200)
     if trace:
         show_transfers(rows)
     note(
@@ -237,6 +238,7 @@ def grid_status(
 
 def report(
     by: Annotated[str, typer.Option("--sort", help="Column to sort by, best first.")] = "ami",
+    top: Annotated[int, typer.Option("--top", min=0, help="Show so many rows; 0 for all.")] = 200,
     dataset: Annotated[str | None, typer.Option("--dataset", help="Only this dataset.")] = None,
     encoder: Annotated[str | None, typer.Option("--encoder", help="Only this encoder.")] = None,
     csv: Annotated[
@@ -249,44 +251,42 @@ def report(
     root: Root = DEFAULT_ROOT,
 ) -> None:
     """Show all results of a root as a table, best first."""
+    from gpuclust import report as tables
     from gpuclust.errors import InputError
     from gpuclust.store import Store
 
-    rows, problems = Store(root).rows()
-    for problem in problems:
-        note(problem)
     wanted = {"dataset": dataset, "encoder": encoder}
-    for name, value in wanted.items():
-        rows = rows if value is None else [row for row in rows if row[name] == value]
-    if not rows:
-        raise InputError(
-            f"no results in {root}"
-            + " that match." * any(wanted.values())
-            + (
-                ""
-                if any(wanted.values())
-                else ". Run `gpuclust run` or `grid` first, or name another --root."
-            )
-        )
-    _table(rows, by=by, csv=csv, markdown=markdown)
+    given = [(name, value) for name, value in wanted.items() if value is not None]
+    every = Store(root).each_row(note)
+    table = tables.frame(row for row in every if all(row[n] == value for n, value in given))
+    if table.empty:
+        first = ". Run `gpuclust run` or `grid` first, or name another --root."
+        raise InputError(f"no results in {root}{' that match.' if given else first}")
+    _table(table, by=by, most=top or None, csv=csv, markdown=markdown)
 
 
 def _table(
-    rows: list[dict[str, Any]], *, by: str, csv: Path | None = None, markdown: Path | None = None
+    table: Any,
+    *,
+    by: str,
+    most: int | None = None,
+    csv: Path | None = None,
+    markdown: Path | None = None,
 ) -> None:
-    """Print rows as a table and write it where it was asked for."""
+    """Print a table of rows, best first, and write all of it where it was asked for."""
     from gpuclust import report as tables
     from gpuclust.store import atomic
 
-    if not rows:
+    if table.empty:
         return
-    table = tables.ranked(tables.frame(rows), by)
-    shown = tables.brief(table, by)
+    table = tables.ranked(table, by)
+    shown = tables.brief(table, by, most)
     written = {}
     if csv is not None:
-        written[csv] = table.to_csv(index=False)
+        written[csv] = tables.csv(table)
     if markdown is not None:
-        written[markdown] = f"{shown.common}\n\n{tables.markdown(shown.header, shown.lines)}\n"
+        every = tables.brief(table, by)
+        written[markdown] = f"{every.common}\n\n{tables.markdown(every.header, every.lines)}\n"
     if Path("-") not in written:
         note(shown.common)
         show_table(shown.header, shown.lines)

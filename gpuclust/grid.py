@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from . import cost
@@ -18,7 +19,7 @@ from .backend import Backend, check_trace
 from .cell import Unit
 from .errors import CellError
 from .pipeline import Outcome
-from .source import DEFAULT_OPTIONS, Options, known_of
+from .source import DEFAULT_OPTIONS, Known, Options, known_of
 from .states import states_of
 from .store import Store
 from .watch import Watcher
@@ -26,6 +27,8 @@ from .work import Job, Summary, without_result, work
 
 # Between two looks at units that another run is computing.
 WAIT_SECONDS = 1.0
+# So often something may be lost, with no new row in between, before it is given up.
+TRIES = 3
 
 
 class Lost(NamedTuple):
@@ -39,7 +42,8 @@ class Lost(NamedTuple):
 
 
 Done = tuple[Unit, Summary | Lost]
-Map = Callable[[Job, Sequence[Unit]], Iterable[Done]]
+# Takes units from the left of the queue until it is empty, also those that are added meanwhile.
+Map = Callable[[Job, deque[Unit]], Iterable[Done | None]]
 
 
 def run_grid(
@@ -83,7 +87,7 @@ def run_grid(
         Asked before every cell; on True the run ends after what is running.
     watcher : Watcher, optional
         Is told what happens.
-    map_ : callable (job, units) -> iterable of (unit, Summary or Lost), optional
+    map_ : callable (job, queue of units) -> iterable of (unit, Summary or Lost), optional
         Computes units elsewhere, in any order (`gpuclust.scaleout.Cluster.mapper`); else here.
 
     Returns
@@ -105,86 +109,106 @@ def run_grid(
     job = Job(options, redo, save_labels, save_bad_input, trace)
     map_ = map_ or _here(store, on, stop, watcher)
     store.sweep()
-    summary, waiting = Summary(), list(units)
-    while waiting and not stop():
-        again: list[Unit] = []
-        busy = 0
-        for unit, done in map_(job, waiting):
-            if isinstance(done, Lost):
-                again += _after_loss(unit, done, job, store, on, summary=summary, watcher=watcher)
-                continue
-            if done.busy:
-                again.append(unit)
-                busy += 1
-                continue
-            summary.add(done)
-            counts = {"computed": done.computed, "failed": done.failed, "skipped": done.skipped}
-            watcher.done(unit, **counts)
-        waiting = again
-        if busy and busy == len(waiting):
-            _wait(waiting, watcher, stop)
-    summary.stopped = summary.stopped or stop()
-    return summary
+    run = _Run(job, store, on, watcher, deque(units))
+    while (run.waiting or run.later) and not stop():
+        for done in map_(job, run.waiting):
+            run.take(done)
+        run.let_others_go_on(stop)
+    run.summary.stopped |= stop()
+    return run.summary
 
 
 def _here(store: Store, on: Backend, stop: Callable[[], bool], watcher: Watcher) -> Map:
     """Compute one unit after another in this process."""
 
-    def map_(job: Job, units: Sequence[Unit]) -> Iterator[Done]:
-        for unit in units:
-            if stop():
-                return
+    def map_(job: Job, waiting: deque[Unit]) -> Iterator[Done]:
+        while waiting and not stop():
+            unit = waiting.popleft()
             yield unit, work(unit, job, store, on, stop=stop, watcher=watcher)
 
     return map_
 
 
-def _wait(units: Sequence[Unit], watcher: Watcher, stop: Callable[[], bool]) -> None:
-    """Let other runs go on with what they have begun."""
-    watcher.note(f"waiting for another run that computes {', '.join(map(str, units))}")
-    end = time.monotonic() + WAIT_SECONDS
-    while time.monotonic() < end and not stop():
-        time.sleep(0.05)
+@dataclass
+class _Run:
+    """What a run has done, what it waits for, and what becomes of units that were lost.
 
-
-def _after_loss(
-    unit: Unit,
-    lost: Lost,
-    job: Job,
-    store: Store,
-    on: Backend,
-    *,
-    summary: Summary,
-    watcher: Watcher,
-) -> list[Unit]:
-    """Decide what becomes of a unit whose process died: a list of what to try again.
-
-    As long as there are new rows each time, all that is left is tried again.  Then its cells are
-    tried one by one, so that only those become failed rows that kill their process alone.
+    `waiting` can be computed now; `later` holds units that another run had a moment ago.
     """
-    known = known_of(unit, store, job.options, watcher)
-    states = states_of(unit, known, store, on, watcher=watcher)
-    left = tuple(cell for cell, state in states.items() if job.wants(state))
-    summary.count([state for state in states.values() if not job.wants(state)], job)
-    rest = dataclasses.replace(unit, cells=left)
-    if not left:
+
+    job: Job
+    store: Store
+    on: Backend
+    watcher: Watcher
+    waiting: deque[Unit]
+    later: list[Unit] = field(default_factory=list)
+    due: float = 0.0
+    summary: Summary = field(default_factory=Summary)
+    losses: Counter[Unit] = field(default_factory=Counter)
+
+    def take(self, done: Done | None) -> None:
+        """Take in what became of a unit; None: nothing new, but time has passed."""
+        if self.later and time.monotonic() > self.due:
+            self.waiting.extend(self.later)
+            self.later.clear()
+        if done is None:
+            return
+        unit, what = done
+        if isinstance(what, Lost):
+            self.waiting.extend(self._after(unit, what))
+        elif what.busy:
+            self.watcher.note(f"another run has {unit}: waiting for what it leaves")
+            self.later.append(unit)
+            self.due = time.monotonic() + WAIT_SECONDS
+        else:
+            self.summary.add(what)
+            counts = {"computed": what.computed, "failed": what.failed, "skipped": what.skipped}
+            self.watcher.done(unit, **counts)
+
+    def let_others_go_on(self, stop: Callable[[], bool]) -> None:
+        """Wait until it is time to look again at what other runs had."""
+        while self.later and not self.waiting and not stop():
+            time.sleep(0.05)
+            self.take(None)
+
+    def _after(self, unit: Unit, lost: Lost) -> list[Unit]:
+        """Return what to try again of a unit that was lost.
+
+        The first time without a new row its cells are taken apart, so that in the end only those
+        fail that kill their process all alone.
+        """
+        known = known_of(unit, self.store, self.job.options, self.watcher)
+        rest = self._left(unit, known)
+        if not rest.cells or not lost.blamed:
+            return [rest] * bool(rest.cells)
+        self.watcher.note(f"{unit}: {lost.why}")
+        self.losses[rest] += 1
+        if self.losses[rest] < TRIES:
+            apart = self.losses[rest] == 1 and known.fingerprint is not None
+            return [dataclasses.replace(rest, cells=(c,)) for c in rest.cells] if apart else [rest]
+        return self._give_up(rest, lost, known)
+
+    def _left(self, unit: Unit, known: Known) -> Unit:
+        """Reduce a unit to the cells that are still wanted; the others are counted."""
+        states = states_of(unit, known, self.store, self.on, watcher=self.watcher)
+        left = {cell: state for cell, state in states.items() if self.job.wants(state)}
+        self.summary.count([s for cell, s in states.items() if cell not in left], self.job)
+        return dataclasses.replace(unit, cells=tuple(left))
+
+    def _give_up(self, unit: Unit, lost: Lost, known: Known) -> list[Unit]:
+        """Write failed rows, unless another run has the unit by now."""
+        with self.store.claim(unit) as tell:
+            if tell is None:
+                return [unit]
+            error = CellError(f"{lost.why}, {TRIES} times over. --retry-failed tries it again.")
+            for cell in unit.cells:
+                row = without_result(cell, known, self.on, Outcome(None, 0.0, (), error)).row
+                row["run"] = self.job.run
+                self.store.save_row(unit, row)
+                self.watcher.row(row)
+        count = len(unit.cells)
+        self.summary.add(Summary(computed=count, failed=count, errors=[error]))
         return []
-    if not lost.blamed or len(left) < len(unit.cells):
-        return [rest]
-    watcher.note(f"{unit}: {lost.why}")
-    if len(left) > 1 and known.fingerprint is not None:
-        return [dataclasses.replace(unit, cells=(cell,)) for cell in left]
-    with store.claim(unit) as tell:
-        if tell is None:
-            return [rest]
-        error = CellError(f"{lost.why}. --retry-failed tries it again.")
-        for cell in left:
-            result = without_result(cell, known, on, Outcome(None, 0.0, (), error))
-            result.row["run"] = job.run
-            store.save_row(unit, result.row)
-            watcher.row(result.row)
-    summary.add(Summary(computed=len(left), failed=len(left), errors=[error]))
-    return []
 
 
 def status(

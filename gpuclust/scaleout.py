@@ -10,13 +10,15 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib.util
+import itertools
 import logging
 import os
 import platform
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +46,8 @@ OWN_CLUSTER = {
     "distributed.scheduler.worker-ttl": None,
     # Nothing waits at one worker while another is idle.
     "distributed.scheduler.worker-saturation": 1.0,
+    # A unit that killed two workers in a row is looked at, see grid.TRIES.
+    "distributed.scheduler.allowed-failures": 1,
     # Workers may have children: the processes that decode images.
     "distributed.worker.daemon": False,
 }
@@ -128,7 +132,7 @@ def _start(plan: Plan, device: str, stack: contextlib.ExitStack) -> Any:
     how = {
         "threads_per_worker": 1,  # one unit at a time; its own threads are ours to count
         "host": LOCALHOST,
-        "dashboard_address": f"{LOCALHOST}:0" if importlib.util.find_spec("bokeh") else None,
+        "dashboard_address": f"{LOCALHOST}:0" if _has_pages() else None,
         "memory_limit": plan.memory_limit,
         "silence_logs": logging.ERROR,  # what matters we tell ourselves
     }
@@ -161,7 +165,7 @@ class Cluster:
     workers : int
         How many there are at the start.
     dashboard : str or None
-        Address of Dask's own pages, where they are.
+        Address of Dask's own pages about a cluster that we started, where bokeh is installed.
     """
 
     def __init__(self, plan: Plan, store: Store, device: str, started: Any):
@@ -170,11 +174,10 @@ class Cluster:
         self._started = started
         self._device = {"local": "cpu", "cuda": "gpu"}.get(plan.scheduler, device)
         self._client: distributed.Client | None = None
+        self._numbers = itertools.count()
         client = self._connected()
         self.on, self.workers = self._ask_workers(client)
-        self.dashboard = (
-            client.dashboard_link if started is not None or _has_pages(client) else None
-        )
+        self.dashboard = client.dashboard_link if started is not None or _has_pages() else None
 
     def close(self) -> None:
         """Leave the cluster."""
@@ -256,26 +259,25 @@ class Cluster:
         return functools.partial(self._map, stop=stop, watcher=watcher)
 
     def _map(
-        self, job: Job, units: Sequence[Unit], *, stop: Callable[[], bool], watcher: Watcher
-    ) -> Iterator[Done]:
+        self, job: Job, units: deque[Unit], *, stop: Callable[[], bool], watcher: Watcher
+    ) -> Iterator[Done | None]:
         """Compute units on the workers and yield what became of each, as they end."""
-        client = self._connected()
         heard: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        topic = f"gpuclust-{job.run}"
-        client.subscribe_topic(topic, lambda event: heard.put(event[1]))
         halt = self._store.root / "running" / f"{job.run}.stop"
-        waiting = self._submit(client, job, units, topic=topic, halt=halt)
-        for future in waiting:
-            future.add_done_callback(heard.put)
+        waiting: dict[Any, Unit] = {}
         look = 0.0
         try:
-            while waiting:
+            while waiting or units:
+                if units:
+                    waiting |= self._submit(job, units, heard, halt)
                 if stop() and not halt.exists():
                     halt.parent.mkdir(parents=True, exist_ok=True)
                     halt.touch()
                 if time.monotonic() > look:
                     look = time.monotonic() + LOOK_SECONDS
-                    watcher.workers(_workers(client))
+                    if self._client.status == "running":
+                        watcher.workers(self._client.scheduler_info(n_workers=-1)["workers"])
+                    yield None
                 with contextlib.suppress(queue.Empty):
                     said = heard.get(timeout=0.2)
                     if isinstance(said, dict):
@@ -283,52 +285,63 @@ class Cluster:
                     else:
                         yield waiting.pop(said), _outcome(said)
         finally:
-            client.cancel(list(waiting))
+            if self._client.status == "running":
+                self._client.cancel(list(waiting))
             halt.unlink(missing_ok=True)
-            while not heard.empty():
-                said = heard.get()
-                if isinstance(said, dict):
-                    watcher.tell(said)
+            _tell_the_rest(heard, watcher)
 
     def _submit(
-        self, client: distributed.Client, job: Job, units: Sequence[Unit], *, topic: str, halt: Path
+        self, job: Job, units: deque[Unit], heard: queue.SimpleQueue[Any], halt: Path
     ) -> dict[Any, Unit]:
-        """Hand the units to Dask, the longest first."""
-        seconds = {i: cost.estimate(u, self._store, job.options) for i, u in enumerate(units)}
-        longest = max((s for s in seconds.values() if s is not None), default=0.0)
-        threads = self._plan.threads_each(self.workers)
+        """Hand the units to Dask, the longest first, and listen to what is told of them."""
+        client, topic = self._connected(), f"gpuclust-{job.run}"
+        client.subscribe_topic(topic, lambda event: heard.put(event[1]))
         task = functools.partial(
             _work_there,
             job=job,
             store=self._store,
             name=self.on.name,
-            threads=threads,
+            threads=self._plan.threads_each(self.workers),
             topic=topic,
             halt=halt,
         )
-        gpus = any("GPU" in one["resources"] for one in _workers(client).values())
+        workers = client.scheduler_info(n_workers=-1)["workers"].values()
+        gpus = any("GPU" in worker["resources"] for worker in workers)
         futures = {}
-        for i, unit in enumerate(units):
-            # What nobody can estimate has yet to be embedded: that is rarely short.
-            first = longest + 1.0 if seconds[i] is None else seconds[i]
+        for unit, seconds in self._estimated(job, units):
             future = client.submit(
                 task,
                 unit,
-                key=f"gpuclust-{job.run}-{time.monotonic_ns()}-{i}",
+                key=f"{topic}-{next(self._numbers)}",
                 pure=False,
-                priority=int(first),
+                priority=int(seconds),
                 resources={"GPU": 1} if gpus else None,
             )
+            future.add_done_callback(heard.put)
             futures[future] = unit
         return futures
 
+    def _estimated(self, job: Job, units: deque[Unit]) -> list[tuple[Unit, float]]:
+        """Empty the queue; what cannot be estimated counts as long: it has yet to be embedded."""
+        taken = [units.popleft() for _ in range(len(units))]
+        seconds = [cost.estimate(unit, self._store, job.options) for unit in taken]
+        longest = max((s for s in seconds if s is not None), default=0.0)
+        return [
+            (unit, longest + 1.0 if s is None else s)
+            for unit, s in zip(taken, seconds, strict=True)
+        ]
 
-def _workers(client: distributed.Client) -> dict[str, Any]:
-    return client.scheduler_info(n_workers=-1)["workers"]
+
+def _tell_the_rest(heard: queue.SimpleQueue[Any], watcher: Watcher) -> None:
+    """Pass on what was said before the last unit was over."""
+    while not heard.empty():
+        said = heard.get()
+        if isinstance(said, dict):
+            watcher.tell(said)
 
 
-def _has_pages(client: distributed.Client) -> bool:
-    return "dashboard" in client.scheduler_info().get("services", {})
+def _has_pages() -> bool:
+    return importlib.util.find_spec("bokeh") is not None
 
 
 def _listed(told: dict[str, tuple[str, str, str]]) -> str:

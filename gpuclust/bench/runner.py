@@ -60,10 +60,14 @@ class Side:
         """End the process and return its peaks of memory."""
         return self._ask(end=True)
 
-    def stop(self) -> None:
-        """Leave no process behind, whatever happened."""
+    def kill(self) -> None:
+        """End the process at once; who waits for its answer, in whichever thread, gets an error."""
         if self._process.poll() is None:
             self._process.kill()
+
+    def stop(self) -> None:
+        """Leave no process behind, whatever happened."""
+        self.kill()
         self._process.communicate()
 
     def _ask(self, **what: Any) -> dict[str, Any]:
@@ -118,9 +122,10 @@ def compare(jobs: Sequence[Job], *, runs: int, tell: Tell = lambda text: None) -
     -------
     dict
         ``sides``: by name seconds of every run, their median and spread (largest - smallest over
-        the median), ``ready_seconds`` (imports, loading and warm-up, outside the clock), peak of
-        memory in MiB, joules; ``speedup``: by the other sides' names their
-        median over the first one's; ``agreement`` of each with the first, mean over the runs.
+        the median), ``cpu_seconds`` (all processors added up), ``ready_seconds`` (imports, loading
+        and warm-up, outside the clock), peak of memory in MiB, joules; ``speedup``: by the other
+        sides' names their median over the first one's; ``agreement`` of each with the first, mean
+        over the runs.
 
     Raises
     ------
@@ -156,6 +161,7 @@ def _summary(side: Side, end: dict[str, Any]) -> dict[str, Any]:
     joules = [sum(answer["joules"].values()) for answer in side.answers if answer["joules"]]
     return {
         "seconds": seconds,
+        "cpu_seconds": [answer["cpu_seconds"] for answer in side.answers],
         "median": median,
         "spread": (max(seconds) - min(seconds)) / median if median else 0.0,
         "ready_seconds": side.ready_seconds,

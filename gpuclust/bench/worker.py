@@ -1,8 +1,9 @@
 """The process of one side: reads what to run from standard input, a line of JSON each.
 
-``{"run": seed}`` runs once and answers seconds; ``{"save": path}`` writes the arrays of the last
-run; ``{"end": true}`` answers the peak of memory since it was ready and ends.  Answers are lines of
-JSON on a descriptor of their own: libraries print on standard output.
+``{"run": seed}`` runs once and answers seconds, of the clock and of all processors; ``{"save":
+path}`` writes the arrays of the last run; ``{"end": true}`` answers the peak of memory since it was
+ready and ends.  Answers are lines of JSON on a descriptor of their own: libraries print on standard
+output.
 """
 
 from __future__ import annotations
@@ -64,13 +65,13 @@ def _serve(job: Job, answers: TextIO) -> None:
 def _timed(run: Any, seed: int, job: Job, answers: TextIO) -> dict[str, Any]:
     side = backend.Backend(job.side if job.side == "gpu" else "cpu", "", "")
     side.synchronize()
-    joules, start = energy.joules(), time.perf_counter()
+    joules, spent_before, start = energy.joules(), time.process_time(), time.perf_counter()
     found = run(seed)
     side.synchronize()
-    seconds = time.perf_counter() - start
+    seconds, cpu = time.perf_counter() - start, time.process_time() - spent_before
     spent = energy.since(joules)
     plain = {name: found[name] for name in ("stages", "scores") if name in found}
-    _answer(answers, seconds=seconds, joules=spent, **plain)
+    _answer(answers, seconds=seconds, cpu_seconds=cpu, joules=spent, **plain)
     return found
 
 
