@@ -7,9 +7,12 @@ decoded is reported and never breaks the stream.
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import gc
 import logging
-import os
 import shutil
+import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch.utils.data import DataLoader
 
-from . import fusion, memory
+from . import fusion, host, memory
 from .datasets.image import UNDECODABLE, reason
 from .errors import BackendError, BadImagesError, GpuclustError, InputError
 
@@ -96,9 +99,22 @@ def choose_workers(device: torch.device, dataset: Dataset, asked: int | None) ->
         return asked
     if device.type == "cpu" and dataset.image_size is not None:
         return 0
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     shared = shutil.disk_usage(_SHARED).free // 2**27 if _SHARED.exists() else 8
-    return min(8, cores or 1, shared)
+    return min(8, host.cores(), shared)
+
+
+_PR_SET_PDEATHSIG = 1
+
+
+def _start_loader(number: int) -> None:
+    """Let a process that decodes die with the one that started it, also when that is killed.
+
+    By themselves they may wait for one another for ever, with what a killed process had in memory:
+    each holds an end of the pipe that the other writes to.
+    """
+    gc.freeze()  # what was copied with the fork stays shared
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def batches(
@@ -125,6 +141,7 @@ def batches(
         num_workers=workers,
         collate_fn=_collate,
         pin_memory=pin_memory,
+        worker_init_fn=_start_loader,
     )
     iterator = None
     try:

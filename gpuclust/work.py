@@ -175,7 +175,7 @@ def _results(unit: Unit, job: Job, here: Here) -> Iterator[Result]:
     """Embed what is missing, then compute; a unit without an embedding fails cell by cell."""
     store, on, watcher = here.store, here.on, here.watcher
     watcher.unit(unit, len(unit.cells))
-    facts = {"run": job.run, "worker": {"pid": os.getpid()}}
+    facts = {"run": job.run, "pid": os.getpid()}
     claimed = {"unit": str(unit), "cells": len(unit.cells), "host": platform.node(), **facts}
 
     def attempt(what: str, stage: Callable[..., Any], *args: Any) -> Outcome:

@@ -60,7 +60,8 @@ def test_scaling_measures_time_and_memory_of_methods_and_scores(
     assert list(content["results"]) == list(only)
     for name, found in content["results"].items():
         assert list(found["seconds"]) == list(found["peak_mib"]) == ["200", "400"], name
-        assert min(found["seconds"].values()) > 0 and min(found["peak_mib"].values()) >= 0
+        assert min(found["seconds"].values()) > 0 and min(found["cpu_seconds"].values()) > 0
+        assert min(found["peak_mib"].values()) >= 0
         assert all(0 <= share <= 1 for share in found["busy"].values())
         assert found["stopped"] == {}
     kinds = [found["family"] for found in content["results"].values()]
@@ -73,9 +74,7 @@ def test_scaling_measures_time_and_memory_of_methods_and_scores(
 def test_a_rerun_of_scaling_with_only_keeps_the_other_results(script, data, tmp_path, monkeypatch):
     scaling = script("scaling")
     monkeypatch.setattr(scaling, "SIZES", (200, 300, 400))
-    monkeypatch.setattr(
-        scaling, "point", lambda job, *rest: {"seconds": 1, "peak_mib": 1, "busy": 0}
-    )
+    monkeypatch.setattr(scaling, "point", lambda job, *rest: POINT)
     for name, most in (("l2", 300), ("kmeans", 300), ("l2", 400)):
         arguments = ("--only", name, "--max-n", most)
         script("scaling", "--data", data, "--out", tmp_path / "both", *arguments)
@@ -84,15 +83,16 @@ def test_a_rerun_of_scaling_with_only_keeps_the_other_results(script, data, tmp_
     assert list(results["kmeans"]["seconds"]) == ["200", "300"]
 
 
+POINT = {"seconds": 1.0, "cpu_seconds": 2.0, "peak_mib": 1.0, "busy": 0.0}
+
+
 def options(**given: object) -> argparse.Namespace:
     return argparse.Namespace(**({"max_n": 5000, "patience": 120, "quiet": 0} | given))
 
 
 def test_scaling_writes_each_point_as_soon_as_it_is_there(script, data, monkeypatch):
     scaling, seen = script("scaling"), []
-    monkeypatch.setattr(
-        scaling, "point", lambda job, *rest: {"seconds": 1, "peak_mib": 1, "busy": 0}
-    )
+    monkeypatch.setattr(scaling, "point", lambda job, *rest: POINT)
     scaling.measure("l2", data, options(), lambda found: seen.append(len(found["seconds"])))
     assert seen == [1, 2, 3]
 
@@ -103,7 +103,7 @@ def test_a_size_that_fails_ends_a_subject_and_says_why(script, data, monkeypatch
     def point(job, patience, wait):
         if job.n > 1000:
             raise GpuclustError("-9 usually means that memory ran out")
-        return {"seconds": 1.0, "peak_mib": 1.0, "busy": 0.0}
+        return POINT
 
     monkeypatch.setattr(scaling, "point", point)
     scaling.measure("kmeans", data, options(), seen.append)
@@ -125,7 +125,7 @@ def test_scaling_refuses_what_memory_or_patience_cannot_bear(script, monkeypatch
     assert "9.3 GiB" in scaling.obstacle(average, 50_000, {}, 180)  # 1.3 times it is 12.1
     assert scaling.obstacle(average, 40_000, {}, 180) is None
     assert scaling.obstacle(average, 40_000, {20_000: 40.0}, 180) is None
-    assert "180 s" in scaling.obstacle(average, 40_000, {20_000: 50.0}, 180)
+    assert "180 are allowed" in scaling.obstacle(average, 40_000, {20_000: 50.0}, 180)
     assert scaling.obstacle("kmeans", 40_000, {20_000: 50.0}, 180) is None
 
 

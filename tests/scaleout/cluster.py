@@ -14,7 +14,7 @@ from sklearn.datasets import load_digits
 
 BIN = Path(sys.executable).parent
 # Seconds after which something that should have happened has not.
-PATIENCE = 120
+PATIENCE = 300
 
 
 class Process:
@@ -54,10 +54,10 @@ def scheduler(file: Path, log: Path) -> Process:
     return Process(BIN / "dask", "scheduler", "--scheduler-file", file, *where, log=log)
 
 
-def worker(file: Path, log: Path) -> Process:
+def worker(file: Path, log: Path, *more: object) -> Process:
     how = ["--nworkers", "1", "--nthreads", "1", "--no-dashboard", "--death-timeout", "60"]
     env = {"DASK_DISTRIBUTED__WORKER__DAEMON": "False"}
-    return Process(BIN / "dask", "worker", "--scheduler-file", file, *how, log=log, **env)
+    return Process(BIN / "dask", "worker", "--scheduler-file", file, *how, *more, log=log, **env)
 
 
 def worker_process(nanny: Process) -> psutil.Process | None:

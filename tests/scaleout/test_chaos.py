@@ -20,12 +20,14 @@ GRID = """
 dataset = [{datasets}]
 encoder = "raw"
 reducer = ["none", "l2", "pca(10)"]
-clusterer = ["kmeans", "agglomerative", "agglomerative_threshold", "affinity", "hdbscan", "spectral"]
+clusterer = [
+  "kmeans", "agglomerative", "agglomerative_threshold", "affinity", "hdbscan", "spectral",
+]
 seed = [0, 1, 2]
 """
 WORKER_KILLS, CLIENT_KILLS = 20, 2
 # What differs between two runs that computed the same.
-OF_THE_RUN = ("seconds", "stages", "finished", "host", "run", "worker")
+OF_THE_RUN = ("seconds", "stages", "finished", "host", "run", "pid")
 
 
 def rows_and_labels(root):

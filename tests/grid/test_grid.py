@@ -7,14 +7,14 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
+from small_grid import CPU, GRID
 
-from gpuclust import backend, grid, source
+from gpuclust import grid
 from gpuclust.cell import Cell, load_grid, place, units_of
 from gpuclust.errors import InputError, StorageError
 from gpuclust.grid import run_grid
@@ -22,16 +22,6 @@ from gpuclust.pipeline import Data
 from gpuclust.source import Options
 from gpuclust.store import Store
 from gpuclust.watch import Watcher
-
-CPU = backend.select("cpu")
-GRID = """
-dataset = "digits"
-encoder = "raw"
-reducer = ["none", "pca(10)"]
-clusterer = ["kmeans", "agglomerative", "hdbscan"]
-seed = [0, 1]
-metrics = "external"
-"""
 
 
 class Listener(Watcher):
@@ -46,27 +36,6 @@ class Listener(Watcher):
 
     def embedding(self, unit, done, total):
         self.images = total
-
-
-@pytest.fixture(scope="session")
-def embedded(tmp_path_factory) -> Path:
-    """A root in which the digits are embedded as raw pixels."""
-    root = tmp_path_factory.mktemp("embedded")
-    (unit,) = units_of([Cell.of(dataset="digits", split="all", encoder="raw", clusterer="kmeans")])
-    source.embed_unit(unit, Store(root), CPU, Options(), Watcher())
-    return root
-
-
-@pytest.fixture
-def store(embedded, tmp_path) -> Store:
-    shutil.copytree(embedded, tmp_path / "root")
-    return Store(tmp_path / "root")
-
-
-@pytest.fixture
-def units(tmp_path):
-    (tmp_path / "grid.toml").write_text(GRID)
-    return load_grid(tmp_path / "grid.toml")
 
 
 def texts(store):
