@@ -35,9 +35,10 @@ def states_of(
 ) -> dict[Cell, State]:
     """Tell for every cell of a unit what there is of it; a row that is damaged is not there."""
     states = {}
-    for cell in unit.cells:
+    paths = store.row_paths(unit, (key_of(cell, known, on) for cell in unit.cells))
+    for cell, path in zip(unit.cells, paths, strict=True):
         try:
-            row = store.read_row(store.row_path(unit, key_of(cell, known, on)))
+            row = store.read_row(path)
         except DamagedFileError as error:
             watcher.note(str(error))
             row = None
@@ -56,8 +57,9 @@ def rows_of(
     found = []
     for unit in units:
         known = known_of(unit, store, options, Watcher())
-        for cell in unit.cells:
+        keys = (key_of(cell, known, on) for cell in unit.cells)
+        for path in store.row_paths(unit, keys):
             with contextlib.suppress(DamagedFileError):
-                row = store.read_row(store.row_path(unit, key_of(cell, known, on)))
+                row = store.read_row(path)
                 found += [] if row is None else [row]
     return found

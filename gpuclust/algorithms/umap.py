@@ -1,18 +1,21 @@
-"""UMAP by umap-learn, on the exact graph of neighbours that a space shares."""
+"""UMAP on the exact graph of neighbours that a space shares: umap-learn's steps, and our layout."""
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 
+from ..errors import InputError
+
 
 class UMAP:
-    """Uniform manifold approximation and projection (McInnes et al., 2018) by `umap.UMAP`.
+    """Uniform manifold approximation and projection (McInnes et al., 2018).
 
-    umap-learn searches neighbours approximately above 4,096 samples, and again for every instance;
-    here they are given.  The layout of 10,000 samples then takes most of the time.
+    The weights of the graph, the curve of similarities and the spectral start are umap-learn's own
+    functions, with its defaults.  umap-learn searches neighbours approximately above 4,096 samples,
+    and again for every instance; here they are given.  The layout, which took most of the time,
+    makes the moves of umap-learn in another order, on all cores: see `umap_layout`.
 
     Parameters
     ----------
@@ -21,7 +24,8 @@ class UMAP:
     n_components, n_neighbors, min_dist, metric
         As in umap-learn.
     random_state : int or None
-        None lets all cores work on the layout at once: faster, and no two runs are the same.
+        The same layout for the same int, on any number of threads; None draws another every time,
+        and is no faster.
     """
 
     def __init__(
@@ -42,22 +46,68 @@ class UMAP:
         self.random_state = random_state
 
     def fit_transform(self, X: Any) -> np.ndarray:
-        """Return the layout (n, n_components) float32 of the samples X (n, d)."""
-        import umap
+        """Return the layout (n, n_components) float32 of the samples X (n, d).
 
-        distances, indices = (part[:, : self.n_neighbors] for part in self.neighbors)
-        knn = (np.ascontiguousarray(indices), np.ascontiguousarray(distances, dtype=np.float32))
-        layout = umap.UMAP(
+        Raises
+        ------
+        InputError
+            When the neighbours given are not those of X, or too few.
+        """
+        from umap.umap_ import find_ab_params, fuzzy_simplicial_set
+
+        from .umap_layout import lay_out
+
+        n = X.shape[0]
+        distances, indices = self._nearest(n)
+        if n == 1:
+            return np.zeros((1, self.n_components), np.float32)
+        random = np.random.RandomState(self.random_state)
+        found = {"knn_indices": indices, "knn_dists": distances}
+        graph, _, _ = fuzzy_simplicial_set(X, self.n_neighbors, random, self.metric, **found)
+        # umap-learn's choice: small data takes more epochs.  Weights too small for one are dropped.
+        n_epochs = 500 if n <= 10000 else 200
+        graph.data[graph.data < graph.data.max() / n_epochs] = 0
+        graph.eliminate_zeros()
+        curve = find_ab_params(1.0, self.min_dist)
+        start = self._start(X, graph, curve, random)
+        seed = int(random.randint(2**63, dtype=np.uint64))
+        return lay_out(start, graph, curve=curve, n_epochs=n_epochs, seed=seed)
+
+    def _nearest(self, n: int) -> tuple[np.ndarray, np.ndarray]:
+        distances, indices = self.neighbors
+        if distances.shape != indices.shape or len(indices) != n:
+            raise InputError(
+                f"neighbors must be distances and indices of {n} samples, of one shape; "
+                f"got {distances.shape} and {indices.shape}."
+            )
+        if indices.shape[1] < self.n_neighbors:
+            raise InputError(
+                f"n_neighbors={self.n_neighbors} needs as many columns of neighbours; "
+                f"got {indices.shape[1]}. Give more neighbors or a smaller n_neighbors."
+            )
+        distances, indices = (part[:, : self.n_neighbors] for part in (distances, indices))
+        return np.ascontiguousarray(distances, np.float32), np.ascontiguousarray(indices)
+
+    def _start(self, X: Any, graph: Any, curve: tuple, random: Any) -> np.ndarray:
+        """Return where umap-learn starts, each component from 0 to 10: its layout in 0 epochs."""
+        from umap.umap_ import simplicial_set_embedding
+
+        start, _ = simplicial_set_embedding(
+            X,
+            graph,
             n_components=self.n_components,
-            n_neighbors=self.n_neighbors,
-            min_dist=self.min_dist,
+            initial_alpha=1.0,
+            a=curve[0],
+            b=curve[1],
+            gamma=1.0,
+            negative_sample_rate=5,
+            n_epochs=0,
+            init="spectral",
+            random_state=random,
             metric=self.metric,
-            random_state=self.random_state,
-            # One is what a seed forces anyway; saying so keeps umap-learn from warning about it.
-            n_jobs=1 if self.random_state is not None else -1,
-            precomputed_knn=(*knn, None),
+            metric_kwds={},
+            densmap=False,
+            densmap_kwds={},
+            output_dens=False,
         )
-        with warnings.catch_warnings():
-            # New samples are never transformed, so no index to search them with is missed.
-            warnings.filterwarnings("ignore", message=r"precomputed_knn\[2\]")
-            return layout.fit_transform(X)
+        return start

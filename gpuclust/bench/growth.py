@@ -41,7 +41,7 @@ _LINEAR = Promise(1)
 _MATRIX = Promise(2, (4, 2))
 # By the name of a subject, else by that of its method; one that is not here is taken for n^2.
 _PROMISES = {
-    **dict.fromkeys(("l2", "zscore", "pca", "kmeans"), _LINEAR),
+    **dict.fromkeys(("l2", "zscore", "pca", "pacmap", "kmeans"), _LINEAR),
     **dict.fromkeys(("ami", "calinski_harabasz", "davies_bouldin"), _LINEAR),
     **{f"agglomerative(linkage={one})": _MATRIX for one in ("average", "complete", "weighted")},
     "affinity": Promise(2, (8, 2)),
@@ -85,12 +85,12 @@ def exponent(values: Mapping[int, float]) -> float | None:
 def expected(subject: str, n: int, seconds: Mapping[int, float]) -> float | None:
     """Expect the seconds of n samples from the largest size that is known; None without any.
 
-    By the power that is promised or fitted, whichever is higher.
+    By the power that was fitted, and as long as there is none by the one that is promised.
     """
     if not seconds:
         return None
     last = max(seconds)
-    return seconds[last] * (n / last) ** max(promise(subject).power, exponent(seconds) or 0)
+    return seconds[last] * (n / last) ** (exponent(seconds) or promise(subject).power)
 
 
 def memory_end(subject: str, d: int, peak_mib: Mapping[int, float], gib: float) -> End | None:
