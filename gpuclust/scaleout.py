@@ -123,6 +123,8 @@ def cluster(plan: Plan, store: Store, device: str = "auto") -> Iterator[Cluster]
 
     with contextlib.ExitStack() as stack:
         stack.enter_context(dask.config.set(OWN_CLUSTER))
+        # A scheduler that goes away is told by us, in a sentence and not as a traceback.
+        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         started = _start(plan, device, stack)
         yield stack.enter_context(contextlib.closing(Cluster(plan, store, device, started)))
 

@@ -8,7 +8,8 @@ one thread when seeded; here
 - samples are dealt into blocks, whose number depends on the number of samples alone.  An epoch has
   rounds, in which each block meets one other, so that a task, the edges between two blocks, moves
   samples that no other task of its round moves;
-- pushes come from where the drawn samples were when the epoch began;
+- pushes come from where the drawn samples were when the epoch began; where all samples are one
+  block, from where they are, so that the moves of small data are those of umap-learn in its order;
 - a task draws from its own stream, which follows from the seed, the epoch and the task.
 
 So the layout depends neither on the number of threads nor on their speed.  What a pair does depends
@@ -27,7 +28,7 @@ from ..gaps import all_cores, compiled
 from ..host import cores
 
 # Steps of a table: 64 per power of two from 2^-40 on to 2^20.  Interpolated between them, the
-# strengths are right to 2e-4; what is nearer or farther is taken as at the ends.
+# strengths are right to 3e-4; what is nearer or farther is taken as at the ends.
 _LOWEST, _OCTAVES, _FRACTION = -40, 60, 17
 _STEPS = np.int32(_OCTAVES << 23 - _FRACTION)
 _FIRST = np.int32(127 + _LOWEST << 23)
@@ -76,12 +77,15 @@ def lay_out(
     -------
     array (n, n_components), float32
     """
-    order, edges, rounds = _scheduled(graph.tocsr(), _blocks(len(Z)))
-    now, old = _rows(Z[order]), _rows(Z)
+    blocks = _blocks(len(Z))
+    order, edges, rounds = _scheduled(graph.tocsr(), blocks)
+    now = _rows(Z[order])
+    old = now if blocks == 1 else _rows(now)
     positions = now.reshape(-1), old.reshape(-1), _WORD(now.shape[1])
     in_round = _each_task(positions, edges)
     for epoch in range(1, n_epochs):
-        old[:] = now
+        if old is not now:
+            old[:] = now
         forces = _forces(curve, 1 - (epoch - 1) / n_epochs)
         for tasks in rounds:
             in_round(tasks, forces, (epoch, _WORD(seed)))
@@ -153,7 +157,7 @@ def _each_task(positions: tuple, edges: tuple) -> Callable:
 
 
 def _forces(curve: tuple[float, float], alpha: float) -> tuple:
-    """Tabulate pull and push, and say below which gap pushes are cut, and to what.
+    """Tabulate pull and push, and say below which gap pushes may be cut, and to what.
 
     Both are shares of the gap by which one end moves, times the rate of learning `alpha`.  A pull
     moves no end farther than 1.3 alpha, for any minimum distance up to 1: only pushes are ever cut.
@@ -199,7 +203,7 @@ def _move(positions, tasks, edges, forces, when):
             state, drawn = _draw(state, samples, width)
             gap, gaps = _squared_gaps(positions, (i, j), drawn)
             share = _look_up(pull, gap)
-            # One after another where a push may be cut, as then the next one is much weaker.
+            # In turn where one may be cut: after such a push, the next one is much weaker.
             if min(gaps) < limits[0] or i in drawn:
                 _pull(positions, (i, j), share)
                 _push_in_turn(positions, i, drawn, (push, limits[1]))
