@@ -1,12 +1,19 @@
-"""Does the cost of our algorithms grow as their docstrings promise, and where does memory end?
+"""How do time and memory of every method grow with n, and where does memory end?
 
     python benchmarks/scaling.py --data FILE.npz --out benchmarks/results/scaling-cpu-DATE
-    python benchmarks/scaling.py --data FILE.npz --out ... --only ward average --max-n 10000
+    python benchmarks/scaling.py --data FILE.npz --out ... --only kmeans umap --max-n 10000
 
-FILE.npz holds real embeddings `X`; they are reduced to 50 dimensions and, for larger n, repeated
-with a little noise.  OUT.json is written after every single time, so that a killed run loses
-nothing, and a later run with --only adds to it; OUT.svg comes last, shows all that OUT.json holds
-and needs matplotlib.  A size that would not fit in the free memory, or that would take longer than
+FILE.npz holds real embeddings `X` and classes `y`.  Subjects are the tables of `gpuclust.methods`
+and the main scores, as `gpuclust bench methods` runs them on the CPU engine: reducers on the
+embeddings as they are, everything else on their 50 principal components.  Larger n are the same
+samples again with a little noise.  Every point is a fresh process: imports, loading, a warm-up and
+the labels to be scored are outside the clock, and memory is how far VmHWM rises above that.  What
+others took of the processors just before is recorded; --quiet waits for them to be done.  Growth is
+that of the processor seconds, all cores added up: what others took is not in them.
+
+OUT.json is written after every point, so that a killed run loses nothing, and a later run with
+--only adds to it; OUT.svg (time) and OUT-memory.svg come last, show all that OUT.json holds and
+need matplotlib.  A size that would not fit in the free memory, or that would take longer than
 --patience, is not run: the JSON says why under `stopped`.
 """
 
@@ -14,106 +21,29 @@ import argparse
 import json
 import os
 import subprocess
+import tempfile
+import threading
 import time
-import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from kernels import pca50, two_labellings
+from kernels import embeddings, pca50
 
-from gpuclust import algorithms, host, metrics, neighbors
+from gpuclust import host
+from gpuclust.bench import growth
+from gpuclust.bench.runner import Side
+from gpuclust.bench.work import Job
+from gpuclust.errors import GpuclustError
 
-SIZES = (300, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000)
-DIMENSIONS = 50
-# Temporaries and the rest of the machine: n x n buffers may take so much less than what is free.
+Save = Callable[[dict[str, Any]], None]
+SIZES = (1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000)
+# Temporaries and the rest of the machine: buffers may take so much less than what is free.
 HEADROOM = 1.3
+OTHER_GIB = 80  # the other machine for which the end of memory is told
+QUIET = 0.1  # of the processors: what others may take while a point waits for them
 MARKERS = "osD^vP*X"
-
-
-class Subject(NamedTuple):
-    """An algorithm, and what its docstring promises."""
-
-    run: Callable[[Any], object]
-    cost: str
-    power: float  # of n, in the promised time
-    memory: str
-    bytes: tuple[float, float] | None = None  # c and p of c n^p, where they end the memory
-    make: Callable[[np.ndarray, int], Any] = lambda X, n: X[:n]
-    largest: int = 50_000
-
-
-def labellings(*, zipf: bool) -> Callable[[np.ndarray, int], Any]:
-    """Return the maker of two labellings of n samples in n / 100 classes."""
-    return lambda X, n: two_labellings(n, n // 100, zipf=zipf)
-
-
-def orthonormal(X: np.ndarray, n: int) -> np.ndarray:
-    """Make an embedding (n, 10) as an eigensolver gives it."""
-    return np.linalg.qr(np.random.default_rng(0).normal(size=(n, 10)))[0]
-
-
-def ami(given: Any) -> float:
-    """Ours."""
-    return metrics.adjusted_mutual_info_score(*given)
-
-
-AFFINITY = {"damping": 0.9, "max_iter": 20, "random_state": 0}
-PAIRS = "O(n^2 d)"
-TABLE = "O(n) for the table; unique pairs of marginals (at most about 2 n) times their window"
-SUBJECTS = {
-    "ward": Subject(
-        lambda X: algorithms.linkage(X, "ward"),
-        PAIRS,
-        2,
-        "8 n d bytes: the centroids in float64",
-        (8 * DIMENSIONS, 1),
-    ),
-    "average": Subject(lambda X: algorithms.linkage(X, "average"), PAIRS, 2, "4 n^2 bytes", (4, 2)),
-    "mst": Subject(algorithms.minimum_spanning_tree, PAIRS, 2, "O(n d)"),
-    "affinity": Subject(  # 20 iterations
-        lambda X: algorithms.AffinityPropagation(**AFFINITY).fit(X),
-        "O(n^2 d), and O(n^2) an iteration",
-        2,
-        "8 n^2 bytes",
-        (8, 2),
-        largest=30_000,
-    ),
-    "silhouette": Subject(  # one label set
-        lambda X: metrics.silhouette_scores(X, [np.arange(len(X)) % 10]),
-        PAIRS,
-        2,
-        "12 n bytes per label set, and a block of distances",
-    ),
-    "hdbscan_l1": Subject(
-        lambda X: algorithms.HDBSCAN(min_samples=5, metric="l1").fit_predict(X),
-        PAIRS,
-        2,
-        "O(n d + n min_samples)",
-    ),
-    "kneighbors": Subject(lambda X: neighbors.kneighbors(X, 15), PAIRS, 2, "O(n k)"),
-    "spectral": Subject(
-        lambda X: algorithms.SpectralClustering(10, random_state=0).fit_predict(X),
-        "O(n^2 d) for the graph, and the sparse eigensolver",
-        2,
-        "O(n (neighbours + clusters)), and the factors of the Laplacian",
-        largest=20_000,
-    ),
-    "ami_balanced": Subject(ami, TABLE, 1, "O(n)", make=labellings(zipf=False), largest=1_000_000),
-    "ami_zipf": Subject(ami, TABLE, 1, "O(n)", make=labellings(zipf=True), largest=1_000_000),
-    "cluster_qr": Subject(
-        algorithms.cluster_qr,
-        "O(n k^2)",
-        1,
-        "one copy of the (n, k) vectors",
-        make=orthonormal,
-        largest=1_000_000,
-    ),
-}
-
-
-# ---- one algorithm ------------------------------------------------------------------------------
 
 
 def enlarged(X: np.ndarray, n: int) -> np.ndarray:
@@ -125,26 +55,21 @@ def enlarged(X: np.ndarray, n: int) -> np.ndarray:
     return np.concatenate([X, more]).astype(X.dtype)
 
 
-def sizes(subject: Subject, most: int) -> list[int]:
-    """Give the sizes to measure; the largest one is among them."""
-    last = min(subject.largest, most)
-    return [*(n for n in SIZES if n < last), last]
+# ---- one subject --------------------------------------------------------------------------------
 
 
-def obstacle(subject: Subject, n: int, seconds: dict[int, float], patience: float) -> str | None:
-    """Say why n samples cannot be measured; None when they can."""
-    coefficient, power = subject.bytes or (0, 1)
-    needed, free = coefficient * n**power, available()
+def obstacle(name: str, n: int, seconds: dict[int, float], patience: float) -> str | None:
+    """Say why n samples cannot be measured; None when they can.  Seconds are of the processors."""
+    c, p = growth.promise(name).bytes or (0, 1)
+    needed, free = c * n**p, available()
     if HEADROOM * needed > free:
         return (
-            f"{subject.memory} are {needed / 2**30:.1f} GiB; times {HEADROOM} they are more than "
+            f"{c} n^{p} bytes are {needed / 2**30:.1f} GiB; times {HEADROOM} they are more than "
             f"the {free / 2**30:.1f} GiB that are free"
         )
-    if seconds:
-        last = max(seconds)
-        expected = seconds[last] * (n / last) ** subject.power
-        if expected > patience:
-            return f"expected to take {expected:.0f} s, more than the {patience:.0f} s allowed"
+    expected = growth.expected(name, n, seconds)
+    if expected is not None and expected > patience:
+        return f"expected to take {expected:.0f} processor seconds, {patience:.0f} are allowed"
     return None
 
 
@@ -154,50 +79,106 @@ def available() -> int:
     return 1024 * int(next(line for line in lines if line.startswith("MemAvailable")).split()[1])
 
 
-def clocked(run: Callable[[Any], object], given: Any) -> float:
-    """Time a run: the best of up to five that begin within 0.3 seconds."""
-    times: list[float] = []
-    while not times or (len(times) < 5 and sum(times) < 0.3):
-        start = time.perf_counter()
-        run(given)
-        times.append(time.perf_counter() - start)
-    return min(times)
+def busy(seconds: float = 0.5) -> float:
+    """Measure the share of all processors that is taken; by others, while our processes wait."""
+
+    def ticks() -> tuple[int, int]:
+        parts = [int(one) for one in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
+        return sum(parts), parts[3] + parts[4]  # all, idle
+
+    before = ticks()
+    time.sleep(seconds)
+    total, idle = (now - then for now, then in zip(ticks(), before, strict=True))
+    return 1 - idle / max(total, 1)
 
 
-def exponent(seconds: dict[int, float]) -> float | None:
-    """Fit log seconds = c + e log n over the last decade of n, where fixed costs are small."""
-    kept = {n: s for n, s in seconds.items() if n >= max(seconds) / 10}
-    if len(kept) < 2:
-        return None
-    return float(np.polyfit(np.log(list(kept)), np.log(list(kept.values())), 1)[0])
+def others(wait: float) -> float:
+    """Wait at most so long for a quiet machine and return what others take of it."""
+    end = time.monotonic() + wait
+    while (share := busy()) > QUIET and time.monotonic() < end:
+        time.sleep(1)
+    return share
 
 
-def measure(
-    subject: Subject, X: np.ndarray, args: argparse.Namespace, save: Callable[[dict], None]
-) -> None:
-    """Time an algorithm at all its sizes and save what is known after each."""
-    found: dict[str, Any] = {
-        "seconds": {},
-        "exponent": None,
-        "promised": {"power": subject.power, "time": subject.cost, "memory": subject.memory},
-        "memory_ends_at": None,
-        "stopped": {},
+def point(job: Job, patience: float, wait: float) -> dict[str, float]:
+    """Measure one size in a fresh process.
+
+    Returns
+    -------
+    dict
+        ``seconds`` and ``cpu_seconds``, the best of up to five runs that begin within a second;
+        ``peak_mib``, how far they raised VmHWM; ``busy``, what others took of the machine before.
+
+    Raises
+    ------
+    GpuclustError
+        When it fails, dies, or is killed because it runs three times longer than allowed.
+    """
+    side, times = Side(job), []
+    try:
+        side.ready()
+        share = others(wait)
+        alarm = threading.Timer(3 * patience, side.kill)
+        alarm.start()
+        try:
+            while not times or (len(times) < 5 and sum(times) < 1):
+                times.append(side.run(0))
+        finally:
+            alarm.cancel()
+        rise = side.end()["peak_mib"] - side.start_mib
+        cpu = min(answer["cpu_seconds"] for answer in side.answers)
+        rise = max(rise, 0.0)
+        return {"seconds": min(times), "cpu_seconds": cpu, "peak_mib": rise, "busy": share}
+    finally:
+        side.stop()
+
+
+def values(points: dict[int, dict[str, float]], key: str) -> dict[int, float]:
+    """Pick one figure of every size."""
+    return {n: point[key] for n, point in points.items()}
+
+
+def measure(name: str, data: Path, args: argparse.Namespace, save: Save) -> None:
+    """Measure a subject at all its sizes and save what is known after each."""
+    points: dict[int, dict[str, float]] = {}
+    stopped: dict[int, str] = {}
+    d = embeddings(data)[0].shape[1]
+    for n in (n for n in SIZES if n <= args.max_n):
+        why = obstacle(name, n, values(points, "cpu_seconds"), args.patience)
+        try:
+            if not why:
+                points[n] = point(Job("cpu", name, str(data), n), args.patience, args.quiet)
+        except GpuclustError as error:
+            why = str(error)
+        if why:
+            stopped[n] = why
+        save(summary(name, d, points) | {"stopped": stopped})
+        if why:
+            return
+
+
+def summary(name: str, d: int, points: dict[int, dict[str, float]]) -> dict[str, Any]:
+    """Say what the sizes measured so far tell."""
+    cpu_seconds, peak_mib = values(points, "cpu_seconds"), values(points, "peak_mib")
+    ends = {}
+    for gib in (host.facts()["memory_gib"], OTHER_GIB):
+        end = growth.memory_end(name, d, peak_mib, gib)
+        ends[f"{gib:g} GiB"] = end and end._asdict()
+    return {
+        "family": growth.family(name),
+        "dimensions": d,
+        "seconds": values(points, "seconds"),
+        "cpu_seconds": cpu_seconds,
+        "peak_mib": peak_mib,
+        "busy": values(points, "busy"),
+        "exponent": growth.exponent(cpu_seconds),
+        # Less than a MiB is what the allocator had at hand.
+        "memory_exponent": growth.exponent({n: mib for n, mib in peak_mib.items() if mib >= 1}),
+        "promised": growth.promise(name)._asdict(),
+        "memory_ends_at": ends,
         "date": host.now(),
         "commit": commit(),
     }
-    if subject.bytes:
-        coefficient, power = subject.bytes
-        memory = host.facts()["memory_gib"] * 2**30
-        found["memory_ends_at"] = int((memory / coefficient) ** (1 / power))
-    subject.run(subject.make(X, 300))
-    for n in sizes(subject, args.max_n):
-        why = obstacle(subject, n, found["seconds"], args.patience)
-        if why:
-            found["stopped"][n] = why
-        else:
-            found["seconds"][n] = clocked(subject.run, subject.make(X, n))
-            found["exponent"] = exponent(found["seconds"])
-        save(found)
 
 
 # ---- files --------------------------------------------------------------------------------------
@@ -227,71 +208,92 @@ def write(path: Path, content: dict[str, Any]) -> None:
     fresh.replace(path)
 
 
-def draw(results: dict[str, dict], path: Path) -> None:
-    """Plot all of it on logarithmic axes: what promises n^2 on the left, less on the right."""
+def draw(results: dict[str, dict], key: str, label: str, path: Path) -> None:
+    """Plot one figure of all subjects over n, a panel for each family, on logarithmic axes."""
     import matplotlib as mpl
 
     mpl.use("svg")
+    mpl.rcParams["svg.fonttype"] = "none"  # text as text: a quarter of the size
     import matplotlib.pyplot as plt
 
-    figure, panels = plt.subplots(1, 2, figsize=(12, 6.5), width_ratios=(3, 2))
-    for axes, power in zip(panels, (2, 1), strict=True):
-        drawn = [name for name in SUBJECTS if name in results and SUBJECTS[name].power == power]
-        lines = {name: numbered(results[name]["seconds"]) for name in drawn}
-        for (name, seconds), marker in zip(lines.items(), MARKERS, strict=False):
-            grows = results[name]["exponent"]
-            told = "" if grows is None else f"  $n^{{{grows:.2f}}}$"
-            axes.loglog(seconds.keys(), seconds.values(), marker=marker, label=name + told)
-        promise = "$n^2$" if power == 2 else "$n$"
-        if any(lines.values()):
-            slope(axes, list(lines.values()), power, f"slope of {promise}")
-            axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=2, frameon=False)
-        axes.set(xlabel="n", ylabel="seconds", title=f"promised growth: {promise}")
+    of = {"cpu_seconds": "exponent", "peak_mib": "memory_exponent"}[key]
+    figure, panels = plt.subplots(1, 3, figsize=(14, 6), sharey=True)
+    for axes, kind in zip(panels, ("reducers", "clusterers", "scores"), strict=True):
+        names = [name for name in results if results[name]["family"] == kind]
+        for i, name in enumerate(names):
+            drawn = {int(n): value for n, value in results[name][key].items() if value > 0}
+            grows = results[name][of]
+            told = name if grows is None else f"{name}  n^{grows:.2f}"
+            style = {"marker": MARKERS[i % len(MARKERS)], "markersize": 4, "label": told}
+            axes.loglog(drawn.keys(), drawn.values(), **style)
+        axes.set(xlabel="n", ylabel=label, title=kind)
         axes.grid(visible=True, alpha=0.3)
+        if names:
+            axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), fontsize=8, frameon=False)
     facts = host.facts()
-    figure.suptitle(f"{facts['cpu']}, {facts['cores']} cores; {DIMENSIONS} dimensions")
+    figure.suptitle(f"{facts['cpu']}, {facts['cores']} cores, {facts['memory_gib']} GiB")
     figure.savefig(path, bbox_inches="tight")
     plt.close(figure)
 
 
-def numbered(seconds: dict) -> dict[int, float]:
-    """Return times by n; JSON has the n as text."""
-    return {int(n): s for n, s in seconds.items()}
-
-
-def slope(axes: Any, lines: list[dict[int, float]], power: float, label: str) -> None:
-    """Draw the promised growth as a dashed line under the others."""
-    points = [(n, s) for line in lines for n, s in line.items()]
-    ns = np.array([min(points)[0], max(points)[0]], dtype=float)
-    lowest = min(s / n**power for n, s in points)
-    axes.loglog(ns, lowest / 2 * ns**power, "--", color="grey", label=label)
+def table(results: dict[str, dict]) -> str:
+    """Write what the documentation shows, in Markdown."""
+    gibs = list(next(iter(results.values()))["memory_ends_at"])
+    header = ["work", "d", "cpu s at 10,000", "largest n", "cpu s", "s", "grows", "MiB", "grows"]
+    lines = [[*header, *(f"{gib} end at n" for gib in gibs), "then"]]
+    lines.append(["---"] * len(lines[0]))
+    for name, found in results.items():
+        keys = ("cpu_seconds", "seconds", "peak_mib")
+        seconds, wall, peak = ({int(n): v for n, v in found[key].items()} for key in keys)
+        last = max(seconds, default=0)
+        powers = [found["exponent"], found["memory_exponent"]]
+        time_power, peak_power = ("" if p is None else f"n^{p:.2f}" for p in powers)
+        at = [f"{seconds[n]:.3g}" if n in seconds else "" for n in (10_000, last)]
+        waited, held = (f"{wall[last]:.3g}", f"{peak[last]:.0f}") if last else ("", "")
+        ends = [found["memory_ends_at"][gib] for gib in gibs]
+        limits = [f"{end['n']:,}" if end else "" for end in ends]
+        why = "; ".join(f"{int(n):,}: {text}" for n, text in found["stopped"].items())
+        figures = [at[0], f"{last:,}", at[1], waited, time_power, held, peak_power]
+        lines.append([name, str(found["dimensions"]), *figures, *limits, why])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def main() -> None:
     """Parse, measure, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True, help="path of both files, no suffix")
-    parser.add_argument("--only", nargs="+", choices=SUBJECTS, default=list(SUBJECTS))
+    parser.add_argument("--out", type=Path, required=True, help="path of all files, no suffix")
+    parser.add_argument(  # no name: draw and print again what OUT.json holds
+        "--only", nargs="*", choices=growth.subjects(), default=growth.subjects(), metavar="NAME"
+    )
     parser.add_argument("--max-n", type=int, default=SIZES[-1])
-    parser.add_argument("--patience", type=float, default=180, help="seconds one run may take")
+    parser.add_argument(
+        "--patience", type=float, default=240, help="processor seconds a run may take"
+    )
+    parser.add_argument("--quiet", type=float, default=0, help="seconds to wait for others")
+    parser.add_argument("--note", default="", help="what else ran on the machine, say")
     args = parser.parse_args()
     path = args.out.with_name(args.out.name + ".json")
-    largest = max(sizes(SUBJECTS[name], args.max_n)[-1] for name in args.only)
-    X = enlarged(pca50(args.data), min(largest, 50_000))
-    content = known(path) | {"date": host.now(), "commit": commit(), "host": host.facts()}
+    content = known(path)
+    if args.only:
+        content |= {"date": host.now(), "commit": commit(), "host": host.facts(), "note": args.note}
     results = content.setdefault("results", {})
+    with tempfile.TemporaryDirectory() as folder:
+        reduced = Path(folder) / "pca50.npz"
+        np.savez(reduced, X=pca50(args.data), y=embeddings(args.data)[1])
+        for name in args.only:
 
-    def save(name: str, found: dict) -> None:
-        results[name] = found
-        write(path, content)
+            def save(found: dict[str, Any], name: str = name) -> None:
+                results[name] = found
+                write(path, content)
 
-    for name in args.only:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # 20 iterations do not converge, and need not
-            measure(SUBJECTS[name], X, args, lambda found, name=name: save(name, found))
-        print(name, json.dumps(results[name]["seconds"]), results[name]["exponent"], flush=True)
-    draw(results, args.out.with_name(args.out.name + ".svg"))
+            measure(name, args.data if growth.family(name) == "reducers" else reduced, args, save)
+            print(name, json.dumps(results[name]["seconds"]), results[name]["exponent"], flush=True)
+    print(table(results))
+    seconds = args.out.with_name(args.out.name + ".svg")
+    draw(results, "cpu_seconds", "processor seconds", seconds)
+    memory = args.out.with_name(args.out.name + "-memory.svg")
+    draw(results, "peak_mib", "MiB above the input", memory)
 
 
 if __name__ == "__main__":

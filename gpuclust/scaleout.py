@@ -50,6 +50,9 @@ OWN_CLUSTER = {
     "distributed.scheduler.allowed-failures": 1,
     # Workers may have children: the processes that decode images.
     "distributed.worker.daemon": False,
+    # Nothing goes to the disk as a pickle; there is nothing to spill but the names of units.
+    "distributed.worker.memory.target": False,
+    "distributed.worker.memory.spill": False,
 }
 
 

@@ -1,6 +1,7 @@
 """scikit-learn's own code under cuml.accel, without its managed memory."""
 
-NEEDS = ("cuml",)
+NEEDS = {"cuml": "cuml-cu13"}
+GPU = True
 
 
 def _accelerated():

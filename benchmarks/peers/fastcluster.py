@@ -1,6 +1,6 @@
 """fastcluster (Muellner 2013): exact trees on one core; Ward without the n x n matrix."""
 
-NEEDS = ("fastcluster",)
+NEEDS = {"fastcluster": "fastcluster"}
 
 
 def agglomerative(X, params, k, seed):

@@ -11,7 +11,7 @@ and cosine in the original and the reduced space, l1 and chebyshev in the reduce
 import time
 import warnings
 
-NEEDS = ("umap",)
+NEEDS = {"umap": "umap-learn"}
 
 
 def reduced(X, seed):

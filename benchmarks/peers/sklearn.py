@@ -2,7 +2,7 @@
 
 import warnings
 
-NEEDS = ()
+NEEDS = {}
 
 
 def kmeans(X, params, k, seed):
@@ -47,6 +47,24 @@ def pca(X, params, k, seed):
     return PCA(random_state=seed, **params).fit_transform(X)
 
 
+def _external(name):
+    def score(X, y, labels):
+        from sklearn import metrics
+
+        return getattr(metrics, name)(y, labels)
+
+    return score
+
+
+def _internal(name, **how):
+    def score(X, y, labels):
+        from sklearn import metrics
+
+        return getattr(metrics, name)(X, labels, **how)
+
+    return score
+
+
 METHODS = {
     "kmeans": kmeans,
     "spectral": spectral,
@@ -54,4 +72,19 @@ METHODS = {
     "affinity": affinity,
     "hdbscan": hdbscan,
     "pca": pca,
+}
+SCORES = {
+    "ami": _external("adjusted_mutual_info_score"),
+    "nmi": _external("normalized_mutual_info_score"),
+    "ari": _external("adjusted_rand_score"),
+    "fmi": _external("fowlkes_mallows_score"),
+    "homogeneity": _external("homogeneity_score"),
+    "completeness": _external("completeness_score"),
+    "v_measure": _external("v_measure_score"),
+    "calinski_harabasz": _internal("calinski_harabasz_score"),
+    "davies_bouldin": _internal("davies_bouldin_score"),
+    "silhouette_euclidean": _internal("silhouette_score", metric="euclidean"),
+    "silhouette_cosine": _internal("silhouette_score", metric="cosine"),
+    "silhouette_l1": _internal("silhouette_score", metric="manhattan"),
+    "silhouette_chebyshev": _internal("silhouette_score", metric="chebyshev"),
 }

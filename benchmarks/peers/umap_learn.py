@@ -1,6 +1,6 @@
 """umap-learn with its own approximate neighbours."""
 
-NEEDS = ("umap",)
+NEEDS = {"umap": "umap-learn"}
 
 
 def umap(X, params, k, seed):
