@@ -111,7 +111,7 @@ def _cluster_plan(
                 "cuda), or leave them out."
             )
         return None
-    from gpuclust.scaleout import Plan
+    from gpuclust.dask_plan import Plan
 
     return Plan(scheduler, workers, threads, memory_limit)
 

@@ -12,25 +12,22 @@ import functools
 import importlib.util
 import itertools
 import logging
-import os
-import platform
 import queue
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import __version__, backend, cost, host
+from . import __version__, at_worker, cost
 from .backend import Backend
 from .cell import Unit
+from .dask_plan import OWN_CLUSTER, Plan, has_pages, start
 from .errors import BackendError, GpuclustError, InputError
 from .grid import Done, Lost, Map
 from .store import Store
-from .watch import Relay, Watcher
-from .work import Job, Summary, work
+from .watch import Watcher
+from .work import Job, Summary
 
 if TYPE_CHECKING:
     import distributed
@@ -39,69 +36,10 @@ if TYPE_CHECKING:
 PATIENCE_SECONDS = 60.0
 # Between two looks at which workers there are.
 LOOK_SECONDS = 5.0
-LOCALHOST = "127.0.0.1"
-KINDS = "local, cuda, an address such as tcp://host:8786, or file:scheduler.json"
-OWN_CLUSTER = {
-    # A worker that computes for long without letting go of the interpreter is not dead.
-    "distributed.scheduler.worker-ttl": None,
-    # Nothing waits at one worker while another is idle.
-    "distributed.scheduler.worker-saturation": 1.0,
-    # A unit that killed two workers in a row is looked at, see grid.TRIES.
-    "distributed.scheduler.allowed-failures": 1,
-    # Workers may have children: the processes that decode images.
-    "distributed.worker.daemon": False,
-    # Nothing goes to the disk as a pickle; there is nothing to spill but the names of units.
-    "distributed.worker.memory.target": False,
-    "distributed.worker.memory.spill": False,
-}
 
 
 class SchedulerError(GpuclustError):
     """A scheduler or its workers that cannot be reached."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What cluster to compute on.
-
-    Attributes
-    ----------
-    scheduler : str
-        ``local``: processes of this machine, on its CPU.  ``cuda``: one process per GPU of this
-        machine.  An address or ``file:<scheduler file>``: a cluster that runs already.
-    workers : int or None
-        How many processes to start: as many as cores, or GPUs.
-    threads : int or None
-        Of every worker.  The cores are shared out where we start the workers; a cluster that runs
-        already keeps its own.
-    memory_limit : str
-        Of every worker that we start, as Dask writes it (``auto``, ``8GiB``, ``0`` for none).  One
-        that needs more is killed, and its unit is tried again.
-    """
-
-    scheduler: str
-    workers: int | None = None
-    threads: int | None = None
-    memory_limit: str = "auto"
-
-    def __post_init__(self) -> None:
-        if self.scheduler not in ("local", "cuda"):
-            if not (self.scheduler.startswith("file:") or "://" in self.scheduler):
-                raise InputError(f"unknown scheduler {self.scheduler!r}. Give {KINDS}.")
-            if self.workers is not None:
-                raise InputError(
-                    f"--workers starts workers here, with --scheduler local or cuda; those of "
-                    f"{self.scheduler} run already."
-                )
-        for name, value in (("workers", self.workers), ("threads", self.threads)):
-            if value is not None and value < 1:
-                raise InputError(f"{name} must be at least 1; got {value}.")
-
-    def threads_each(self, workers: int) -> int | None:
-        """Share the cores of this machine out to so many workers, unless it was said."""
-        if self.threads is not None or self.scheduler not in ("local", "cuda"):
-            return self.threads
-        return max(1, host.cores() // workers)
 
 
 @contextlib.contextmanager
@@ -128,36 +66,8 @@ def cluster(plan: Plan, store: Store, device: str = "auto") -> Iterator[Cluster]
         stack.enter_context(dask.config.set(OWN_CLUSTER))
         # A scheduler that goes away is told by us, in a sentence and not as a traceback.
         logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
-        started = _start(plan, device, stack)
+        started = start(plan, device, stack)
         yield stack.enter_context(contextlib.closing(Cluster(plan, store, device, started)))
-
-
-def _start(plan: Plan, device: str, stack: contextlib.ExitStack) -> Any:
-    """Start the workers of this machine; None for a cluster that runs already."""
-    how = {
-        "threads_per_worker": 1,  # one unit at a time; its own threads are ours to count
-        "host": LOCALHOST,
-        "dashboard_address": f"{LOCALHOST}:0" if _has_pages() else None,
-        "memory_limit": plan.memory_limit,
-        "silence_logs": logging.ERROR,  # what matters we tell ourselves
-    }
-    if plan.scheduler == "local":
-        if device == "gpu":
-            raise InputError("--scheduler local computes on the CPU; cuda takes the GPUs.")
-        from distributed import LocalCluster
-
-        count = plan.workers or host.cores()
-        return stack.enter_context(LocalCluster(n_workers=count, processes=True, **how))
-    if plan.scheduler == "cuda":
-        if device == "cpu":
-            raise InputError("--scheduler cuda computes on the GPUs; local takes the CPU.")
-        backend.select("gpu")  # says why not, before dask-cuda fails in words of its own
-        from dask_cuda import LocalCUDACluster
-
-        # No pool here: each worker lays its memory out itself, see Backend.prepare.
-        given = {"n_workers": plan.workers, "resources": {"GPU": 1}, **how}
-        return stack.enter_context(LocalCUDACluster(**given))
-    return None
 
 
 class Cluster:
@@ -182,7 +92,7 @@ class Cluster:
         self._numbers = itertools.count()
         client = self._connected()
         self.on, self.workers = self._ask_workers(client)
-        self.dashboard = client.dashboard_link if started is not None or _has_pages() else None
+        self.dashboard = client.dashboard_link if started is not None or has_pages() else None
 
     def close(self) -> None:
         """Leave the cluster."""
@@ -231,7 +141,7 @@ class Cluster:
         """Ask the workers what they compute on; all must say the same."""
         try:
             client.wait_for_workers(1, timeout=PATIENCE_SECONDS)
-            told = client.run(_introduce, self._device)
+            told = client.run(at_worker.introduce, self._device)
         except TimeoutError as error:
             raise SchedulerError(
                 f"no worker has joined the scheduler {self._plan.scheduler} in "
@@ -302,7 +212,7 @@ class Cluster:
         client, topic = self._connected(), f"gpuclust-{job.run}"
         client.subscribe_topic(topic, lambda event: heard.put(event[1]))
         task = functools.partial(
-            _work_there,
+            at_worker.compute,
             job=job,
             store=self._store,
             name=self.on.name,
@@ -345,10 +255,6 @@ def _tell_the_rest(heard: queue.SimpleQueue[Any], watcher: Watcher) -> None:
             watcher.tell(said)
 
 
-def _has_pages() -> bool:
-    return importlib.util.find_spec("bokeh") is not None
-
-
 def _listed(told: dict[str, tuple[str, str, str]]) -> str:
     counts: dict[str, int] = {}
     for _, name, node in told.values():
@@ -372,33 +278,3 @@ def _outcome(future: distributed.Future) -> Summary | Lost:
     if error is not None:
         raise error
     return future.result()
-
-
-# ---- on the worker ------------------------------------------------------------------------------
-
-# A worker with several threads would otherwise compute several units in one process.
-_ALONE = threading.Lock()
-
-
-def _introduce(device: str) -> tuple[str, str, str]:
-    """Say of this worker: version, backend, host."""
-    return __version__, backend.select(device).name, platform.node()
-
-
-def _work_there(
-    unit: Unit, *, job: Job, store: Store, name: str, threads: int | None, topic: str, halt: Path
-) -> Summary:
-    """Compute a unit on this worker."""
-    from distributed import get_worker
-
-    worker = get_worker()
-    with _ALONE:
-        if halt.exists():
-            return Summary(stopped=True)
-        if threads is not None:
-            host.use_threads(threads)
-        facts = {"worker": worker.address, "host": platform.node(), "pid": os.getpid()}
-        told = Relay(functools.partial(worker.log_event, topic), stop=halt.exists, more=facts)
-        done = work(unit, job, store, backend.select(name), stop=halt.exists, watcher=told)
-    done.errors = []  # they are in the rows
-    return done

@@ -107,8 +107,9 @@ class Store:
 
     def sweep(self) -> None:
         """Remove the half-written files of killed processes; a live one's are never old."""
-        for pattern in ("embeddings/*", "rows/*/*", "labels", "running"):
-            for path in self.root.glob(f"{pattern}/{TEMPORARY}*"):
+        folders = ("embeddings/*", "rows/*/*", "labels", "running")
+        for pattern in (*(f"{folder}/{TEMPORARY}*" for folder in folders), "running/*.stop"):
+            for path in self.root.glob(pattern):
                 with contextlib.suppress(OSError):
                     if time.time() - path.stat().st_mtime > 3600:
                         path.unlink()

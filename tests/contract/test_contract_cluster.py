@@ -7,7 +7,7 @@ import dask_cuda
 import distributed
 import pytest
 
-from gpuclust import backend, scaleout
+from gpuclust import backend, dask_plan, scaleout
 from gpuclust.backend import Backend
 from gpuclust.errors import BackendError
 from gpuclust.store import Store
@@ -24,7 +24,7 @@ def test_a_worker_per_gpu_is_asked_for_in_words_that_dask_cuda_knows(monkeypatch
     monkeypatch.setattr(dask_cuda, "LocalCUDACluster", record)
     monkeypatch.setattr(backend, "select", lambda name: Backend(name, "as if", name))
     with contextlib.ExitStack() as stack:
-        started = scaleout._start(scaleout.Plan("cuda", workers=2), "auto", stack)
+        started = dask_plan.start(dask_plan.Plan("cuda", workers=2), "auto", stack)
     assert started == "a cluster"
     assert asked["resources"] == {"GPU": 1}
     assert asked["n_workers"] == 2
@@ -41,12 +41,12 @@ def test_without_a_gpu_it_is_refused_in_our_words(tmp_path):
         pytest.skip("there is a GPU")
     with (
         pytest.raises(BackendError, match="--device gpu is not available"),
-        scaleout.cluster(scaleout.Plan("cuda"), Store(tmp_path)),
+        scaleout.cluster(dask_plan.Plan("cuda"), Store(tmp_path)),
     ):
         pass
 
 
 def test_the_size_of_a_pool_is_not_given_to_the_workers():
     # Each lays its memory out itself (Backend.prepare); two pools would share one device.
-    source = inspect.getsource(scaleout._start)
+    source = inspect.getsource(dask_plan.start)
     assert "rmm" not in source

@@ -16,8 +16,9 @@ from cluster import BIN, Process, digits_folder, scheduler, wait_for, worker
 
 from gpuclust import scaleout
 from gpuclust.cell import load_grid
+from gpuclust.dask_plan import Plan
 from gpuclust.errors import BackendError, InputError, StorageError
-from gpuclust.scaleout import Plan, SchedulerError
+from gpuclust.scaleout import SchedulerError
 from gpuclust.store import Store
 from gpuclust.work import Job
 
