@@ -2,6 +2,7 @@
 # make test            sets up .venv and passes the tests
 # make test-contract   sets up .venv-contract with RAPIDS and tests what we call of it; needs no GPU
 # make test-gpu        on a GPU machine: the GPU tests, then figures into benchmarks/results/
+# make docker          builds the CPU image and tries it; with or without a Docker engine
 # All of them need Python >= 3.11 and a package registry; everything else comes with them.
 
 PYTHON ?= python3
@@ -24,7 +25,7 @@ CONTRACT := .venv-contract
 # repeated with noise: give DATA=FILE.npz for figures that count.
 DATA ?= tests/data/fashionmnist-300.npz
 
-.PHONY: demo test test-contract test-gpu lint lock clean
+.PHONY: demo test test-contract test-gpu docker lint lock clean
 
 demo: $(INSTALLED)
 	$(BIN)/gpuclust quickstart
@@ -40,6 +41,9 @@ test-contract: $(CONTRACT)/.installed
 test-gpu: $(INSTALLED)
 	$(BIN)/python benchmarks/gpu.py --data $(DATA) --out benchmarks/results
 
+docker:
+	docker/verify
+
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -50,6 +54,8 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 lock: $(UV)
 	$(COMPILE) --extra weights --extra pacmap --extra plots --extra dask --extra dev -o requirements/cpu.txt
 	$(COMPILE) --extra weights --extra pacmap --extra dask --extra dev --extra gpu-cu13 -o requirements/gpu-cu13.txt
+	$(COMPILE) -c requirements/cpu.txt --extra weights --extra pacmap --extra dask -o requirements/docker-cpu.txt
+	$(COMPILE) -c requirements/gpu-cu13.txt --extra weights --extra pacmap --extra dask --extra gpu-cu13 -o requirements/docker-gpu-cu13.txt
 
 $(UV):
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gpuclust needs Python 3.11 or newer; set PYTHON=python3.x")'
