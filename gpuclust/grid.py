@@ -228,16 +228,19 @@ def status(
     counts: Counter[str] = Counter(done=0, failed=0, running=0, left=0)
     now = store.running()
     seconds: float | None = 0.0
+    at_once = 0
     for unit in units:
         known = known_of(unit, store, options, Watcher())
         states = states_of(unit, known, store, on, watcher=Watcher())
         told = Counter(state.name for state in states.values())
         running = min(told["left"], sum(one.get("unit") == str(unit) for one in now))
+        at_once += running
         counts.update(told)
         counts.update(running=running, left=-running)
         if told["left"]:
             left = [cell for cell, state in states.items() if state.name == "left"]
             more = cost.estimate(dataclasses.replace(unit, cells=tuple(left)), store, options)
             seconds = None if seconds is None or more is None else seconds + more
-    left_for = None if seconds is None else seconds / max(1, len(now))
+    # As many units at once as now, or one.
+    left_for = None if seconds is None else seconds / max(1, at_once)
     return {"cells": sum(counts.values()), **counts, "seconds_left": left_for, "now": now}

@@ -137,8 +137,9 @@ def work(
         with store.claim(unit) as tell:
             if tell is None:
                 return Summary(busy=1)
-            # Whoever had the unit until now may have computed some of it.
-            known = known_of(unit, store, job.options, watcher)
+            # Whoever had the unit until now may have embedded it, and computed some of it.
+            if known.fingerprint is None:
+                known = known_of(unit, store, job.options, watcher)
             states |= states_of(_with(unit, todo), known, store, on, watcher=watcher)
             todo = tuple(cell for cell in todo if job.wants(states[cell]))
             if todo:

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -41,14 +41,6 @@ _SOFT = 0.001
 # Rows are filled up with zeros to whole vectors, where they are longer than half of one.
 _LANES = 16
 _WORD = np.uint64
-
-
-class _Schedule(NamedTuple):
-    """Edges by task, and tasks by round, in the numbers that samples have by block."""
-
-    order: np.ndarray  # (n,) the sample that has each number
-    edges: tuple[np.ndarray, ...]  # bounds (tasks + 1,), heads, tails (m,) and rates (m,)
-    rounds: list[tuple[int, int]]  # first and last + 1 of the tasks
 
 
 def lay_out(
@@ -99,8 +91,12 @@ def _blocks(n: int) -> int:
     return 1 if n < 4000 else 8 if n < 20000 else 16
 
 
-def _scheduled(graph: Any, blocks: int) -> _Schedule:
-    """Deal samples into blocks in turn, as files are often sorted, and pair blocks by round."""
+def _scheduled(graph: Any, blocks: int) -> tuple[np.ndarray, tuple, list]:
+    """Deal samples into blocks in turn, as files are often sorted, and pair blocks by round.
+
+    Return the sample (n,) that has each number; edges by task in these numbers, as bounds, heads,
+    tails and rates; for each round its first task and the one after its last.
+    """
     n = graph.shape[0]
     order = np.argsort(np.arange(n) % blocks, kind="stable")
     graph = graph[order][:, order].tocoo()
@@ -119,7 +115,7 @@ def _scheduled(graph: Any, blocks: int) -> _Schedule:
     rates = (graph.data / graph.data.max(initial=0)).astype(np.float32)
     ends = (part[sort].astype(np.int32) for part in (graph.row, graph.col))
     rounds = [(int(a), int(b)) for a, b in itertools.pairwise(cuts) if a < b]
-    return _Schedule(order, (bounds, *ends, rates[sort]), rounds)
+    return order, (bounds, *ends, rates[sort]), rounds
 
 
 def _rows(Z: np.ndarray) -> np.ndarray:
@@ -139,18 +135,17 @@ def _each_task(positions: tuple, edges: tuple) -> Callable:
     each, workers = all_cores(), cores()
 
     def in_round(tasks: tuple[int, int], forces: tuple, when: tuple) -> None:
-        first, last = tasks
-        # One piece per core: a round takes less than a millisecond.
-        each(
-            lambda a, b: _move(positions, (first + a, first + b), edges, forces, when),
-            last - first,
-            step=-(-(last - first) // workers),
-        )
+        first, count = tasks[0], tasks[1] - tasks[0]
 
-    def alone(tasks: tuple[int, int], forces: tuple, when: tuple) -> None:
-        _move(positions, tasks, edges, forces, when)
+        def move(a: int, b: int) -> None:
+            _move(positions, (first + a, first + b), edges, forces, when)
 
-    return alone if workers == 1 or len(edges[0]) == 2 else in_round
+        if count == 1 or workers == 1:
+            move(0, count)
+        else:  # one piece per core, as a round takes less than a millisecond
+            each(move, count, step=-(-count // workers))
+
+    return in_round
 
 
 # ---- what a pair does, by its squared distance --------------------------------------------------
@@ -202,13 +197,12 @@ def _move(positions, tasks, edges, forces, when):
             i, j = _WORD(heads[due[k]]) * width, _WORD(tails[due[k]]) * width
             state, drawn = _draw(state, samples, width)
             gap, gaps = _squared_gaps(positions, (i, j), drawn)
-            share = _look_up(pull, gap)
+            pulled = i, j, _look_up(pull, gap)
             # In turn where one may be cut: after such a push, the next one is much weaker.
             if min(gaps) < limits[0] or i in drawn:
-                _pull(positions, (i, j), share)
-                _push_in_turn(positions, i, drawn, (push, limits[1]))
+                _push_in_turn(positions, pulled, drawn, (push, limits[1]))
             else:
-                _pull_and_push(positions, (i, j, share), drawn, _look_up_all(push, gaps))
+                _push_at_once(positions, pulled, drawn, (push, gaps))
 
 
 @compiled
@@ -271,22 +265,12 @@ def _squared_gaps(positions, ends, drawn):
 
 
 @compiled
-def _look_up_all(table, gaps):
-    a, b, c, d, e = gaps
-    return (
-        _look_up(table, a),
-        _look_up(table, b),
-        _look_up(table, c),
-        _look_up(table, d),
-        _look_up(table, e),
-    )
-
-
-@compiled
-def _pull_and_push(positions, pulled, drawn, shares):
-    """Move both ends at once, by what the six pairs of the head add up to."""
-    (now, old, width), (i, j, share) = positions, pulled
-    (a, b, c, d, e), (by_a, by_b, by_c, by_d, by_e) = drawn, shares
+def _push_at_once(positions, pulled, drawn, forces):
+    """Move both ends by what the six pairs of the head add up to."""
+    (now, old, width), (i, j, share), (a, b, c, d, e) = positions, pulled, drawn
+    push, (to_a, to_b, to_c, to_d, to_e) = forces
+    by_a, by_b, by_c = _look_up(push, to_a), _look_up(push, to_b), _look_up(push, to_c)
+    by_d, by_e = _look_up(push, to_d), _look_up(push, to_e)
     for f in range(width):
         x, y = now[i + f], now[j + f]
         step = share * (x - y)
@@ -297,26 +281,20 @@ def _pull_and_push(positions, pulled, drawn, shares):
 
 
 @compiled
-def _pull(positions, ends, share):
-    (now, _, width), (i, j) = positions, ends
+def _push_in_turn(positions, pulled, drawn, forces):
+    """Pull both ends, then push the head from one drawn sample after another but itself."""
+    (now, old, width), (i, j, share), (push, limit) = positions, pulled, forces
     for f in range(width):
-        x, y = now[i + f], now[j + f]
-        step = share * (x - y)
-        now[i + f] = x + step
-        now[j + f] = y - step
-
-
-@compiled
-def _push_in_turn(positions, i, drawn, forces):
-    """Push the row from one drawn sample after another, but not from itself."""
-    (now, old, width), (push, limit) = positions, forces
+        step = share * (now[i + f] - now[j + f])
+        now[i + f] += step
+        now[j + f] -= step
     for k in drawn:
         if k == i:
             continue
         gap = np.float32(0)
         for f in range(width):
             gap += (now[i + f] - old[k + f]) * (now[i + f] - old[k + f])
-        share = _look_up(push, gap)
+        strength = _look_up(push, gap)
         for f in range(width):
-            step = share * (now[i + f] - old[k + f])
+            step = strength * (now[i + f] - old[k + f])
             now[i + f] += max(min(step, limit), -limit)
