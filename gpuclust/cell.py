@@ -61,14 +61,20 @@ class Cell:
         split: str,
         encoder: str,
         preprocess: str = "own",
-        reducer: str = "none",
-        clusterer: str,
+        reducer: str | tuple[Spec, ...] = "none",
+        clusterer: str | Spec,
         k: int | None = None,
         seed: int = 0,
         metrics: Sequence[str] = ("default",),
     ) -> Cell:
-        """Build a cell from text; raises `InputError` for anything that is not in our tables."""
-        spec = parse_clusterer(clusterer)
+        """Build a cell from text, or from what was parsed of it already.
+
+        Raises
+        ------
+        InputError
+            For anything that is not in our tables.
+        """
+        spec = clusterer if isinstance(clusterer, Spec) else parse_clusterer(clusterer)
         _whole("k", k, low=1, optional=True)
         _whole("seed", seed, low=0)
         return cls(
@@ -76,7 +82,7 @@ class Cell:
             split=split,
             encoder=encoder,
             preprocess=check_preprocess(preprocess),
-            reducer=parse_reducer(reducer),
+            reducer=reducer if isinstance(reducer, tuple) else parse_reducer(reducer),
             clusterer=spec,
             k=k if CLUSTERERS[spec.name].wants_k(dict(spec.params)) else None,
             seed=seed,
@@ -198,6 +204,8 @@ def load_grid(path: Path) -> list[Unit]:
     lists = _grid_lists(path)
     metrics = lists.pop("metrics")
     places = [place(*names) for names in itertools.product(*(lists.pop(key) for key in PLACE_KEYS))]
+    lists["reducer"] = [parse_reducer(text) for text in lists["reducer"]]  # once, not per cell
+    lists["clusterer"] = [parse_clusterer(text) for text in lists["clusterer"]]
     rest = [dict(zip(lists, values, strict=True)) for values in itertools.product(*lists.values())]
     return units_of(Cell.of(**at, **how, metrics=metrics) for at in places for how in rest)
 

@@ -8,7 +8,6 @@ value means the first parameter of the entry: ``pca(0.9)`` is ``pca(n_components
 from __future__ import annotations
 
 import ast
-import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -44,7 +43,6 @@ class Spec:
         return {"name": self.name, **dict(self.params)}
 
 
-@functools.cache  # a grid asks for the same few thousands of times
 def parse_reducer(text: str) -> tuple[Spec, ...]:
     """Parse a chain of reducers such as ``"zscore|pca(0.9)"``.
 
@@ -61,7 +59,6 @@ def parse_reducer(text: str) -> tuple[Spec, ...]:
     return chain
 
 
-@functools.cache
 def parse_clusterer(text: str) -> Spec:
     """Parse one clusterer such as ``"hdbscan(metric=l1)"``; raises as `parse_reducer`."""
     return _parse_one(text, CLUSTERERS, "clusterer")

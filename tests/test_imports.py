@@ -39,6 +39,19 @@ def test_importing_brings_nothing_heavy(statement):
     assert loaded_by(statement) & HEAVY == set()
 
 
+def test_a_grid_is_read_and_looked_up_without_torch(tmp_path):
+    grid = tmp_path / "grid.toml"
+    grid.write_text(
+        'dataset = "digits"\nencoder = ["raw", "efficientnet_lite0"]\nclusterer = "kmeans"\n'
+    )
+    statement = (
+        "from pathlib import Path; from gpuclust import backend, cell, grid, store;"
+        f"grid.status(cell.load_grid(Path({str(grid)!r})), store.Store(Path({str(tmp_path)!r})),"
+        " backend.select('cpu'))"
+    )
+    assert "torch" not in loaded_by(statement)
+
+
 def test_the_package_and_the_command_do_not_even_need_numpy():
     assert "numpy" not in loaded_by("import gpuclust, gpuclust_cli")
 

@@ -10,11 +10,7 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-import timm
-
 from ..errors import WeightsError
-from . import timm_model
-from .checkpoint import read
 from .names import EncoderName
 from .table import Parts
 
@@ -28,13 +24,22 @@ def names() -> list[str]:
 
 
 def check(name: EncoderName) -> None:
-    """Check that the package is installed, and the pooling."""
+    """Check that the package is installed, and the pooling: only that takes an import of torch."""
     weights_path(name.source)
+    if not name.pool:
+        return
+    from . import timm_model
+
     timm_model.check_pool_of(f"tf_{name.source}", pool=name.pool)
 
 
 def build(name: EncoderName, *, image_size: int | None) -> Parts:
     """Load the network with its classifier, so that every key is matched, then take that off."""
+    import timm
+
+    from . import timm_model
+    from .checkpoint import read
+
     del image_size
     backbone = timm.create_model(f"tf_{name.source}", pretrained=False)
     theirs = read(weights_path(name.source))

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from torch import nn
-
 from ..errors import InputError
 from .names import EncoderName
-from .preprocessing import IMAGENET_MEAN, IMAGENET_STD, square
 from .table import Parts
 
 SIZE = 32
@@ -23,6 +20,10 @@ def check(name: EncoderName) -> None:
 
 def build(name: EncoderName, *, image_size: int | None) -> Parts:
     """Flatten (3, s, s) ImageNet-normalised pixels to 3 s^2, s = min(32, image_size)."""
+    from torch import nn
+
+    from .preprocessing import IMAGENET_MEAN, IMAGENET_STD, square
+
     del name
     if image_size is not None and image_size < 1:
         raise InputError(f"image_size is a number of pixels from 1 on, {image_size} was given.")
