@@ -77,7 +77,7 @@ def start(plan: Plan, device: str, stack: contextlib.ExitStack) -> Any:
     how = {
         "threads_per_worker": 1,  # one unit at a time; its own threads are ours to count
         "host": LOCALHOST,
-        "dashboard_address": f"{LOCALHOST}:0" if has_pages() else None,
+        "dashboard_address": f"{LOCALHOST}:0",  # any free port: two grids may run here
         "memory_limit": plan.memory_limit,
         "silence_logs": logging.ERROR,  # what matters we tell ourselves
     }

@@ -92,7 +92,7 @@ class Cluster:
         self._numbers = itertools.count()
         client = self._connected()
         self.on, self.workers = self._ask_workers(client)
-        self.dashboard = client.dashboard_link if started is not None or has_pages() else None
+        self.dashboard = client.dashboard_link if started is not None and has_pages() else None
 
     def close(self) -> None:
         """Leave the cluster."""

@@ -1,6 +1,7 @@
 """Grids on real Dask workers of this machine."""
 
 import copy
+import importlib.util
 import json
 import signal
 import subprocess
@@ -146,6 +147,8 @@ def test_workers_of_this_machine_compute_a_grid(grid_file, tmp_path):
     assert len([e for e in told if e["event"] == "row"]) == 24
     assert [e["computed"] for e in told if e["event"] == "done"] == [6, 6, 6, 6]
     assert not list((tmp_path / "running").iterdir())
+    if importlib.util.find_spec("bokeh") is None:
+        assert "dashboard" not in ran.stderr
     # Listening on this machine only.
     assert {e["worker"].rpartition(":")[0] for e in told if "worker" in e} == {"tcp://127.0.0.1"}
     again = subprocess.run(command(grid_file, tmp_path, *local), capture_output=True, text=True)
