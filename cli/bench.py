@@ -76,7 +76,7 @@ def unit(
     as_json: Json = None,
     side: Annotated[str, typer.Option("--side", help="cpu or gpu: our engine.")] = "cpu",
     unseeded: Annotated[
-        bool, typer.Option("--unseeded", help="Our UMAP without a seed, on all cores.")
+        bool, typer.Option("--unseeded", help="Our UMAP without a seed.")
     ] = False,
 ) -> None:
     """Time the study's unit against the study's own recipe: UMAP, six clusterers, all scores."""

@@ -54,7 +54,7 @@ REDUCERS: dict[str, Method] = {
             "n_neighbors": Param(30, (int,), low=2),
             "min_dist": Param(0.0, (float,), low=0, high=1),
             "metric": Param("euclidean", choices=METRICS),
-            # False: all cores at once, and no two runs are the same.
+            # False: another layout every time; cuML need not be deterministic then.
             "seeded": Param(default=True, kinds=(bool,)),
         },
         needs=to.umap_needs,

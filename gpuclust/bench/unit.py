@@ -33,7 +33,7 @@ def bench_unit(
     side : {"cpu", "gpu"}
         Our engine.
     unseeded : bool
-        Let our UMAP use all cores without a seed; then nothing is repeatable.
+        Let our UMAP draw a seed of its own: nothing is repeatable, and cuML need not be either.
 
     Returns
     -------
