@@ -76,7 +76,7 @@ def test_a_dry_run_writes_one_json_with_its_header_and_a_rerun_adds_to_it(tmp_pa
     assert counts["passed"] > 10
     assert counts["failed"] == counts["error"] == 0
     assert f"{counts['passed']} passed" in done.stdout
-    done = gpu("--dry", "--parts", "doctor", "--out", tmp_path, "--limit", "0.5")
+    done = gpu("--dry", "--parts", "doctor", "--out", tmp_path, "--limit", "0.05")
     assert done.returncode == 1
     parts = json.loads(path.read_text())["parts"]
     assert parts["tests"]["counts"] == counts
