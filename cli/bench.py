@@ -75,9 +75,7 @@ def unit(
     runs: Runs = 1,
     as_json: Json = None,
     side: Annotated[str, typer.Option("--side", help="cpu or gpu: our engine.")] = "cpu",
-    unseeded: Annotated[
-        bool, typer.Option("--unseeded", help="Our UMAP without a seed.")
-    ] = False,
+    unseeded: Annotated[bool, typer.Option("--unseeded", help="Our UMAP without a seed.")] = False,
 ) -> None:
     """Time the study's unit against the study's own recipe: UMAP, six clusterers, all scores."""
     from gpuclust.bench.results import provenance
