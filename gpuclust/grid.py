@@ -104,7 +104,7 @@ def run_grid(
         be kept.
     """
     watcher = watcher or Watcher()
-    if trace and map_ is None:
+    if trace:
         check_trace(on)
     job = Job(options, redo, save_labels, save_bad_input, trace)
     map_ = map_ or _here(store, on, stop, watcher)

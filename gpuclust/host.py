@@ -100,7 +100,9 @@ def use_threads(count: int) -> None:
     from threadpoolctl import threadpool_limits
 
     _threads = count
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(count)))
+    # numba refuses another number in its variable once its threads run.
+    later = [name for name in THREAD_VARIABLES if name[:5].lower() not in sys.modules]
+    os.environ.update(dict.fromkeys(later, str(count)))
     threadpool_limits(count)
     if "torch" in sys.modules:
         import torch

@@ -120,7 +120,7 @@ class Store:
         return self.root / "rows" / place / _embedding_name(unit) / f"{key}.json"
 
     def row_paths(self, unit: Unit, keys: Iterable[str]) -> list[str]:
-        """Name the files of many rows of one unit: as text, which is twenty times as fast."""
+        """Name the files of many rows of one unit: as text, for there may be many."""
         folder = os.fspath(self.row_path(unit, "").parent)
         return [f"{folder}{os.sep}{key}.json" for key in keys]
 
@@ -164,7 +164,7 @@ class Store:
         return path
 
     def each_row(self, problem: Callable[[str], None]) -> Iterator[dict[str, Any]]:
-        """Read all rows one by one, in the order of their paths: 30 microseconds a row.
+        """Read all rows one by one, in the order of their paths.
 
         `problem` is told of every file that cannot be read.
         """
@@ -216,7 +216,7 @@ def _written(path: Path) -> Iterator[None]:
 
 
 def _content(path: Path | str) -> bytes:
-    """Read a small file; `Path.read_bytes` takes twice as long, and there may be many."""
+    """Read a small file with little ado, for there may be many."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         parts = [os.read(descriptor, 1 << 16)]

@@ -14,6 +14,7 @@ import traceback
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from . import blocks, host, memory, pipeline
@@ -191,8 +192,9 @@ def _results(unit: Unit, job: Job, here: Here) -> Iterator[Result]:
         for cell in unit.cells:
             yield _made_by(facts, without_result(cell, known, on, loaded))
         return
-    for cell in unit.cells:  # what failed before the embedding could be made is outdated
-        store.row_path(unit, key_of(cell, Known(), on)).unlink(missing_ok=True)
+    # What failed before the embedding could be made is outdated.
+    for path in store.row_paths(unit, (key_of(cell, Known(), on) for cell in unit.cells)):
+        Path(path).unlink(missing_ok=True)
     device = ({"memory": layout} if layout else {}) | (
         {"load": loaded.device} if loaded.device else {}
     )

@@ -262,9 +262,11 @@ def test_workers_that_are_not_there_are_waited_for_and_told(grid_file, tmp_path,
         boss.end()
 
 
-def test_the_longest_units_go_first(grid_file, tmp_path):
+def test_what_cannot_be_estimated_goes_before_the_longest(grid_file, tmp_path, monkeypatch):
     units = load_grid(grid_file)
-    cluster = SimpleNamespace(_store=Store(tmp_path))
-    found = scaleout.Cluster._estimated(cluster, Job(), deque(units))
-    assert [unit for unit, _ in found] == units
-    assert all(seconds > 0 for _, seconds in found)
+    seconds = dict(zip(units, (5.0, None, 70.0, 1.0), strict=True))
+    monkeypatch.setattr("gpuclust.cost.estimate", lambda unit, *args: seconds[unit])
+    cluster, waiting = SimpleNamespace(_store=Store(tmp_path)), deque(units)
+    found = scaleout.Cluster._estimated(cluster, Job(), waiting)
+    assert found == list(zip(units, (5.0, 71.0, 70.0, 1.0), strict=True))
+    assert not waiting
