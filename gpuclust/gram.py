@@ -81,6 +81,15 @@ def _units(xp, rows):
     return wide
 
 
+def tau(xp, dtype) -> float:
+    """Return the share of ``2 |x|^2`` below which a squared distance is evaluated again.
+
+    eps / tau is the error that stays in a pair just above it: the smaller tau, the fewer pairs are
+    evaluated twice.
+    """
+    return 1e-3 if dtype == xp.float32 else 1e-6
+
+
 def centred(xp, X):
     """Return the rows of X (n, d) about their mean, in the dtype of X."""
     if X.shape[0] == 0:
@@ -97,11 +106,9 @@ def squared_blocks(xp, X) -> Callable:
     ``D2 < 2 tau |x|^2`` are evaluated from their difference, O(d) each; see
     `gpuclust.ops.distance_blocks` for the precision.
     """
-    # eps / tau is the error that stays in a pair just above the threshold: the smaller tau, the
-    # fewer pairs are evaluated twice.
-    tau = 1e-3 if X.dtype == xp.float32 else 1e-6
+    least = tau(xp, X.dtype)
     if array_api_compat.is_numpy_namespace(xp):
-        return _compiled_blocks(np.ascontiguousarray(X), tau)
+        return _compiled_blocks(np.ascontiguousarray(X), least)
     norms = xp.sum(X * X, axis=1)  # (n,)
     pairs = block_rows(xp, 8 * X.shape[1], cached=_RUN_BYTES)
 
@@ -112,7 +119,7 @@ def squared_blocks(xp, X) -> Callable:
         D2 = fill_self(xp, D2, start, value=float("inf"))
         # The row's own norm stands for both: where the pair is close, the two are nearly equal.
         # A negative value is below the limit too, so that nothing negative is left.
-        close = (2 * tau) * norms[start:stop][:, None] > D2
+        close = (2 * least) * norms[start:stop][:, None] > D2
         if bool(xp.any(close)):
             i, j = xp.nonzero(close)
             # `nonzero` and boolean assignment walk the block in the same order; assignment by
@@ -123,10 +130,10 @@ def squared_blocks(xp, X) -> Callable:
     return block_of
 
 
-def _compiled_blocks(X: np.ndarray, tau: float) -> Callable:
+def _compiled_blocks(X: np.ndarray, least: float) -> Callable:
     """Return the blocks on NumPy: products of a few columns, finished while the cache has them."""
     n, norms = X.shape[0], np.vecdot(X, X)
-    limits = X.dtype.type(2 * tau) * norms
+    limits = X.dtype.type(2 * least) * norms
     kernel, each = _kernel(), gaps.all_cores()
 
     def block_of(start: int, stop: int):

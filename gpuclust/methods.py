@@ -135,7 +135,10 @@ CLUSTERERS: dict[str, Method] = {
     ),
     "hdbscan": Method(
         "HDBSCAN; k is found, noise is -1",
-        cpu=(Form("sklearn.cluster:HDBSCAN", to.hdbscan_cpu),),
+        cpu=(
+            Form("sklearn.cluster:HDBSCAN", to.hdbscan_sklearn, to.trees_help),
+            Form("gpuclust.algorithms.hdbscan:HDBSCAN", to.hdbscan_ours),
+        ),
         gpu=(
             Form("cuml.cluster:HDBSCAN", to.hdbscan_gpu, to.cuml_hdbscan_takes),
             Form("gpuclust.algorithms.hdbscan:HDBSCAN", to.hdbscan_ours),

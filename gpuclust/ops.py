@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterator, Sequence
 import array_api_compat
 import numpy as np
 
-from . import gaps, gram
+from . import angles, gaps, gram
 from .blocks import CACHE_BYTES, block_bytes, block_rows, free_bytes, smaller_blocks
 from .errors import InputError, unknown
 
 __all__ = [
     "METRICS",
+    "PAIR",
     "as_points",
     "block_bytes",
     "block_rows",
@@ -31,6 +32,7 @@ __all__ = [
 ]
 
 METRICS = ("euclidean", "cosine", "l1", "chebyshev")
+PAIR = ("euclidean", "cosine")  # these come from one matrix product
 # Fewer rows than these make the matrix product slow on NumPy, whatever the cache holds.
 _FEWEST_ROWS = 64
 _MOST_BYTES = 32 << 20
@@ -43,7 +45,7 @@ _LANES, _COLUMNS = 8, 128
 
 
 def distance_blocks(
-    X, *, metric: str = "euclidean", block_bytes: int | None = None
+    X, *, metric: str | tuple[str, str] = "euclidean", block_bytes: int | None = None
 ) -> Iterator[tuple[int, int, object]]:
     """Yield ``(start, stop, D)``: distances from the rows ``start:stop`` of `X` to all its rows.
 
@@ -66,8 +68,8 @@ def distance_blocks(
     ----------
     X : array of shape (n, d)
         On any array namespace.  Integers count as float64 and halves as float32.
-    metric : {"euclidean", "cosine", "l1", "chebyshev"}
-        The distance.
+    metric : {"euclidean", "cosine", "l1", "chebyshev"}, or ("euclidean", "cosine")
+        The distance, or two of them from one matrix product, see `gpuclust.angles`.
     block_bytes : int, optional
         Size of a block, which has at least one row.  By default 4 MiB on NumPy, or 64 rows where
         those take more, up to 32 MiB, cut from products of up to 16 MiB where `X` itself is as
@@ -78,7 +80,7 @@ def distance_blocks(
     start, stop : int
         Range of the rows.
     D : array of shape (stop - start, n)
-        Distances in the float dtype of `X`, yours to change.
+        Distances in the float dtype of `X`, yours to change; for two metrics a tuple of two.
 
     Raises
     ------
@@ -88,7 +90,7 @@ def distance_blocks(
         For another metric.
     """
     xp = array_api_compat.array_namespace(X)
-    if metric not in METRICS:
+    if metric not in _BLOCKS:
         raise unknown("metric", metric, METRICS)
     if block_bytes is not None and block_bytes <= 0:
         raise InputError(
@@ -240,14 +242,18 @@ def _rows_together(xp, X, rows: int) -> int:
 def _blocks(xp, n: int, block_of: Callable, sizes: tuple[int, int]) -> Iterator:
     rows, together = sizes
     for first in range(0, n, together):
-        many = block_of(first, min(first + together, n))
-        many = gram.fill_self(xp, many, first, value=0.0)
-        for start in range(first, first + many.shape[0], rows):
-            stop = min(start + rows, first + many.shape[0])
-            yield start, stop, many[start - first : stop - first, :]
+        last = min(first + together, n)
+        made = block_of(first, last)
+        several = made if isinstance(made, tuple) else (made,)
+        several = [gram.fill_self(xp, many, first, value=0.0) for many in several]
+        for start in range(first, last, rows):
+            stop = min(start + rows, last)
+            parts = tuple(many[start - first : stop - first, :] for many in several)
+            yield start, stop, parts if isinstance(made, tuple) else parts[0]
 
 
-_BLOCKS = {
+_BLOCKS: dict[str | tuple[str, str], Callable] = {
+    PAIR: angles.euclidean_and_cosine_blocks,
     "euclidean": gram.euclidean_blocks,
     "cosine": gram.cosine_blocks,
     "l1": gaps.l1_blocks,

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .errors import unknown
+from .ops import PAIR
 
 if TYPE_CHECKING:
     from .metrics import LabelSet
@@ -213,8 +214,12 @@ def _one_pass(
 
     dispersions = [score for score in scores if score in DISPERSIONS]
     values = metrics.dispersion_scores(array, sets, scores=dispersions) if dispersions else {}
-    for score in scores:
-        if score not in DISPERSIONS:
-            metric = score.removeprefix("silhouette_")
-            values[score] = metrics.silhouette_scores(array, sets, metric=metric)
+    kinds = [score.removeprefix("silhouette_") for score in scores if score not in DISPERSIONS]
+    # Both of these come from one matrix product.
+    if all(metric in kinds for metric in PAIR):
+        both = metrics.silhouette_scores(array, sets, metric=PAIR)
+        values |= {f"silhouette_{metric}": one for metric, one in zip(PAIR, both, strict=True)}
+        kinds = [metric for metric in kinds if metric not in PAIR]
+    for metric in kinds:
+        values[f"silhouette_{metric}"] = metrics.silhouette_scores(array, sets, metric=metric)
     return values

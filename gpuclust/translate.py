@@ -169,15 +169,19 @@ def _most(params: Params, fit: Fit) -> int | None:
     return None if share is None else max(1, round(share * fit.n))
 
 
-def hdbscan_cpu(params: Params, fit: Fit) -> dict[str, Any]:
+def trees_help(params: Params, fit: Fit) -> bool:
+    """Tell where scikit-learn's trees search neighbours faster than we: in few dimensions.
+
+    Measured up to 40,000 samples (benchmarks/LOG.md).  For the cosine it has no tree.
+    """
+    return fit.d <= 20 and params["metric"] != "cosine"
+
+
+def hdbscan_sklearn(params: Params, fit: Fit) -> dict[str, Any]:
     """scikit-learn's keywords."""
     keep = ("min_cluster_size", "min_samples", "cluster_selection_method")
-    # Trees are no help in many dimensions: 150 s against 6 s at 10,000 x 1,280, the same labels
-    # (benchmarks/LOG.md). The matrix of distances costs 20 n^2 bytes, so it has its limit.
-    brute = fit.d > 100 and fit.n <= 20_000
     return {
         **{key: params[key] for key in keep},
-        "algorithm": "brute" if brute else "auto",
         "max_cluster_size": _most(params, fit),
         "metric": MANHATTAN.get(params["metric"], params["metric"]),
         "n_jobs": -1,

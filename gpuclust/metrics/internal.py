@@ -24,7 +24,7 @@ def silhouette_scores(
     X,
     labels_list: Sequence[Any],
     *,
-    metric: str = "euclidean",
+    metric: str | tuple[str, str] = "euclidean",
     masks: Sequence[Any] | None = None,
     samples: bool = False,
     block_bytes: int | None = None,
@@ -50,8 +50,8 @@ def silhouette_scores(
         The space, on any array namespace.
     labels_list : sequence of (array of shape (n,), or LabelSet)
         Label sets.  Integers; on NumPy also strings.
-    metric : {"euclidean", "cosine", "l1", "chebyshev"}
-        The distance.
+    metric : {"euclidean", "cosine", "l1", "chebyshev"}, or ("euclidean", "cosine")
+        The distance; two of them share the matrix product that is most of the work.
     masks : sequence of (array of bool, shape (n,), or None), optional
         For each label set the samples to keep: only they have a score, and only distances between
         them count.
@@ -63,7 +63,7 @@ def silhouette_scores(
     Returns
     -------
     list of float, or list of float64 arrays of shape (kept samples,) with ``samples=True``
-        An undefined score is NaN, as an array all NaN.
+        An undefined score is NaN, as an array all NaN.  For two metrics a list of two such lists.
 
     Raises
     ------
@@ -82,7 +82,17 @@ def silhouette_scores(
     X, live = without_dropped(X, [one for one in sets if one.defined])
     # Also where no label set needs a distance: a bad X or metric is an error all the same.
     blocks = ops.distance_blocks(X, metric=metric, block_bytes=block_bytes)
-    s = _silhouettes(xp, blocks, live) if live else None  # (n, defined label sets)
+    several = isinstance(metric, tuple)
+    if not several:
+        blocks = ((start, stop, (D,)) for start, stop, D in blocks)
+    found = _silhouettes(xp, blocks, live) if live else itertools.repeat(None, len(metric))
+    scores = [_scores(xp, X, (sets, live), s, samples=samples) for s in found]
+    return scores if several else scores[0]
+
+
+def _scores(xp, X, coded_sets, s, *, samples: bool) -> list:
+    """Return what `silhouette_scores` does for one metric, of its silhouettes (n, live sets)."""
+    sets, live = coded_sets  # all, and those with a silhouette
     if samples:
         values = (s[:, i][one.codes >= 0] for i, one in enumerate(live))
         return [next(values) if one.defined else _nan(xp, X, one.kept) for one in sets]
@@ -93,15 +103,18 @@ def silhouette_scores(
 # ---- silhouette ---------------------------------------------------------------------------------
 
 
-def _silhouettes(xp, blocks: Iterable, sets: list[LabelSet]):
-    """Return silhouettes (n, label sets); meaningless where a label set drops the sample."""
+def _silhouettes(xp, blocks: Iterable, sets: list[LabelSet]) -> list:
+    """Return for each metric silhouettes (n, label sets).
+
+    They mean nothing where a label set drops the sample.
+    """
     sums_of = ops.segment_summer([one.codes for one in sets], n_segments=[one.k for one in sets])
     columns = _columns(xp, sets)
     parts = [
-        _block_silhouettes(xp, sums_of(D), columns.own[start:stop, :], columns)
-        for start, stop, D in blocks
+        [_block_silhouettes(xp, sums_of(D), columns.own[start:stop, :], columns) for D in several]
+        for start, stop, several in blocks
     ]
-    return xp.concat(parts)
+    return [xp.concat(part) for part in zip(*parts, strict=True)]
 
 
 class _Columns(NamedTuple):
