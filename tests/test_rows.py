@@ -70,10 +70,30 @@ def test_a_function_is_mapped_over_the_ranges_in_order(xp):
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=EACH_LIBRARY)
-@given(n=st.integers(1, 9), seed=st.integers(0, 10**6), few=st.booleans())
-def test_the_median_by_bisection_is_numpys(xp, n, seed, few):
+@given(
+    n=st.integers(1, 60),
+    seed=st.integers(0, 10**6),
+    few=st.booleans(),
+    sample=st.sampled_from([16, 256, 1 << 18]),  # no bounds, bounds, all of it
+)
+def test_the_median_is_numpys(xp, n, seed, few, sample):
     rng = np.random.default_rng(seed)
-    S = -(rng.integers(0, 3, (n, n)) if few else rng.exponential(size=(n, n)) ** 9)
+    S = rng.integers(0, 3, (n, n)) if few else rng.normal(size=(n, n)) ** 9
     S = S.astype(np.float32)
-    with ops.smaller_blocks(1e-2):  # several blocks, on NumPy
-        assert rows.median(xp.namespace, xp.put(S)) == pytest.approx(np.median(S.astype(float)))
+    with pytest.MonkeyPatch.context() as patched, ops.smaller_blocks(1e-2):  # several blocks
+        patched.setattr(rows, "_SAMPLE", sample)
+        found = rows.median(xp.namespace, xp.put(S))
+    assert found == pytest.approx(np.median(S.astype(float)), rel=1e-6)
+
+
+def test_the_median_is_found_where_the_sample_misleads(xp, monkeypatch):
+    looked = []
+    original = rows._between
+    monkeypatch.setattr(rows, "_SAMPLE", 256)
+    monkeypatch.setattr(rows, "_between", lambda *a: looked.append(a[2]) or original(*a))
+    S = np.arange(1600, dtype=np.float32).reshape(40, 40)
+    places = np.random.default_rng(0).integers(1600, size=256)
+    S = S[np.argsort(np.isin(np.arange(1600), places).reshape(40, 40).any(axis=1))]
+    S.reshape(-1)[places] = -1  # all that is sampled is the smallest
+    assert rows.median(xp.namespace, xp.put(S)) == np.median(S.astype(float))
+    assert len(looked) > 1

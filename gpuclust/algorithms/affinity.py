@@ -43,7 +43,8 @@ class AffinityPropagation:
         similarities (the zeros of the diagonal included) by default.
     random_state : int, RandomState or None
         Seed of the noise, in units of float32's rounding, that breaks ties.  NumPy arrays get
-        scikit-learn's numbers, other namespaces products of two random vectors.
+        scikit-learn's numbers, other namespaces products of two random vectors.  A RandomState is
+        left further on than by scikit-learn.
 
     Attributes
     ----------
@@ -195,7 +196,7 @@ def _noise(xp: Any, buffer: Any, random_state: Any) -> Iterator[Callable]:
     """Give ``noise_of()``, which returns the function of the noise (b - a, n) of the rows a:b.
 
     On NumPy all of it is drawn into the `buffer` (n, n), meanwhile, in another thread: the numbers
-    come one after the other and take longer than the similarities.
+    come one after the other and take as long as the similarities and their median.
     """
     from sklearn.utils import check_random_state
 
@@ -206,13 +207,12 @@ def _noise(xp: Any, buffer: Any, random_state: Any) -> Iterator[Callable]:
         yield lambda: lambda a, b: parts[0, a:b][:, None] * parts[1, :][None, :]
         return
 
-    def draw(ranges: list) -> Callable:
-        for a, b in ranges:
-            buffer[a:b] = random.standard_normal((b - a, n))
+    def draw() -> Callable:
+        _compiled().draw(random, buffer)
         return lambda a, b: buffer[a:b]
 
     with ThreadPoolExecutor(1) as aside:
-        yield aside.submit(draw, row_ranges(xp, n)).result
+        yield aside.submit(draw).result
 
 
 def _finished(xp: Any, S: Any, preference: np.ndarray, noise: Callable) -> Callable:

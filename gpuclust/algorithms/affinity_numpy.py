@@ -26,6 +26,8 @@ from ..gaps import one_blas_thread
 # uses vectors, which it does not for the maximum of a row of floats.
 _LANES = 512
 _SLOTS = 8
+# Pairs of uniform numbers that become normal ones at a time.
+_PAIRS = 1 << 15
 # Rows of products in float64 at a time: they stay in the cache of a core.
 _STEP = 32
 # Pairs with a squared distance of less than this share of their norms are evaluated again.
@@ -50,6 +52,22 @@ def fill(S: np.ndarray, X: np.ndarray, over_rows: Callable) -> None:
     # Threads of BLAS wait in a loop for one another, so these here take one each.
     with one_blas_thread():
         over_rows(rows)
+
+
+def draw(random: np.random.RandomState, A: np.ndarray) -> None:
+    """Fill A, float32, with the numbers that ``random.standard_normal(A.shape)`` gives, row by row.
+
+    A third of its time: the same polar method (Marsaglia, 1964), compiled, from the same uniform
+    numbers.  `random` is left further on than by its own method.
+    """
+    flat, filled = A.reshape(-1), 0
+    if random.get_state(legacy=False)["has_gauss"]:
+        flat[:1], filled = random.standard_normal(), 1
+    some = np.empty(2 * _PAIRS, A.dtype)
+    while filled < flat.size:
+        count = min(_to_normal(random.random_sample(2 * _PAIRS), some), flat.size - filled)
+        flat[filled : filled + count] = some[:count]
+        filled += count
 
 
 class Messages:
@@ -110,6 +128,24 @@ def _compiled(function: Callable) -> Callable:
 
 
 # The kernels are functions of the module: numba's cache never finds one that closes over another.
+@_compiled
+def _to_normal(uniform, out):
+    """Make normal numbers of pairs of uniform ones; return how many there are, at most as many."""
+    x, y, r = np.empty(_LANES), np.empty(_LANES), np.empty(_LANES)
+    done = 0
+    for first in range(0, len(uniform), 2 * _LANES):
+        pairs, some = uniform[first : first + 2 * _LANES], 0
+        for i in range(len(pairs) // 2):
+            a, b = 2 * pairs[2 * i] - 1, 2 * pairs[2 * i + 1] - 1
+            x[some], y[some], r[some] = a, b, a * a + b * b
+            some += (r[some] < 1) & (r[some] > 0)  # the next one overwrites what is outside
+        for i in range(some):
+            factor = np.sqrt(-2 * np.log(r[i]) / r[i])
+            out[done + 2 * i], out[done + 2 * i + 1] = factor * y[i], factor * x[i]
+        done += 2 * some
+    return done
+
+
 @_compiled
 def _to_similarities(products, start, points, S):
     X, norms = points

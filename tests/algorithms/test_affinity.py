@@ -179,6 +179,16 @@ def test_similarities_keep_their_digits_far_from_the_origin_and_close_together()
     np.testing.assert_allclose(S, -exact, rtol=1e-6)
 
 
+@pytest.mark.parametrize("drawn", [0, 1, 2])
+def test_the_noise_is_that_of_scikit_learn(drawn):
+    ours, theirs = (np.random.RandomState(3) for _ in range(2))
+    for random in (ours, theirs):
+        random.standard_normal(drawn)  # the polar method keeps the second of a pair
+    A = np.empty((300, 411), np.float32)
+    affinity_numpy.draw(ours, A)
+    np.testing.assert_allclose(A, theirs.standard_normal(A.shape), rtol=1e-6)
+
+
 def test_two_matrices_are_all_that_is_held_on_numpy():
     X = blobs(1500)
     AffinityPropagation().fit(X[:50])  # imports and compiled code are no matrices
