@@ -150,8 +150,10 @@ def _between(
         block = S[a:b, :]
         inside = block[(block > low) & (block < high)]
         # Added up where they are: the host waits once, not once per block.
-        return *(xp.count_nonzero(which) for which in (block < low, block == low)), inside, (
-            xp.count_nonzero(block == high)
+        return (
+            *(xp.count_nonzero(which) for which in (block < low, block == low)),
+            inside,
+            (xp.count_nonzero(block == high)),
         )
 
     below, lowest, inside, highest = zip(*over_rows(look), strict=True)
