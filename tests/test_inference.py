@@ -249,3 +249,18 @@ def test_bfloat16_is_fused_where_the_processor_has_it():
     assert torch.cosine_similarity(rows, module(images)).min() > 0.999
     has_it = torch.ops.mkldnn._is_mkldnn_bf16_supported()
     assert forward.layers == ("fused" if has_it else "as built")
+
+
+@pytest.mark.skipif(
+    not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="this processor has no bfloat16"
+)
+def test_in_bfloat16_the_layers_up_to_the_first_depthwise_one_stay_in_float32():
+    module = of_timm("mobilenetv3_small_050")
+    forward = forward_of(module, dtype="bfloat16")
+    rows = forward(photographs())
+    fused = forward._fast[1].module
+    layers = [one for one in fused.modules() if isinstance(one, fused_conv.FusedConv)]
+    kinds = [layer.dtype for layer in layers]
+    assert kinds[:2] == [torch.float32] * 2
+    assert set(kinds[2:]) == {torch.bfloat16}
+    assert torch.cosine_similarity(rows, module(photographs())).min() > 0.99
