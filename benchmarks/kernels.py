@@ -273,11 +273,12 @@ CASES = {
         six_clusterings, dear_silhouettes_ours, dear_silhouettes_theirs, difference, runs=1
     ),
     "affinity_10k": Case(pca50, affinity_ours, affinity_theirs, same_clusters, runs=1),
-    "hdbscan_l1_10k": Case(
-        pca50, hdbscan_ours("l1"), hdbscan_theirs("manhattan"), same_clusters, runs=1
+    "hdbscan_10k": Case(
+        pca50, hdbscan_ours("euclidean"), hdbscan_theirs("euclidean"), same_clusters
     ),
+    "hdbscan_l1_10k": Case(pca50, hdbscan_ours("l1"), hdbscan_theirs("manhattan"), same_clusters),
     "hdbscan_chebyshev_10k": Case(
-        pca50, hdbscan_ours("chebyshev"), hdbscan_theirs("chebyshev"), same_clusters, runs=1
+        pca50, hdbscan_ours("chebyshev"), hdbscan_theirs("chebyshev"), same_clusters
     ),
 }
 
