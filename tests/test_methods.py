@@ -34,6 +34,21 @@ def test_the_cpu_class_takes_every_keyword_we_pass(name):
         inspect.signature(backend.load_class(form.path)).bind(**keywords)
 
 
+@pytest.mark.parametrize(
+    ("text", "d", "ours"),
+    [
+        ("hdbscan", 50, True),
+        ("hdbscan(metric=l1)", 21, True),
+        ("hdbscan(metric=cosine)", 2, True),
+        ("hdbscan", 20, False),
+        ("hdbscan(metric=chebyshev)", 2, False),
+    ],
+)
+def test_hdbscan_is_ours_where_scikit_learns_trees_do_not_help(text, d, ours):
+    found = build("hdbscan", text, fit(n=1000, d=d))
+    assert type(found).__module__.startswith("gpuclust" if ours else "sklearn")
+
+
 def test_the_defaults_are_the_studys():
     umap = dict(parse_reducer("umap")[0].params)
     assert (umap["n_components"], umap["n_neighbors"], umap["min_dist"]) == (50, 30, 0.0)
