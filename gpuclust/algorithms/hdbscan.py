@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import CellError, InputError, unknown
 from ..ops import to_device
-from . import candidates, condense, mst
+from . import candidates, condense, mst, prim
 
 
 def core_distances(distances: np.ndarray, min_samples: int) -> np.ndarray:
@@ -41,7 +41,8 @@ def mutual_reachability_tree(
 
     The first pass over the distances gives core distances and the lists for the first rounds, so
     that real data need two passes in all; see `minimum_spanning_tree` for time, precision and
-    errors.  Memory O(n d + n min_samples).
+    errors.  Of the trees of equal weight it is scikit-learn's, see `prim`.  Memory
+    O(n d + n min_samples).
 
     Parameters
     ----------
@@ -57,15 +58,21 @@ def mutual_reachability_tree(
     distances = candidates.pair_distances(X, metric, rows, ids)
     core = core_distances(distances, min_samples)
     edges = candidates.listed_edges(ids, distances, core, by_reach=False)
-    return mst.complete(X, metric, core, edges)
+    tree = mst.complete(X, metric, core, edges)
+    if min_samples == 1:
+        return tree  # there is no other
+    near = distances <= core[:, None]
+    i, j = rows[near], ids[near]
+    edges = mst.SpanningTree(i, j, np.maximum(core[i], core[j]))
+    return prim.walked(tree, edges, path=metric == "cosine")
 
 
 class HDBSCAN:
     """Density-based clustering with the surface of `sklearn.cluster.HDBSCAN`.
 
-    The clustering is scikit-learn's where the tree is unique.  Mutual reachability distances often
-    tie for ``min_samples > 1``, and then scikit-learn itself depends on the order of the samples;
-    the sorted weights of the tree are the same in any case.
+    The clustering is scikit-learn's.  Mutual reachability distances often tie for
+    ``min_samples > 1``, and then it depends on the order of the samples, in the same way as
+    scikit-learn's; see `prim` for what is left to chance.
 
     Parameters
     ----------
