@@ -90,7 +90,7 @@ def distance_blocks(
         For another metric.
     """
     xp = array_api_compat.array_namespace(X)
-    if metric not in _BLOCKS:
+    if not isinstance(metric, str | tuple) or metric not in _BLOCKS:
         raise unknown("metric", metric, METRICS)
     if block_bytes is not None and block_bytes <= 0:
         raise InputError(

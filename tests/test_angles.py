@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from gpuclust import angles, metrics, ops
+from gpuclust.errors import UnknownNameError
 
 
 def both(xp, X, **how):
@@ -97,3 +98,9 @@ def test_two_metrics_without_a_defined_label_set_are_two_lists_of_nan():
     found = metrics.silhouette_scores(np.eye(3), [np.zeros(3, dtype=int)], metric=ops.PAIR)
     assert np.shape(found) == (2, 1)
     assert np.isnan(found).all()
+
+
+@pytest.mark.parametrize("metric", [("euclidean", "l1"), ["euclidean", "cosine"]])
+def test_other_pairs_are_refused(metric):
+    with pytest.raises(UnknownNameError, match="unknown metric .* Known: chebyshev, cosine"):
+        ops.distance_blocks(np.eye(3), metric=metric)

@@ -85,7 +85,7 @@ def silhouette_scores(
     several = isinstance(metric, tuple)
     if not several:
         blocks = ((start, stop, (D,)) for start, stop, D in blocks)
-    found = _silhouettes(xp, blocks, live) if live else itertools.repeat(None, len(metric))
+    found = _silhouettes(xp, blocks, live) if live else [None] * (len(metric) if several else 1)
     scores = [_scores(xp, X, (sets, live), s, samples=samples) for s in found]
     return scores if several else scores[0]
 
