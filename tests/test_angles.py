@@ -102,5 +102,5 @@ def test_two_metrics_without_a_defined_label_set_are_two_lists_of_nan():
 
 @pytest.mark.parametrize("metric", [("euclidean", "l1"), ["euclidean", "cosine"]])
 def test_other_pairs_are_refused(metric):
-    with pytest.raises(UnknownNameError, match="unknown metric .* Known: chebyshev, cosine"):
+    with pytest.raises(UnknownNameError, match=r"unknown metric .* Known: chebyshev, cosine"):
         ops.distance_blocks(np.eye(3), metric=metric)
