@@ -235,6 +235,21 @@ def test_duplicates_and_far_apart_groups_give_finite_layouts_that_keep_the_group
         assert ((near >= 60) & (near < 120)).mean() > 0.95
 
 
+@pytest.mark.parametrize(("n_components", "start"), [(2, "pca"), (8, "random")])
+def test_a_graph_in_many_parts_starts_without_eigenvectors(
+    monkeypatch, caplog, n_components, start
+):
+    monkeypatch.setattr("gpuclust.algorithms.umap._MOST_PARTS", 10)
+    X, y = make_blobs(300, centers=30, n_features=6, cluster_std=0.01, random_state=0)
+    X = X.astype(np.float32)
+    with caplog.at_level("WARNING", logger="gpuclust"):
+        Z = fitted(X, n_components, n_neighbors=5)
+    assert f"parts of the graph are not connected: UMAP starts by {start}" in caplog.text
+    nearest = kneighbors(Z, 2, include_self=True)[1][:, 1]
+    assert (y[nearest] == y).all()
+    np.testing.assert_array_equal(Z, fitted(X, n_components, n_neighbors=5))
+
+
 @pytest.mark.parametrize("n", [4, 5, 12])
 def test_a_few_samples_have_a_finite_layout(n):
     X = np.random.default_rng(n).normal(size=(n, 3)).astype(np.float32)
