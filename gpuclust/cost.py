@@ -26,7 +26,7 @@ REDUCE: dict[str, Callable[[int, int], float]] = {
     "l2": lambda n, d: 4e-9 * n * d,
     "zscore": lambda n, d: 1e-8 * n * d,
     "pca": lambda n, d: 1e-10 * n * d * min(n, d),
-    "umap": lambda n, d: 10.0 + 4e-3 * n + 4e-7 * n * d,
+    "umap": lambda n, d: 1.5 + 3.5e-4 * n + 1.4e-11 * n * n * d,
     "pacmap": lambda n, d: 5.0 + 3e-3 * n,
 }
 # Seconds for n samples of m dimensions and k clusters.
@@ -35,7 +35,7 @@ CLUSTER: dict[str, Callable[[int, int, int], float]] = {
     "spectral": lambda n, m, k: 0.2 + 5e-11 * n * n * m + 1e-6 * n * k,
     "agglomerative": lambda n, m, k: n * n * (1e-8 + 4e-11 * m),
     "agglomerative_threshold": lambda n, m, k: n * n * (1e-8 + 4e-11 * m),
-    "affinity": lambda n, m, k: 4e-7 * n * n,
+    "affinity": lambda n, m, k: 1e-7 * n * n,
     "hdbscan": lambda n, m, k: n * n * (5e-8 if m > 100 else 1e-8),
 }
 # Images per second on two cores, where no side-car knows better. Only Lite0 is measured; Lite1 and
@@ -77,7 +77,7 @@ def _cells(cells: Sequence[Cell], n: int, d: int, n_classes: int) -> float:
         for spec in chain:
             seconds += REDUCE[spec.name](n, m)
             m = int(dict(spec.params).get("n_components", m)) or m
-        seconds += 4 * n * n * (2e-9 + 2e-11 * (d + m))  # four distance passes
+        seconds += 4 * n * n * (3e-9 + 6e-12 * (d + m))  # four distance passes
         seconds += sum(CLUSTER[cell.clusterer.name](n, m, cell.k or n_classes) for cell in inside)
     return seconds
 
