@@ -41,8 +41,7 @@ def mutual_reachability_tree(
 
     The first pass over the distances gives core distances and the lists for the first rounds, so
     that real data need two passes in all; see `minimum_spanning_tree` for time, precision and
-    errors.  Of the trees of equal weight it is scikit-learn's, see `prim`.  Memory
-    O(n d + n min_samples).
+    errors.  Memory O(n d + n min_samples).
 
     Parameters
     ----------
@@ -53,18 +52,22 @@ def mutual_reachability_tree(
     min_samples : int
         1 to n: core distances are those to the `min_samples`-th nearest, itself counted.
     """
+    return _tree_and_ties(X, metric, min_samples)[0]
+
+
+def _tree_and_ties(
+    X: Any, metric: str, min_samples: int
+) -> tuple[mst.SpanningTree, mst.SpanningTree]:
+    """Build the tree, and list the edges from each sample to those within its core distance."""
     ids = candidates.neighbour_ids(X, metric, max(mst.LISTED, min_samples - 1))
     rows = np.broadcast_to(np.arange(len(ids))[:, None], ids.shape)
     distances = candidates.pair_distances(X, metric, rows, ids)
     core = core_distances(distances, min_samples)
     edges = candidates.listed_edges(ids, distances, core, by_reach=False)
-    tree = mst.complete(X, metric, core, edges)
-    if min_samples == 1:
-        return tree  # there is no other
     near = distances <= core[:, None]
     i, j = rows[near], ids[near]
-    edges = mst.SpanningTree(i, j, np.maximum(core[i], core[j]))
-    return prim.walked(tree, edges, path=metric == "cosine")
+    ties = mst.SpanningTree(i, j, np.maximum(core[i], core[j]))
+    return mst.complete(X, metric, core, edges), ties
 
 
 class HDBSCAN:
@@ -156,7 +159,9 @@ class HDBSCAN:
                 f"HDBSCAN needs two samples and min_samples={min_samples} of them; got {n}. Give "
                 "more samples, or a smaller min_samples or min_cluster_size."
             )
-        spanning = mutual_reachability_tree(X, metric=self.metric, min_samples=min_samples)
+        spanning, ties = _tree_and_ties(X, self.metric, min_samples)
+        if min_samples > 1:  # with 1 there is no other tree
+            spanning = prim.walked(spanning, ties, path=self.metric == "cosine")
         hierarchy = condense.single_linkage_tree(spanning, n)
         tree = condense.condensed_tree(hierarchy, self.min_cluster_size)
         chosen = condense.select(

@@ -34,7 +34,8 @@ def walked(tree: SpanningTree, near: SpanningTree, *, path: bool = False) -> Spa
     Returns
     -------
     SpanningTree
-        O((n + m) log n) time and O(n + m) memory, on the host.
+        Edges lead from the sample that was there first.  O((n + m) log n) time and O(n + m)
+        memory, on the host.
     """
     n = len(tree.i) + 1
     starts, ends, lengths = _both_ways(n, tree, near)

@@ -84,10 +84,13 @@ def test_a_failed_cell_is_a_row_and_the_others_go_on(store, tmp_path):
 def test_an_unforeseen_error_and_no_memory_are_rows_too(store, units, monkeypatch):
     from sklearn.cluster import HDBSCAN
 
+    from gpuclust.algorithms import HDBSCAN as Ours
+
     def explode(self, X, y=None):
         raise MemoryError("Unable to allocate 75 GiB")
 
-    monkeypatch.setattr(HDBSCAN, "fit_predict", explode)
+    for kind in (HDBSCAN, Ours):  # in few dimensions and in many
+        monkeypatch.setattr(kind, "fit_predict", explode)
     summary = run_grid(units, store, CPU)
     assert (summary.computed, summary.failed) == (12, 4)
     messages = {row["error"]["message"] for row in store.rows()[0] if row["status"] == "failed"}
@@ -123,6 +126,8 @@ def test_the_arrays_of_a_try_that_failed_are_gone_before_the_second(store, units
 
     from sklearn.cluster import HDBSCAN
 
+    from gpuclust.algorithms import HDBSCAN as Ours
+
     class Large(np.ndarray):
         pass
 
@@ -135,7 +140,8 @@ def test_the_arrays_of_a_try_that_failed_are_gone_before_the_second(store, units
         held.append(weakref.ref(large))
         raise MemoryError("Unable to allocate 75 GiB")
 
-    monkeypatch.setattr(HDBSCAN, "fit_predict", explode)
+    for kind in (HDBSCAN, Ours):  # in few dimensions and in many
+        monkeypatch.setattr(kind, "fit_predict", explode)
     assert run_grid(units, store, CPU).failed == 4
     assert len(held) == 8
     messages = {row["error"]["type"] for row in store.rows()[0] if row["status"] == "failed"}
