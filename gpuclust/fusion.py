@@ -225,8 +225,8 @@ def _in_float32(convolutions: list[Any]) -> set[Any]:
     """Choose which of the convolutions, in order of their calls, are never rounded to halves.
 
     Those up to the first that is depthwise: its sums of nine products average no rounding out, and
-    all that follows sees it.  Measured on EfficientNet-Lite0: in bfloat16 the features of 32 images
-    have a mean cosine of 0.9987 to float32's, with these two layers in float32 0.9996, as fast.
+    all that follows sees it.  EfficientNet-Lite0 in bfloat16: the features of 32 images have a mean
+    cosine of 0.9987 to float32's, with these two layers in float32 0.9996 (benchmarks/LOG.md).
     """
     depthwise = [i for i, conv in enumerate(convolutions) if 1 < conv.groups == conv.in_channels]
     return set(convolutions[: depthwise[0] + 1]) if depthwise else set()

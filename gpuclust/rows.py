@@ -150,13 +150,10 @@ def _between(
         block = S[a:b, :]
         inside = block[(block > low) & (block < high)]
         # Added up where they are: the host waits once, not once per block.
-        return (
-            *(xp.count_nonzero(which) for which in (block < low, block == low)),
-            inside,
-            (xp.count_nonzero(block == high)),
-        )
+        counts = (xp.count_nonzero(which) for which in (block < low, block == low, block == high))
+        return inside, *counts
 
-    below, lowest, inside, highest = zip(*over_rows(look), strict=True)
+    inside, below, lowest, highest = zip(*over_rows(look), strict=True)
     below, lowest, highest = (int(sum(counts)) for counts in (below, lowest, highest))
     inside = np.sort(to_host(xp.concat(inside)))
     values = []

@@ -15,7 +15,6 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .errors import unknown
-from .ops import PAIR
 
 if TYPE_CHECKING:
     from .metrics import LabelSet
@@ -211,6 +210,7 @@ def _one_pass(
     scores: Sequence[str], array: Any, sets: Sequence[LabelSet]
 ) -> dict[str, list[float]]:
     from . import metrics
+    from .ops import PAIR
 
     dispersions = [score for score in scores if score in DISPERSIONS]
     values = metrics.dispersion_scores(array, sets, scores=dispersions) if dispersions else {}

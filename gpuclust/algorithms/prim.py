@@ -4,6 +4,9 @@ Mutual reachability distances tie: a core distance is the weight of several edge
 not unique, nor is the order in which its edges join clusters, and the clusters that are found
 depend on both.  scikit-learn runs Prim's algorithm from the first sample and sorts what it finds.
 That walk is repeated here, on the few edges that it can take.
+
+Left to chance is what rounding makes of distances that are equal by themselves, and, where more
+samples than are listed lie at one core distance, which of them are known.
 """
 
 from __future__ import annotations
