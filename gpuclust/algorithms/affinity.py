@@ -1,7 +1,8 @@
 """Affinity propagation (Frey & Dueck 2007) with scikit-learn's semantics, on any array namespace.
 
 The availabilities of a row and its next responsibilities are made in one go while the row is in the
-cache: 20 n^2 bytes moved per iteration by array verbs, 12 n^2 by the compiled kernels for NumPy.
+cache: 20 n^2 bytes moved per iteration by array verbs.  On NumPy most are not moved at all, see
+`gpuclust.algorithms.affinity_messages`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import contextlib
 import functools
 import warnings
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import array_api_compat
@@ -25,10 +25,11 @@ from ..rows import itself, median, row_mapper, row_ranges, take_rows
 class AffinityPropagation:
     """Affinity propagation with the surface of `sklearn.cluster.AffinityPropagation`.
 
-    The similarity is minus the squared euclidean distance.  O(n^2 d) time for it and O(n^2) an
-    iteration; memory 8 n^2 bytes on NumPy (S and A in float32), 12 n^2 elsewhere (R too), and a few
-    blocks.  Labels and number of iterations are scikit-learn's where no decision hangs on float32
-    rounding.
+    The similarity is minus the squared euclidean distance.  O(n^2 d) time for it and at most O(n^2)
+    an iteration; on NumPy the pairs within clusters, and few others.  Memory on NumPy: 4 n^2 bytes
+    for S in float32, 1.4 n^2 for noise at the start, and for A as much as the clusters have of all
+    pairs, 4 n^2 at most; elsewhere 12 n^2, as R is a matrix too; a few blocks.  Labels and number
+    of iterations are scikit-learn's where no decision hangs on float32 rounding.
 
     Parameters
     ----------
@@ -103,32 +104,33 @@ class AffinityPropagation:
     def _cluster(self, xp: Any, X: Any) -> tuple[np.ndarray, np.ndarray, int]:
         """Give the exemplars (k,) and labels (n,), int64 on the host, and the iterations."""
         X = ops.as_points(xp, X)
-        n, device = X.shape[0], array_api_compat.device(X)
-        S, A = (xp.empty((n, n), dtype=xp.float32, device=device) for _ in range(2))
-        with _noise(xp, A, self.random_state) as noise_of, row_mapper(xp, n) as over_rows:
-            _fill(xp, S, X, over_rows)
-            preference = median(xp, S) if self.preference is None else self.preference
-            if array_api_compat.is_array_api_obj(preference):
-                preference = to_host(preference)
-            preference = np.broadcast_to(np.asarray(preference, np.float32), (n,)).copy()
+        n = X.shape[0]
+        order = _order(xp, X)
+        S = xp.empty((n, n), dtype=xp.float32, device=array_api_compat.device(X))
+        with _noise(xp, S, self.random_state, order) as add_noise, row_mapper(xp, n) as over_rows:
+            _fill(xp, S, take_rows(xp, X, order), over_rows)
+            preference = self._preferences(xp, S)[order]
             if n == 1 or (np.all(preference == preference[0]) and _all_equal(xp, S)):
                 return _arbitrary(n, alone=preference[0] > float(S[0, n - 1]))
-            over_rows(_finished(xp, S, preference, noise_of()))
-            A[...] = 0.0
-            exemplar, n_iter, converged = self._propagate(xp, S, A, over_rows)
-        exemplars = np.flatnonzero(exemplar)
+            add_noise(preference, over_rows)
+            exemplar, n_iter, converged = self._propagate(xp, S, over_rows)
+        exemplars = np.sort(order[exemplar])
         if not converged:
             _warn(found=exemplars.size > 0)
         if exemplars.size == 0:
             return exemplars, np.full(n, -1), n_iter
-        return *_refine(xp, S, exemplars), n_iter
+        return *_refine(xp, S, order, exemplars), n_iter
 
-    def _propagate(
-        self, xp: Any, S: Any, A: Any, over_rows: Callable
-    ) -> tuple[np.ndarray, int, bool]:
+    def _preferences(self, xp: Any, S: Any) -> np.ndarray:
+        """Give the preference of each sample (n,), float32, as the samples are numbered in X."""
+        preference = median(xp, S) if self.preference is None else self.preference
+        if array_api_compat.is_array_api_obj(preference):
+            preference = to_host(preference)
+        return np.broadcast_to(np.asarray(preference, np.float32), (S.shape[0],))
+
+    def _propagate(self, xp: Any, S: Any, over_rows: Callable) -> tuple[np.ndarray, int, bool]:
         """Pass messages until the exemplars stay; return who is one (n,), iterations, converged."""
-        on_numpy = array_api_compat.is_numpy_namespace(xp)
-        messages = (_compiled().Messages if on_numpy else _Messages)(S, A, self.damping)
+        messages = _messages(xp)(S, self.damping)
         total = available = xp.zeros_like(S[0, :])
         exemplar, unchanged, converged = None, 0, False
         for done in range(1, self.max_iter + 1):
@@ -145,6 +147,7 @@ class AffinityPropagation:
                 break
         else:
             converged = False
+        messages.restore()
         return to_host(exemplar), done, converged
 
 
@@ -157,6 +160,13 @@ def _warn(*, found: bool) -> None:
         ConvergenceWarning,
         stacklevel=5,
     )
+
+
+def _order(xp: Any, X: Any) -> np.ndarray:
+    """Give the order (n,) that the samples have in S; on NumPy neighbours are side by side."""
+    if array_api_compat.is_numpy_namespace(xp):
+        return _compiled().neighbours_side_by_side(X)
+    return np.arange(X.shape[0])
 
 
 def _fill(xp: Any, S: Any, X: Any, over_rows: Callable) -> None:
@@ -176,6 +186,14 @@ def _compiled() -> Any:
     return affinity_numpy
 
 
+def _messages(xp: Any) -> type:
+    if not array_api_compat.is_numpy_namespace(xp):
+        return _Messages
+    from .affinity_messages import Messages
+
+    return Messages
+
+
 def _all_equal(xp: Any, S: Any) -> bool:
     """Tell whether all similarities but those to itself are equal."""
     blocks = row_ranges(xp, S.shape[0])
@@ -192,46 +210,40 @@ def _arbitrary(n: int, *, alone: bool) -> tuple[np.ndarray, np.ndarray, int]:
 
 
 @contextlib.contextmanager
-def _noise(xp: Any, buffer: Any, random_state: Any) -> Iterator[Callable]:
-    """Give ``noise_of()``, which returns the function of the noise (b - a, n) of the rows a:b.
+def _noise(xp: Any, S: Any, random_state: Any, order: np.ndarray) -> Iterator[Callable]:
+    """Give ``add_noise(preference, over_rows)``, which sets the diagonal, then adds the noise.
 
-    On NumPy all of it is drawn into the `buffer` (n, n), meanwhile, in another thread: the numbers
-    come one after the other and take as long as the similarities and their median.
+    On NumPy numbers are drawn meanwhile: one after the other, they take as long as the rest.
     """
     from sklearn.utils import check_random_state
 
-    random, n = check_random_state(random_state), buffer.shape[0]
-    if not array_api_compat.is_numpy_namespace(xp):
-        # n^2 numbers from the host would cost more than all iterations
-        parts = to_device(xp, random.standard_normal((2, n)).astype(np.float32), buffer)
-        yield lambda: lambda a, b: parts[0, a:b][:, None] * parts[1, :][None, :]
+    random, n = check_random_state(random_state), S.shape[0]
+    if array_api_compat.is_numpy_namespace(xp):
+        with _compiled().drawn_aside(random, n) as blocks:
+            yield lambda preference, _: _compiled().add_noise(S, order, preference, blocks())
         return
+    # n^2 numbers from the host would cost more than all iterations
+    parts = to_device(xp, random.standard_normal((2, n)).astype(np.float32), S)
 
-    def draw() -> Callable:
-        _compiled().draw(random, buffer)
-        return lambda a, b: buffer[a:b]
+    def add_noise(preference: np.ndarray, over_rows: Callable) -> None:
+        diagonal, limits = to_device(xp, preference, S)[:, None], xp.finfo(S.dtype)
 
-    with ThreadPoolExecutor(1) as aside:
-        yield aside.submit(draw).result
+        def add(a: int, b: int) -> None:
+            block = xp.where(itself(xp, S, a, b), diagonal[a:b, :], S[a:b, :])
+            noise = parts[0, a:b][:, None] * parts[1, :][None, :]
+            S[a:b, :] = block + (block * limits.eps + 100 * limits.smallest_normal) * noise
 
+        over_rows(add)
 
-def _finished(xp: Any, S: Any, preference: np.ndarray, noise: Callable) -> Callable:
-    """Return the function that sets the diagonal of the rows a:b, and adds noise against ties."""
-    preference, limits = to_device(xp, preference, S)[:, None], xp.finfo(S.dtype)
-
-    def finish(a: int, b: int) -> None:
-        block = xp.where(itself(xp, S, a, b), preference[a:b, :], S[a:b, :])
-        S[a:b, :] = block + (block * limits.eps + 100 * limits.smallest_normal) * noise(a, b)
-
-    return finish
+    yield add_noise
 
 
 class _Messages:
-    """What `affinity_numpy.Messages` does, on any namespace, with R in a matrix of its own."""
+    """What `affinity_messages.Messages` does, on any namespace, with R in a matrix of its own."""
 
-    def __init__(self, S: Any, A: Any, damping: float):
-        self._xp = array_api_compat.array_namespace(S)
-        self._matrices, self._damping = (S, self._xp.zeros_like(S), A), damping
+    def __init__(self, S: Any, damping: float):
+        xp = self._xp = array_api_compat.array_namespace(S)
+        self._matrices, self._damping = (S, xp.zeros_like(S), xp.zeros_like(S)), damping
 
     @property
     def own(self) -> Any:
@@ -242,6 +254,9 @@ class _Messages:
         """Return the function that updates the rows a:b of A and R and sums max(R, 0) by column."""
         parts = self._xp, self._matrices, self._damping
         return functools.partial(_step_of_arrays, *parts, total=total)
+
+    def restore(self) -> None:
+        """Leave S, which is only read."""
 
 
 def _step_of_arrays(xp: Any, matrices: Any, damping: float, a: int, b: int, *, total: Any) -> Any:
@@ -265,24 +280,27 @@ def _step_of_arrays(xp: Any, matrices: Any, damping: float, a: int, b: int, *, t
     return xp.astype(xp.sum(positive, axis=0, dtype=xp.float64), S.dtype)
 
 
-def _refine(xp: Any, S: Any, exemplars: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _refine(
+    xp: Any, S: Any, order: np.ndarray, exemplars: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Move every exemplar to the best member of its cluster and assign the samples anew."""
-    clusters = _assign(xp, S, exemplars)
-    refined = exemplars.copy()
+    clusters = _assign(xp, S, order, exemplars)
+    refined, place = exemplars.copy(), np.argsort(order)
     for k in range(exemplars.size):
         members = np.flatnonzero(clusters == k)
-        refined[k] = members[np.argmax(_sums_within(xp, S, members))]
-    labels = refined[_assign(xp, S, refined)]
+        refined[k] = members[np.argmax(_sums_within(xp, S, place[members]))]
+    labels = refined[_assign(xp, S, order, refined)]
     centers, labels = np.unique(labels, return_inverse=True)
     return centers, labels
 
 
-def _assign(xp: Any, S: Any, exemplars: np.ndarray) -> np.ndarray:
+def _assign(xp: Any, S: Any, order: np.ndarray, exemplars: np.ndarray) -> np.ndarray:
     """Give every sample its most similar exemplar, and every exemplar itself."""
-    columns = to_device(xp, exemplars, S)
+    columns = to_device(xp, np.argsort(order)[exemplars], S)
     with row_mapper(xp, S.shape[0]) as over_rows:
         nearest = over_rows(lambda a, b: xp.argmax(xp.take(S[a:b, :], columns, axis=1), axis=1))
-    clusters = to_host(xp.concat(nearest)).copy()  # ours to change
+    clusters = np.empty_like(order)
+    clusters[order] = to_host(xp.concat(nearest))
     clusters[exemplars] = np.arange(exemplars.size)
     return clusters
 

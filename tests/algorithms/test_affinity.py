@@ -15,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
 
 from gpuclust import ops
-from gpuclust.algorithms import affinity, affinity_numpy
+from gpuclust.algorithms import affinity, affinity_messages, affinity_numpy
 from gpuclust.algorithms.affinity import AffinityPropagation
 from gpuclust.errors import InputError
 from gpuclust.rows import row_mapper
@@ -134,12 +134,11 @@ def test_the_number_of_threads_changes_no_bit(monkeypatch):
     S = -(np.random.default_rng(0).exponential(size=(500, 500)).astype(np.float32))
 
     def bits():
-        A = np.zeros_like(S)
-        messages, total = affinity_numpy.Messages(S, A, 0.7), np.zeros(500, np.float32)
+        messages, total = affinity_messages.Messages(S.copy(), 0.7), np.zeros(500, np.float32)
         with row_mapper(np, 500) as over_rows:
             for _ in range(5):
                 total = np.sum(over_rows(messages.given(total)), axis=0)
-        return A.tobytes()
+        return total.tobytes() + availabilities(messages).tobytes()
 
     many = bits()
     monkeypatch.setattr("gpuclust.rows.cores", lambda: 1)
@@ -154,19 +153,57 @@ def passed(messages, n, iterations):
     return sums, messages.own
 
 
-# More columns than there are lanes, and more best ones in a row than there are slots.
+def availabilities(messages):
+    """Put together what the messages keep in several places."""
+    S, A = messages._matrices
+    full = np.repeat(messages._common[None, :], len(S), axis=0)
+    for i in range(len(S)):
+        for q in messages._runs[i, : messages._kept[i]]:
+            full[i, q * 64 : q * 64 + 64] = A[i, q * 64 : q * 64 + 64]
+        used = messages._used[i]
+        full[i, messages._columns[i, :used]] = messages._chosen[2][i, :used]
+    return full
+
+
+# More columns than in a run, and more best ones in a row than there are slots.  The smaller the
+# similarities, the more exceptions: none, a few runs of a row, all.
+@pytest.mark.parametrize("scale", [10, 1, 0.1, 0.01])
 @pytest.mark.parametrize(
     ("n", "iterations", "damping"), [(2, 9, 0.5), (40, 60, 0.5), (1100, 9, 0.8)]
 )
-def test_the_compiled_messages_are_those_of_the_array_verbs(n, iterations, damping):
-    S = -(np.random.default_rng(n).exponential(size=(n, n)).astype(np.float32))
-    first, second = np.zeros_like(S), np.zeros_like(S)
-    compiled = affinity_numpy.Messages(S, first, damping)
-    ours = passed(compiled, n, iterations)
-    theirs = passed(affinity._Messages(S, second, damping), n, iterations)
-    for values, expected in zip((*ours, first), (*theirs, second), strict=True):
+def test_the_compiled_messages_are_those_of_the_array_verbs(n, iterations, damping, scale):
+    S = -np.random.default_rng(n).exponential(scale, size=(n, n)).astype(np.float32)
+    compiled = affinity_messages.Messages(S.copy(), damping)
+    plain = affinity._Messages(S, damping)
+    ours, theirs = passed(compiled, n, iterations), passed(plain, n, iterations)
+    for values, expected in zip(
+        (*ours, availabilities(compiled)), (*theirs, plain._matrices[2]), strict=True
+    ):
         np.testing.assert_allclose(values, expected, rtol=1e-5, atol=1e-5 * np.abs(S).max())
-    assert (compiled._used.max() > 8) == (n > 2)
+    assert compiled._used.max() > 8 or n == 2 or scale == 10
+    compiled.restore()
+    np.testing.assert_array_equal(compiled._matrices[0], S)
+
+
+def test_runs_that_are_common_again_are_kept_no_longer():
+    S = -np.random.default_rng(0).exponential(size=(200, 200)).astype(np.float32)
+    messages, total = affinity_messages.Messages(S, 0.5), np.zeros(200, np.float32)
+    kept = []
+    for iteration in range(60):
+        # Columns that nobody wishes for have no exceptions, and the others are forgotten.
+        total = messages.given(total if iteration < 5 else np.full(200, 1e3, np.float32))(0, 200)
+        kept.append(messages._kept.sum())
+    assert max(kept) > 0
+    assert kept[-1] == 0
+
+
+def test_an_order_has_all_rows_and_neighbours_side_by_side():
+    X = make_blobs(1000, 3, centers=12, random_state=0)[0]
+    order = affinity_numpy.neighbours_side_by_side(X)
+    np.testing.assert_array_equal(np.sort(order), np.arange(1000))
+    apart, beside = (np.linalg.norm(np.diff(Z, axis=0), axis=1).mean() for Z in (X, X[order]))
+    assert beside < 0.5 * apart
+    assert affinity_numpy.neighbours_side_by_side(np.empty((70, 0))).shape == (70,)
 
 
 def test_similarities_keep_their_digits_far_from_the_origin_and_close_together():
@@ -184,27 +221,51 @@ def test_the_noise_is_that_of_scikit_learn(drawn):
     ours, theirs = (np.random.RandomState(3) for _ in range(2))
     for random in (ours, theirs):
         random.standard_normal(drawn)  # the polar method keeps the second of a pair
-    A = np.empty((300, 411), np.float32)
-    affinity_numpy.draw(ours, A)
-    np.testing.assert_allclose(A, theirs.standard_normal(A.shape), rtol=1e-6)
+    draw = affinity_numpy._drawing(ours)
+    rows = np.concatenate([draw((100, 411)), draw((200, 411))])
+    np.testing.assert_allclose(rows, theirs.standard_normal(rows.shape), rtol=1e-6)
 
 
-def test_two_matrices_are_all_that_is_held_on_numpy():
-    X = blobs(1500)
+def test_noise_is_added_by_sample_whatever_their_order():
+    order, preference = np.random.default_rng(0).permutation(300), np.arange(300, dtype=np.float32)
+    similar = -np.random.default_rng(1).exponential(size=(300, 300)).astype(np.float32)
+    S = similar[order][:, order]
+    with affinity_numpy.drawn_aside(np.random.RandomState(3), 300) as blocks:
+        affinity_numpy.add_noise(S, order, preference[order], blocks())
+    limits = np.finfo(np.float32)
+    np.fill_diagonal(similar, preference)
+    noise = np.random.RandomState(3).standard_normal((300, 300))
+    similar += ((limits.eps * similar + 100 * limits.tiny) * noise).astype(np.float32)
+    ulps = np.abs(S.view(np.int32) - similar[order][:, order].view(np.int32))
+    assert ulps.max() <= 1
+
+
+def test_similarities_and_some_of_the_noise_are_all_that_is_held_on_numpy():
+    X = blobs(3000)
     AffinityPropagation().fit(X[:50])  # imports and compiled code are no matrices
     tracemalloc.start()
     with pytest.warns(ConvergenceWarning):
         AffinityPropagation(max_iter=2).fit(X)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 11 * 1500**2
+    assert peak < 6.5 * 3000**2
+
+
+def test_memory_for_availabilities_is_taken_where_they_are_kept():
+    code = (
+        "import resource; from gpuclust.algorithms.affinity_messages import _untouched;"
+        "rss = lambda: int(open('/proc/self/statm').read().split()[1]) * resource.getpagesize();"
+        "before = rss(); A = _untouched(10_000); A[::100, :64] = 1; print(rss() - before)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(run.stdout) < 8 << 20
 
 
 def test_compiled_code_is_found_again_by_the_next_process(tmp_path):
     code = (
-        "import numpy as np; from gpuclust.algorithms import affinity_numpy as a;"
+        "import numpy as np; from gpuclust.algorithms import affinity_messages as a;"
         "S = np.zeros((3, 3), np.float32);"
-        "a.Messages(S, S.copy(), 0.5).given(S[0])(0, 3);"
+        "a.Messages(S, 0.5).given(S[0].copy())(0, 3);"
         "print(sum(a._pass_rows.stats.cache_hits.values()))"
     )
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
@@ -215,7 +276,7 @@ def test_compiled_code_is_found_again_by_the_next_process(tmp_path):
 
 def test_where_nothing_can_be_written_code_is_compiled_all_the_same(monkeypatch):
     monkeypatch.setattr(numba.core.caching.CacheImpl, "_locator_classes", [])
-    assert affinity_numpy._compiled(lambda x: x + 1)(1) == 2
+    assert affinity_numpy.compiled(lambda x: x + 1)(1) == 2
 
 
 @settings(max_examples=15, deadline=None)
