@@ -15,11 +15,14 @@ import numpy as np
 
 from . import gaps
 from .blocks import block_rows
+from .mirror import Mirror
 
 # Bytes of the differences in one run of pairs that are evaluated again, and on a CPU.
 _RUN_BYTES = 32 << 20
 # Columns of a product on a CPU, for one thread: the same on every machine, and so are their bits.
 _COLUMNS = 512
+# Features from which on a product costs more than copying its mirror image.
+_MANY = 256
 # Bytes of float64 rows that are scaled to unit length at a time, on NumPy.
 _UNIT_BYTES = 1 << 20
 
@@ -135,16 +138,25 @@ def _compiled_blocks(X: np.ndarray, least: float) -> Callable:
     n, norms = X.shape[0], np.vecdot(X, X)
     limits = X.dtype.type(2 * least) * norms
     kernel, each = _kernel(), gaps.all_cores()
+    mirror = Mirror(n, X.dtype, each) if X.shape[1] >= _MANY else None
 
     def block_of(start: int, stop: int):
         rows, D2 = X[start:stop], np.empty((stop - start, n), dtype=X.dtype)
+        known = start if mirror is None else mirror.fill(start, D2)
+        strips = [
+            (left, min(left + _COLUMNS, end))
+            for first, end in ((0, known), (start, n))
+            for left in range(first, end, _COLUMNS)
+        ]
 
         def columns(left: int, right: int) -> None:
             np.matmul(rows, X[left:right].T, out=D2[:, left:right])
             kernel(D2, start, (left, right), X, (norms, limits))
 
         with gaps.one_blas_thread():
-            each(columns, n, step=_COLUMNS)
+            each(lambda a, b: [columns(*strip) for strip in strips[a:b]], len(strips), step=1)
+        if mirror is not None:
+            mirror.keep(start, stop, D2)
         return D2
 
     return block_of

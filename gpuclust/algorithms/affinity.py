@@ -106,7 +106,7 @@ class AffinityPropagation:
         X = ops.as_points(xp, X)
         n = X.shape[0]
         order = _order(xp, X)
-        S = xp.empty((n, n), dtype=xp.float32, device=array_api_compat.device(X))
+        S = _matrix(xp, X)
         with _noise(xp, S, self.random_state, order) as add_noise, row_mapper(xp, n) as over_rows:
             _fill(xp, S, take_rows(xp, X, order), over_rows)
             preference = self._preferences(xp, S)[order]
@@ -160,6 +160,13 @@ def _warn(*, found: bool) -> None:
         ConvergenceWarning,
         stacklevel=5,
     )
+
+
+def _matrix(xp: Any, X: Any) -> Any:
+    n = X.shape[0]
+    if array_api_compat.is_numpy_namespace(xp):
+        return _compiled().untouched(n)
+    return xp.empty((n, n), dtype=xp.float32, device=array_api_compat.device(X))
 
 
 def _order(xp: Any, X: Any) -> np.ndarray:

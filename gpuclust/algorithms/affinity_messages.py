@@ -28,12 +28,11 @@ that has neighbours side by side; wherever they are not, at worst all of S and A
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Callable
 
 import numpy as np
 
-from .affinity_numpy import LEAF, compiled
+from .affinity_numpy import LEAF, compiled, untouched
 
 _SLOTS = 8
 _RUN = LEAF  # columns
@@ -60,7 +59,7 @@ class Messages:
 
     def __init__(self, S: np.ndarray, damping: float):
         n = S.shape[0]
-        self._matrices, self._damping, self._shares = (S, _untouched(n)), damping, (0.0, 0.0)
+        self._matrices, self._damping, self._shares = (S, untouched(n)), damping, (0.0, 0.0)
         self._below, self.own = np.zeros(n), np.zeros(n, np.float32)
         self._common, self._rivals = np.zeros(n, np.float32), np.zeros(n, np.int64)
         self._starts = np.arange(0, n, _RUN)
@@ -104,14 +103,6 @@ class Messages:
     def restore(self) -> None:
         """Give S back what is hidden; no message can be passed any more."""
         _restore(self._matrices[0], self._columns, self._chosen[0], self._used)
-
-
-def _untouched(n: int) -> np.ndarray:
-    """Return a matrix (n, n) of float32 whose pages become memory once they are written to.
-
-    NumPy's own would ask for huge pages, and a few runs in each row would make all of it memory.
-    """
-    return np.frombuffer(mmap.mmap(-1, 4 * n * n), np.float32).reshape(n, n)
 
 
 @compiled

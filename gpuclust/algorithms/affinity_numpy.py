@@ -8,6 +8,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import itertools
+import mmap
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -28,6 +29,15 @@ _PAIRS = 1 << 15
 _STEP = 32
 # Pairs with a squared distance of less than this share of their norms are evaluated again.
 _CLOSE = 2e-6
+
+
+def untouched(n: int) -> np.ndarray:
+    """Return a matrix (n, n) of float32 whose pages become memory once they are written to.
+
+    NumPy's own asks for huge pages: a few runs in each row would make all of it memory, and where
+    memory is in small pieces the kernel takes a second for what a matrix of 10,000 rows needs.
+    """
+    return np.frombuffer(mmap.mmap(-1, 4 * n * n), np.float32).reshape(n, n)
 
 
 def fill(S: np.ndarray, X: np.ndarray, over_rows: Callable) -> None:
