@@ -44,7 +44,7 @@ _PROMISES = {
     **dict.fromkeys(("l2", "zscore", "pca", "pacmap", "kmeans"), _LINEAR),
     **dict.fromkeys(("ami", "calinski_harabasz", "davies_bouldin"), _LINEAR),
     **{f"agglomerative(linkage={one})": _MATRIX for one in ("average", "complete", "weighted")},
-    "affinity": Promise(2, (8, 2)),
+    "affinity": Promise(2, (5.5, 2)),
 }
 
 
