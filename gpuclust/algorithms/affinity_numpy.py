@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import errno
 import itertools
 import mmap
 from collections.abc import Callable, Iterable, Iterator
@@ -36,8 +37,15 @@ def untouched(n: int) -> np.ndarray:
 
     NumPy's own asks for huge pages: a few runs in each row would make all of it memory, and where
     memory is in small pieces the kernel takes a second for what a matrix of 10,000 rows needs.
+    Raises MemoryError, as NumPy's own does.
     """
-    return np.frombuffer(mmap.mmap(-1, 4 * n * n), np.float32).reshape(n, n)
+    try:
+        pages = mmap.mmap(-1, 4 * n * n)
+    except OSError as error:
+        if error.errno != errno.ENOMEM:
+            raise
+        raise MemoryError(f"{4 * n * n} bytes for the similarities of {n} samples") from error
+    return np.frombuffer(pages, np.float32).reshape(n, n)
 
 
 def fill(S: np.ndarray, X: np.ndarray, over_rows: Callable) -> None:

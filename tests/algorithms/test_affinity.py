@@ -261,6 +261,11 @@ def test_memory_for_availabilities_is_taken_where_they_are_kept():
     assert int(run.stdout) < 8 << 20
 
 
+def test_a_matrix_that_does_not_fit_is_out_of_memory():
+    with pytest.raises(MemoryError, match="similarities of 1000000000 samples"):
+        affinity_numpy.untouched(10**9)
+
+
 def test_compiled_code_is_found_again_by_the_next_process(tmp_path):
     code = (
         "import numpy as np; from gpuclust.algorithms import affinity_messages as a;"
