@@ -105,10 +105,10 @@ class AffinityPropagation:
         """Give the exemplars (k,) and labels (n,), int64 on the host, and the iterations."""
         X = ops.as_points(xp, X)
         n = X.shape[0]
-        order = _order(xp, X)
+        order, X = _ordered(xp, X)
         S = _matrix(xp, X)
         with _noise(xp, S, self.random_state, order) as add_noise, row_mapper(xp, n) as over_rows:
-            _fill(xp, S, take_rows(xp, X, order), over_rows)
+            _fill(xp, S, X, over_rows)
             preference = self._preferences(xp, S)[order]
             if n == 1 or (np.all(preference == preference[0]) and _all_equal(xp, S)):
                 return _arbitrary(n, alone=preference[0] > float(S[0, n - 1]))
@@ -169,11 +169,15 @@ def _matrix(xp: Any, X: Any) -> Any:
     return xp.empty((n, n), dtype=xp.float32, device=array_api_compat.device(X))
 
 
-def _order(xp: Any, X: Any) -> np.ndarray:
-    """Give the order (n,) that the samples have in S; on NumPy neighbours are side by side."""
-    if array_api_compat.is_numpy_namespace(xp):
-        return _compiled().neighbours_side_by_side(X)
-    return np.arange(X.shape[0])
+def _ordered(xp: Any, X: Any) -> tuple[np.ndarray, Any]:
+    """Give the order (n,) that the samples have in S, and X in it.
+
+    On NumPy neighbours are side by side; elsewhere all stays where it is.
+    """
+    if not array_api_compat.is_numpy_namespace(xp):
+        return np.arange(X.shape[0]), X
+    order = _compiled().neighbours_side_by_side(X)
+    return order, X[order]
 
 
 def _fill(xp: Any, S: Any, X: Any, over_rows: Callable) -> None:
