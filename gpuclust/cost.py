@@ -35,15 +35,15 @@ CLUSTER: dict[str, Callable[[int, int, int], float]] = {
     "spectral": lambda n, m, k: 0.2 + 5e-11 * n * n * m + 1e-6 * n * k,
     "agglomerative": lambda n, m, k: n * n * (1e-8 + 4e-11 * m),
     "agglomerative_threshold": lambda n, m, k: n * n * (1e-8 + 4e-11 * m),
-    "affinity": lambda n, m, k: 1e-7 * n * n,
+    "affinity": lambda n, m, k: n * n * (3e-8 + 4.5e-11 * m),
     "hdbscan": lambda n, m, k: n * n * (5e-8 if m > 100 else 1e-8),
 }
 # Images per second on two cores, where no side-car knows better. Only Lite0 is measured; Lite1 and
 # Lite2 follow from their operations (0.63 and 0.90 GFLOP against 0.41), raw is a cautious guess.
 SPEED = {
-    "efficientnet_lite0": 45.0,
-    "efficientnet_lite1": 30.0,
-    "efficientnet_lite2": 20.0,
+    "efficientnet_lite0": 100.0,
+    "efficientnet_lite1": 65.0,
+    "efficientnet_lite2": 45.0,
     "raw": 2000.0,
 }
 
@@ -77,7 +77,7 @@ def _cells(cells: Sequence[Cell], n: int, d: int, n_classes: int) -> float:
         for spec in chain:
             seconds += REDUCE[spec.name](n, m)
             m = int(dict(spec.params).get("n_components", m)) or m
-        seconds += 4 * n * n * (3e-9 + 6e-12 * (d + m))  # four distance passes
+        seconds += 4 * n * n * (1.5e-9 + 3e-12 * (d + m))  # four distance passes
         seconds += sum(CLUSTER[cell.clusterer.name](n, m, cell.k or n_classes) for cell in inside)
     return seconds
 
