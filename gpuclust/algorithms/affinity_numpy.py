@@ -45,6 +45,9 @@ def untouched(n: int) -> np.ndarray:
         if error.errno != errno.ENOMEM:
             raise
         raise MemoryError(f"{4 * n * n} bytes for the similarities of {n} samples") from error
+    if hasattr(mmap, "MADV_NOHUGEPAGE"):  # Linux; some have huge pages unasked
+        with contextlib.suppress(OSError):  # a kernel that knows none refuses
+            pages.madvise(mmap.MADV_NOHUGEPAGE)
     return np.frombuffer(pages, np.float32).reshape(n, n)
 
 

@@ -15,25 +15,26 @@ from ..scoring import DISPERSIONS, EXTERNAL, SILHOUETTES
 # (n, d, k) -> bytes that must be moved and float32 operations that must be done, once the sizes of
 # caches are counted as unlimited for everything that is smaller than n x n or n x d.
 Must = Callable[[int, int, int], tuple[float, float]]
+# Distances are the same both ways: a product of all pairs is n^2 d, half of a full one.
 MUST: dict[str, Must] = {
     # One pass over the samples and the distances to all centres, once.
     "kmeans": lambda n, d, k: (4.0 * n * d, 2.0 * n * d * k),
     # Distances between all pairs, once, for the graph of neighbours.
-    "spectral": lambda n, d, k: (4.0 * n * d, 2.0 * n * n * d),
-    "umap": lambda n, d, k: (4.0 * n * d, 2.0 * n * n * d),
-    "hdbscan": lambda n, d, k: (4.0 * n * d, 2.0 * n * n * d),
-    "agglomerative": lambda n, d, k: (4.0 * n * d, 2.0 * n * n * d),
-    "agglomerative_threshold": lambda n, d, k: (4.0 * n * d, 2.0 * n * n * d),
+    "spectral": lambda n, d, k: (4.0 * n * d, 1.0 * n * n * d),
+    "umap": lambda n, d, k: (4.0 * n * d, 1.0 * n * n * d),
+    "hdbscan": lambda n, d, k: (4.0 * n * d, 1.0 * n * n * d),
+    "agglomerative": lambda n, d, k: (4.0 * n * d, 1.0 * n * n * d),
+    "agglomerative_threshold": lambda n, d, k: (4.0 * n * d, 1.0 * n * n * d),
     # S is written, read for its median, read and written for the noise; most messages need no more.
-    "affinity": lambda n, d, k: (16.0 * n * n, 2.0 * n * n * d),
+    "affinity": lambda n, d, k: (16.0 * n * n, 1.0 * n * n * d),
     # The covariance, or one product as large.
     "pca": lambda n, d, k: (4.0 * n * d, 2.0 * n * d * min(n, d)),
     # A pair of labels is read; a dispersion reads the samples twice; a silhouette needs distances.
     **dict.fromkeys(EXTERNAL, lambda n, d, k: (16.0 * n, 0.0)),
     **dict.fromkeys(DISPERSIONS, lambda n, d, k: (8.0 * n * d, 4.0 * n * d)),
-    **{f"silhouette_{m}": lambda n, d, k: (4.0 * n * d, 2.0 * n * n * d) for m in SILHOUETTES},
-    # Three passes over the distances of the original space, six over those of the 50-d one.
-    "unit": lambda n, d, k: (16.0 * n * n, 2.0 * n * n * (3 * d + 6 * 50)),
+    **{f"silhouette_{m}": lambda n, d, k: (4.0 * n * d, 1.0 * n * n * d) for m in SILHOUETTES},
+    # The original space: neighbours, and one pass for two metrics; the 50-d one: six.
+    "unit": lambda n, d, k: (16.0 * n * n, 1.0 * n * n * (2 * d + 6 * 50)),
 }
 
 
