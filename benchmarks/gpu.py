@@ -77,7 +77,7 @@ def obstacle(*, dry: bool) -> str | None:
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         return f"these packages cannot be imported: {', '.join(missing)}. Bring them on PYTHONPATH."
-    from gpuclust import backend
+    from gpuclust.device import backend
 
     return None if dry else backend.why_no_gpu()
 
@@ -89,13 +89,13 @@ def header(*, dry: bool) -> dict[str, Any]:
     """Describe the machine and what runs."""
     from scaling import commit
 
-    from gpuclust import host
+    from gpuclust.device import machine
 
     return {
-        "date": host.now(),
+        "date": machine.now(),
         "commit": commit(),
         "dry": dry,
-        "host": host.facts(),
+        "host": machine.facts(),
         "versions": versions(),
         "gpu": None if dry else card(),
     }

@@ -8,7 +8,8 @@ import kernels
 import numpy as np
 from scaling import enlarged
 
-from gpuclust import algorithms, neighbors, ops
+from gpuclust import algorithms
+from gpuclust.arrays import neighbors, transfer
 
 K = 15
 # It runs on the CPU, so last and up to this size.
@@ -119,7 +120,7 @@ def nearest_sklearn(X: Any) -> Any:
 
 def on_host(result: Any) -> Any:
     """Copy arrays to NumPy; scores are handed on."""
-    return ops.to_host(result) if hasattr(result, "shape") else result
+    return transfer.to_host(result) if hasattr(result, "shape") else result
 
 
 def rand(a: Any, b: Any) -> float:

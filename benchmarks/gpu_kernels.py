@@ -34,7 +34,7 @@ from gpu_cases import CPU_PEER, CPU_SIZE
 from gpu_process import MACHINE, failed, run_jobs
 from scaling import commit, known, write
 
-from gpuclust import host
+from gpuclust.device import machine
 
 DRY_DATA = Path(__file__).parent.parent / "tests/data/fashionmnist-300.npz"
 
@@ -44,7 +44,7 @@ class Report:
 
     def __init__(self, path: Path, cases: dict[str, gpu_cases.Case], *, dry: bool):
         self._path, self._cases = path, cases
-        self.content = known(path) | {"date": host.now(), "commit": commit(), "dry": dry}
+        self.content = known(path) | {"date": machine.now(), "commit": commit(), "dry": dry}
         self.content.setdefault("cases", {})
 
     def add(self, job: str, done: dict[str, Any]) -> None:
@@ -65,7 +65,7 @@ class Report:
         ):
             return  # an earlier run knows more
         kept = before if peer else {key: before[key] for key in (CPU_PEER,) if key in before}
-        kept |= done | {"date": host.now(), "commit": self.content["commit"]}
+        kept |= done | {"date": machine.now(), "commit": self.content["commit"]}
         self.content["cases"][name] = kept
         self._judge(kept, self._cases[name])
 

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import gpu_cases
 import numpy as np
 
-from gpuclust import host
 from gpuclust.algorithms import AffinityPropagation
+from gpuclust.device import machine as host
 
 RUNS = 3
 MACHINE = "machine"

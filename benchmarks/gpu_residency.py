@@ -7,10 +7,11 @@ from typing import Any
 from recipe_gpu import Report, array_of, engine, large, real, recorded, size, unit_of
 
 from gpuclust import pipeline
-from gpuclust.backend import Backend
 from gpuclust.cell import Unit
-from gpuclust.methods import CLUSTERERS
-from gpuclust.pipeline import Data, Outcome
+from gpuclust.device.backend import Backend
+from gpuclust.embeddings.data import Data
+from gpuclust.methods.table import CLUSTERERS
+from gpuclust.pipeline import Outcome
 
 
 def residency(args: argparse.Namespace, report: Report) -> None:
@@ -98,9 +99,9 @@ def photographs(folder: Path, side: int) -> Path:
 
 def grid(on: Backend, report: Report, args: argparse.Namespace) -> None:
     """Run two encoders on two datasets through `run_grid`: images to rows, embedded there."""
-    from gpuclust import report as tables
-    from gpuclust.grid import run_grid
-    from gpuclust.store import Store
+    from gpuclust.grid.run import run_grid
+    from gpuclust.report import tables
+    from gpuclust.store.store import Store
 
     photos = f"folder:{photographs(args.folder, side=100 if args.dry else 32)}"
     places = [(photos, "all")] if args.dry else [("digits", "all"), (photos, "all")]

@@ -10,13 +10,15 @@ from typing import Any, NamedTuple
 
 from recipe_gpu import Report, array_of, engine, large, real, recorded, size, unit_of
 
-from gpuclust import backend, pipeline
-from gpuclust.backend import Backend
+from gpuclust import pipeline
+from gpuclust.arrays.transfer import to_host
 from gpuclust.cell import Cell, Unit, units_of
-from gpuclust.methods import CLUSTERERS
+from gpuclust.device import backend
+from gpuclust.device.backend import Backend
+from gpuclust.embeddings.data import Data
+from gpuclust.methods.table import CLUSTERERS
 from gpuclust.metrics import adjusted_rand_score
-from gpuclust.ops import to_host
-from gpuclust.pipeline import Data, Outcome
+from gpuclust.pipeline import Outcome
 
 # The first is warm-up; the rest by turns, so that drift of the host hits both.
 TURNS = ("gpu", "cpu", "gpu", "cpu", "gpu")

@@ -33,8 +33,10 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from gpuclust import datasets, embeddings, encoders, host
-from gpuclust.inference import Forward
+from gpuclust import datasets, encoders
+from gpuclust.device import machine
+from gpuclust.embeddings import embed
+from gpuclust.embeddings.inference import Forward
 
 Run = Callable[[Tensor], Tensor]
 BATCH = 64  # what `embed` takes by default
@@ -227,7 +229,7 @@ def whole(n: int = 512) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         paths = {part: Path(folder) / part for part in ("array", "labels", "meta")}
         encoder = encoders.load("efficientnet_lite0")
-        meta = embeddings.embed(few, encoder, SimpleNamespace(**paths)).meta
+        meta = embed.embed(few, encoder, SimpleNamespace(**paths)).meta
     return {"images": meta.n, "images_per_second": meta.images_per_second, "workers": meta.workers}
 
 
@@ -251,7 +253,7 @@ def main() -> None:
                 f"  cosine {row['least_cosine']:.6f}  first {row['first_seconds']:.1f} s",
                 flush=True,
             )
-    content = {"date": host.now(), "host": host.facts(), "threads": torch.get_num_threads()}
+    content = {"date": machine.now(), "host": machine.facts(), "threads": torch.get_num_threads()}
     content |= {"images": args.images, "runs": args.runs, "missing": missing()}
     content |= {"cases": cases, "embed": whole()}
     print("embed", json.dumps(content["embed"]))

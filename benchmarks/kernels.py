@@ -140,12 +140,10 @@ COMMON = ("ami", "nmi", "ari", "fmi", "homogeneity", "completeness", "v_measure"
 
 def scores_ours(unit: Any) -> Any:
     """Everything a row holds by default; returned: what scikit-learn has too."""
-    from gpuclust import scoring
+    from gpuclust.metrics import suite
 
-    done = scoring.score_all(
-        unit["sets"], X=unit["X"], Z=unit["Z"], y=unit["y"], names=scoring.DEFAULT
-    )
-    internal = [name for name in scoring.DEFAULT if name not in scoring.EXTERNAL]
+    done = suite.score_all(unit["sets"], X=unit["X"], Z=unit["Z"], y=unit["y"], names=suite.DEFAULT)
+    internal = [name for name in suite.DEFAULT if name not in suite.EXTERNAL]
     return [[one.scores[name] for name in (*COMMON, *internal)] for one in done]
 
 
@@ -355,7 +353,7 @@ def main() -> None:
     if args.child:
         run_child(*args.child, args.data)
         return
-    from gpuclust import host
+    from gpuclust.device import machine
 
     results = {}
     for name in args.only:
@@ -365,7 +363,12 @@ def main() -> None:
         commit = subprocess.run(
             ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=True
         ).stdout.strip()
-        content = {"date": host.now(), "commit": commit, "host": host.facts(), "cases": results}
+        content = {
+            "date": machine.now(),
+            "commit": commit,
+            "host": machine.facts(),
+            "cases": results,
+        }
         args.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 

@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from gpuclust import host
+from gpuclust.device import machine
 
 GPUCLUST = Path(sys.executable).with_name("gpuclust")
 GRID = """
@@ -33,7 +33,7 @@ RUN = """
 import json, re, sys, time
 from pathlib import Path
 from gpuclust import backend, cell, grid, watch
-from gpuclust.store import Store
+from gpuclust.store.store import Store
 
 class Listener(watch.Watcher):
     rows, work, start = 0, 0.0, None
@@ -125,7 +125,7 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=20_000, help="a multiple of 10,000")
     parser.add_argument("--rows", type=int, default=100_000)
     args = parser.parse_args()
-    found = {"date": host.now(), "host": host.facts()}
+    found = {"date": machine.now(), "host": machine.facts()}
     with tempfile.TemporaryDirectory() as folder:
         at = Path(folder)
         write_images(at / "images")

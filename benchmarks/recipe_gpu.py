@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 from scaling import enlarged, write
 
-from gpuclust import backend, pipeline, source
-from gpuclust.backend import Backend
+from gpuclust import pipeline
 from gpuclust.cell import Cell, Unit, units_of
-from gpuclust.pipeline import Data, Outcome
+from gpuclust.device import backend
+from gpuclust.device.backend import Backend
+from gpuclust.embeddings import load
+from gpuclust.embeddings.data import Data
+from gpuclust.pipeline import Outcome
 
 STAGES = {"reduce": "reduce", "_cluster": "cluster", "_score": "score"}
 LARGE = (50_000, 768)
@@ -74,7 +77,7 @@ def engine(*, dry: bool) -> Backend:
 
 def real(args: argparse.Namespace) -> Data:
     """Read the real embeddings; a dry run makes do with some of their dimensions."""
-    data = source.own_vectors(args.data)[1]
+    data = load.own_vectors(args.data)[1]
     few = np.ascontiguousarray(data.X[:, :32])
     return dataclasses.replace(data, X=few) if args.dry else data
 
@@ -205,7 +208,11 @@ def tests(args: argparse.Namespace, report: Report) -> None:
     import pytest
 
     root = Path(__file__).resolve().parent.parent
-    asked = [str(root / "tests/test_spec.py")] if args.dry else ["-m", "gpu", str(root / "tests")]
+    asked = (
+        [str(root / "tests/methods/test_spec.py")]
+        if args.dry
+        else ["-m", "gpu", str(root / "tests")]
+    )
     options = ["-q", "-p", "no:cacheprovider", "-o", "filterwarnings="]
     options += ["--continue-on-collection-errors", "--rootdir", str(root)]
     tally = Tally(report)

@@ -3,7 +3,7 @@
     python benchmarks/scaling.py --data FILE.npz --out benchmarks/results/scaling-cpu-DATE
     python benchmarks/scaling.py --data FILE.npz --out ... --only kmeans umap --max-n 10000
 
-FILE.npz holds real embeddings `X` and classes `y`.  Subjects are the tables of `gpuclust.methods`
+FILE.npz holds real embeddings `X` and classes `y`.  Subjects are the tables of `gpuclust.methods.table`
 and the main scores, as `gpuclust bench methods` runs them on the CPU engine: reducers on the
 embeddings as they are, everything else on their 50 principal components.  Larger n are the same
 samples again with a little noise.  Every point is a fresh process: imports, loading, a warm-up and
@@ -31,10 +31,10 @@ from typing import Any
 import numpy as np
 from kernels import embeddings, pca50
 
-from gpuclust import host
 from gpuclust.bench import growth
 from gpuclust.bench.runner import Side
 from gpuclust.bench.work import Job
+from gpuclust.device import machine
 from gpuclust.errors import GpuclustError
 
 Save = Callable[[dict[str, Any]], None]
@@ -161,7 +161,7 @@ def summary(name: str, d: int, points: dict[int, dict[str, float]]) -> dict[str,
     """Say what the sizes measured so far tell."""
     cpu_seconds, peak_mib = values(points, "cpu_seconds"), values(points, "peak_mib")
     ends = {}
-    for gib in (host.facts()["memory_gib"], OTHER_GIB):
+    for gib in (machine.facts()["memory_gib"], OTHER_GIB):
         end = growth.memory_end(name, d, peak_mib, gib)
         ends[f"{gib:g} GiB"] = end and end._asdict()
     return {
@@ -176,7 +176,7 @@ def summary(name: str, d: int, points: dict[int, dict[str, float]]) -> dict[str,
         "memory_exponent": growth.exponent({n: mib for n, mib in peak_mib.items() if mib >= 1}),
         "promised": growth.promise(name)._asdict(),
         "memory_ends_at": ends,
-        "date": host.now(),
+        "date": machine.now(),
         "commit": commit(),
     }
 
@@ -230,7 +230,7 @@ def draw(results: dict[str, dict], key: str, label: str, path: Path) -> None:
         axes.grid(visible=True, alpha=0.3)
         if names:
             axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), fontsize=8, frameon=False)
-    facts = host.facts()
+    facts = machine.facts()
     figure.suptitle(f"{facts['cpu']}, {facts['cores']} cores, {facts['memory_gib']} GiB")
     figure.savefig(path, bbox_inches="tight")
     plt.close(figure)
@@ -276,7 +276,12 @@ def main() -> None:
     path = args.out.with_name(args.out.name + ".json")
     content = known(path)
     if args.only:
-        content |= {"date": host.now(), "commit": commit(), "host": host.facts(), "note": args.note}
+        content |= {
+            "date": machine.now(),
+            "commit": commit(),
+            "host": machine.facts(),
+            "note": args.note,
+        }
     results = content.setdefault("results", {})
     with tempfile.TemporaryDirectory() as folder:
         reduced = Path(folder) / "pca50.npz"

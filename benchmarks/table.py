@@ -12,8 +12,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from gpuclust import host, report
-from gpuclust.store import Store
+from gpuclust.device import machine
+from gpuclust.report import tables
+from gpuclust.store.store import Store
 
 KEPT = ("dataset", "split", "encoder", "preprocess", "reducer", "clusterer", "k", "seed", "backend")
 
@@ -29,17 +30,17 @@ def main(root: str, out: str) -> None:
     sidecars = [json.loads(path.read_text()) for path in Path(root).glob("embeddings/*/*.json")]
     speed = {f"{s['dataset']} x {s['encoder']}": s["images_per_second"] for s in sidecars}
     result = {
-        "date": host.now(),
+        "date": machine.now(),
         "commit": commit,
-        "host": host.facts(),
+        "host": machine.facts(),
         "images_per_second": speed,
         "rows": [
             {name: row[name] for name in (*KEPT, "seconds", "stages", "scores")} for row in rows
         ],
     }
     Path(out).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    shown = report.brief(report.ranked(report.frame(rows)))
-    print(shown.common, report.markdown(shown.header, shown.lines), sep="\n\n")
+    shown = tables.brief(tables.ranked(tables.frame(rows)))
+    print(shown.common, tables.markdown(shown.header, shown.lines), sep="\n\n")
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def methods(
     )
     _show(found, as_json)
     if markdown is not None:
-        from gpuclust.report import markdown as as_markdown
+        from gpuclust.report.tables import markdown as as_markdown
 
         _write(markdown, as_markdown(*render.table(found)) + "\n")
     if svg is not None:
@@ -120,7 +120,7 @@ def _show(found: dict[str, Any], as_json: Path | None) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    from gpuclust.store import atomic
+    from gpuclust.store.store import atomic
 
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

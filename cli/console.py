@@ -113,7 +113,7 @@ def show_table(header: list[str], lines: list[list[str]]) -> None:
 
 def show_transfers(rows: list[dict[str, Any]]) -> None:
     """Print what each unit copied between host and device, where it was traced."""
-    from gpuclust.report import transfers
+    from gpuclust.report.tables import transfers
 
     brief = transfers(rows)
     note(brief.common)

@@ -77,9 +77,10 @@ def grid(
     root: Root = DEFAULT_ROOT,
 ) -> None:
     """Compute every combination of a grid file that has no result yet."""
-    from gpuclust import backend, cell, host
-    from gpuclust.source import Options
-    from gpuclust.store import Store
+    from gpuclust import cell
+    from gpuclust.device import backend, threads
+    from gpuclust.embeddings.load import Options
+    from gpuclust.store.store import Store
 
     hear_library()
     units, store = cell.load_grid(file), Store(root)
@@ -92,7 +93,7 @@ def grid(
         _on_cluster(units, store, plan, device, options=options, json_log=json_log, **how)
     else:
         if threads is not None:
-            host.use_threads(threads)
+            threads.use_threads(threads)
         on = backend.select(device)
         note(f"backend: {on.name} ({on.reason})")
         run_and_report(units, store, on, options=options, json_log=json_log, **how)
@@ -111,16 +112,16 @@ def _cluster_plan(
                 "cuda), or leave them out."
             )
         return None
-    from gpuclust.dask_plan import Plan
+    from gpuclust.cluster.plan import Plan
 
     return Plan(scheduler, workers, threads, memory_limit)
 
 
 def _on_cluster(units: list[Any], store: Any, plan: Any, device: str, **how: Any) -> None:
     """Start or join a cluster and run the units there."""
-    from gpuclust import scaleout
+    from gpuclust.cluster import dask_cluster
 
-    with scaleout.cluster(plan, store, device) as cluster:
+    with dask_cluster.cluster(plan, store, device) as cluster:
         note(f"backend: {cluster.on.name} ({cluster.on.reason})")
         if cluster.dashboard:
             note(f"dashboard: {cluster.dashboard}")
@@ -140,12 +141,13 @@ def run_and_report(
     json_log: Path | None = None,
 ) -> None:
     """Run units, show the table of their rows, and exit with 1 when a cell failed."""
-    from gpuclust import grid as engine
-    from gpuclust import report as tables
-    from gpuclust import source, states
-    from gpuclust.watch import Relay
+    from gpuclust.embeddings import load
+    from gpuclust.events import Relay
+    from gpuclust.grid import run as engine
+    from gpuclust.grid import states
+    from gpuclust.report import tables
 
-    options = options or source.DEFAULT_OPTIONS
+    options = options or load.DEFAULT_OPTIONS
     size = {"units": len(units), "cells": sum(len(unit.cells) for unit in units)}
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(Interrupt())
@@ -183,8 +185,8 @@ def run_and_report(
 
 
 def _plan(units: list[Any], store: Any, on: Any, options: Any) -> None:
-    from gpuclust import cost
-    from gpuclust import grid as engine
+    from gpuclust.grid import cost
+    from gpuclust.grid import run as engine
 
     lines, total, unsure = [], 0.0, False
     for unit in units:
@@ -213,10 +215,12 @@ def grid_status(
     root: Root = DEFAULT_ROOT,
 ) -> None:
     """Tell how far a grid is: done, failed, running, left, and about how long it will take."""
-    from gpuclust import backend, cell, cost
-    from gpuclust import grid as engine
-    from gpuclust.source import Options
-    from gpuclust.store import Store
+    from gpuclust import cell
+    from gpuclust.device import backend
+    from gpuclust.embeddings.load import Options
+    from gpuclust.grid import cost
+    from gpuclust.grid import run as engine
+    from gpuclust.store.store import Store
 
     on = backend.select("auto") if device == "auto" else backend.named(device)
     counts = engine.status(
@@ -251,9 +255,9 @@ def report(
     root: Root = DEFAULT_ROOT,
 ) -> None:
     """Show all results of a root as a table, best first."""
-    from gpuclust import report as tables
     from gpuclust.errors import InputError
-    from gpuclust.store import Store
+    from gpuclust.report import tables
+    from gpuclust.store.store import Store
 
     wanted = {"dataset": dataset, "encoder": encoder}
     given = [(name, value) for name, value in wanted.items() if value is not None]
@@ -274,8 +278,8 @@ def _table(
     markdown: Path | None = None,
 ) -> None:
     """Print a table of rows, best first, and write all of it where it was asked for."""
-    from gpuclust import report as tables
-    from gpuclust.store import atomic
+    from gpuclust.report import tables
+    from gpuclust.store.store import atomic
 
     if table.empty:
         return

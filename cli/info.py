@@ -67,9 +67,9 @@ def _splits(names: Sequence[str] | None, sizes: Mapping[str, int]) -> str:
 
 
 def _methods(name: str) -> None:
-    from gpuclust import methods
+    from gpuclust.methods import table
 
-    table = methods.REDUCERS if name == "reducers" else methods.CLUSTERERS
+    table = table.REDUCERS if name == "reducers" else table.CLUSTERERS
     lines = []
     for key, method in table.items():
         where = [side for side in ("cpu", "gpu") if getattr(method, side)]
@@ -79,10 +79,10 @@ def _methods(name: str) -> None:
 
 
 def _metrics() -> None:
-    from gpuclust import scoring
+    from gpuclust.metrics import suite
 
-    lines = [[name, ", ".join(members)] for name, members in scoring.GROUPS.items()]
-    lines += [[name, ""] for name in scoring.ALL]
+    lines = [[name, ", ".join(members)] for name, members in suite.GROUPS.items()]
+    lines += [[name, ""] for name in suite.ALL]
     show_table(["metric or group", "stands for"], lines)
 
 

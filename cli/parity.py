@@ -8,15 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .console import (
-    DEFAULT_ROOT,
-    DataDir,
-    Interrupt,
-    Root,
-    hear_library,
-    note,
-    show_table,
-)
+from .console import DEFAULT_ROOT, DataDir, Interrupt, Root, hear_library, note, show_table
 from .progress import ConsoleWatcher
 
 RUNS = ("both", "cpu", "gpu", "none")
@@ -55,9 +47,11 @@ def parity(
     root: Root = DEFAULT_ROOT,
 ) -> None:
     """Run the same cells on CPU and GPU and compare labels and scores, over several seeds."""
-    from gpuclust import backend, parity, source
+    from gpuclust.device import backend
+    from gpuclust.embeddings import load
     from gpuclust.errors import unknown
-    from gpuclust.store import Store
+    from gpuclust.report import parity
+    from gpuclust.store.store import Store
 
     hear_library()
     if run not in RUNS:
@@ -66,7 +60,7 @@ def parity(
     # Asked for before anything runs: on a machine without a GPU this ends here, with the reason.
     engines = [backend.select(name) for name in sides]
     units, vectors = _units(file, embeddings, reducer, clusterer, seeds)
-    store, options = Store(root), source.Options(vectors=vectors, data_dir=data_dir)
+    store, options = Store(root), load.Options(vectors=vectors, data_dir=data_dir)
     for on in engines:
         note(f"{on.name}: {on.reason}")
         _run(units, store, on, options)
@@ -92,9 +86,10 @@ def _units(
     """Find the cells, each with every seed, and the vectors that they are of, if not of images."""
     import dataclasses
 
-    from gpuclust import cell, source
+    from gpuclust import cell
+    from gpuclust.embeddings import load
     from gpuclust.errors import InputError
-    from gpuclust.methods import CLUSTERERS
+    from gpuclust.methods.table import CLUSTERERS
 
     if file is not None and (embeddings or reducers or clusterers):
         raise InputError("give either a grid FILE, or --embeddings with reducers and clusterers.")
@@ -104,7 +99,7 @@ def _units(
     else:
         names = cell.place("digits", None, "efficientnet_lite0")
         if embeddings is not None:
-            names, vectors = source.own_vectors(embeddings)
+            names, vectors = load.own_vectors(embeddings)
         cells = [
             cell.Cell.of(**names, reducer=reducer, clusterer=clusterer)
             for reducer in reducers or ("none", "umap")
@@ -115,10 +110,10 @@ def _units(
 
 
 def _run(units: list[Any], store: Any, on: Any, options: Any) -> None:
-    from gpuclust import grid
+    from gpuclust.grid import run
 
     with Interrupt() as stop, ConsoleWatcher(stop) as watcher:
-        summary = grid.run_grid(
+        summary = run.run_grid(
             units, store, on, options=options, save_labels=True, stop=stop, watcher=watcher
         )
     if summary.stopped:
@@ -127,12 +122,12 @@ def _run(units: list[Any], store: Any, on: Any, options: Any) -> None:
 
 
 def _write(path: Path, lines: list[Any]) -> None:
-    from gpuclust import host
-    from gpuclust.store import atomic
+    from gpuclust.device import machine
+    from gpuclust.store.store import atomic
 
     content = {
-        "date": host.now(),
-        "host": host.facts(),
+        "date": machine.now(),
+        "host": machine.facts(),
         "lines": [line._asdict() for line in lines],
     }
     with atomic(path) as temporary:

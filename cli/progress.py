@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 
 from gpuclust.errors import StorageError
-from gpuclust.watch import Event, Stopped, Watcher
+from gpuclust.events import Event, Stopped, Watcher
 
 from .console import err, note
 
@@ -86,7 +86,7 @@ class Board:
         parts += [f"{self.rate:.2f} cells/s"] * bool(self.computed)
         left = self.cells - self.skipped - self.computed
         if self.cells and self.computed and left > 0:
-            from gpuclust.cost import human
+            from gpuclust.grid.cost import human
 
             parts.append(f"about {human(left / self.rate)} left")
         return ", ".join(parts)

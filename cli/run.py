@@ -57,9 +57,11 @@ def embed(
     root: Root = DEFAULT_ROOT,
 ) -> None:
     """Embed a dataset with an encoder and store the result."""
-    from gpuclust import backend, cell, embeddings, source
+    from gpuclust import cell
+    from gpuclust.device import backend
+    from gpuclust.embeddings import embed, load
     from gpuclust.errors import InputError
-    from gpuclust.store import Store
+    from gpuclust.store.store import Store
 
     hear_library()
     names = cell.place(dataset, split, encoder)
@@ -67,16 +69,16 @@ def embed(
     store, on = Store(root), backend.select(device)
     files = store.embedding(unit)
     if verify:
-        if embeddings.load_meta(files) is None:
+        if embed.load_meta(files) is None:
             raise InputError(f"{unit} is not embedded in {root}, so there is nothing to verify.")
-        embeddings.verify(files)
+        embed.verify(files)
         out.print(f"{files.array}: intact")
         return
-    options = source.Options(
+    options = load.Options(
         data_dir=data_dir, batch_size=batch_size, workers=loaders, skip_bad=skip_bad
     )
     with Interrupt() as stop, ConsoleWatcher(stop) as watcher:
-        meta = None if force else source.current_meta(unit, store, options, watcher)
+        meta = None if force else load.current_meta(unit, store, options, watcher)
         if meta is None:
             meta = _embed(unit, store, on, options, watcher)
         else:
@@ -86,9 +88,9 @@ def embed(
 
 def _embed(unit: Any, store: Any, on: Any, options: Any, watcher: ConsoleWatcher) -> Any:
     """Embed a unit that no other process has, and return its side-car."""
-    from gpuclust import source
+    from gpuclust.embeddings import load
     from gpuclust.errors import InputError
-    from gpuclust.watch import Stopped
+    from gpuclust.events import Stopped
 
     with store.claim(unit) as tell:
         if tell is None:
@@ -98,7 +100,7 @@ def _embed(unit: Any, store: Any, on: Any, options: Any, watcher: ConsoleWatcher
             )
         tell({"unit": str(unit), "host": platform.node(), "pid": os.getpid(), "stage": "embedding"})
         try:
-            return source.embed_unit(unit, store, on, options, watcher).meta
+            return load.embed_unit(unit, store, on, options, watcher).meta
         except Stopped as stopped:
             note("Stopped; half an embedding cannot be kept.")
             raise typer.Exit(130) from stopped
@@ -139,8 +141,10 @@ def run(
     root: Root = DEFAULT_ROOT,
 ) -> None:
     """Reduce, cluster and score one dataset; embeds it first when that is missing."""
-    from gpuclust import backend, cell, source
-    from gpuclust.store import Store
+    from gpuclust import cell
+    from gpuclust.device import backend
+    from gpuclust.embeddings import load
+    from gpuclust.store.store import Store
 
     hear_library()
     on = backend.select(device)
@@ -148,7 +152,7 @@ def run(
     how["metrics"] = metrics or ["default"]
     names, vectors = _source(dataset, split, encoder, embeddings, labels)
     asked = cell.Cell.of(**names, preprocess=preprocess, **how)
-    options = source.Options(
+    options = load.Options(
         vectors=vectors,
         data_dir=data_dir,
         batch_size=batch_size,
@@ -184,9 +188,9 @@ def _source(
         return cell.place(dataset, split, encoder), None
     if dataset is not None or encoder is not None:
         raise InputError("give either --dataset and --encoder, or --embeddings, not both.")
-    from gpuclust import source
+    from gpuclust.embeddings import load
 
-    return source.own_vectors(embeddings, labels)
+    return load.own_vectors(embeddings, labels)
 
 
 def _one(
@@ -200,12 +204,13 @@ def _one(
     trace: bool,
 ) -> dict[str, Any]:
     """Compute one cell, or find it done, and return its row; raise the error of a failed one."""
-    from gpuclust import cell, grid, states
+    from gpuclust import cell
+    from gpuclust.grid import run, states
 
     (unit,) = cell.units_of([asked])
     # A failure is raised below, as the error of the command.
     with Interrupt() as stop, ConsoleWatcher(stop, failures=False) as watcher:
-        summary = grid.run_grid(
+        summary = run.run_grid(
             [unit],
             store,
             on,
@@ -253,9 +258,10 @@ def quickstart(
     root: Root = DEFAULT_ROOT,
 ) -> None:
     """Embed 1,797 real digits with EfficientNet-Lite0 and try six clusterers, raw and on UMAP."""
-    from gpuclust import backend, cell
-    from gpuclust.methods import CLUSTERERS
-    from gpuclust.store import Store
+    from gpuclust import cell
+    from gpuclust.device import backend
+    from gpuclust.methods.table import CLUSTERERS
+    from gpuclust.store.store import Store
 
     from .grid import run_and_report
 

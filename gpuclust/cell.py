@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import scoring
 from .errors import InputError, unknown
-from .methods import CLUSTERERS
-from .spec import Spec, chain_text, parse_clusterer, parse_reducer
+from .methods.spec import Spec, chain_text, parse_clusterer, parse_reducer
+from .methods.table import CLUSTERERS
+from .metrics import suite
 
 PREPROCESS = ("own", "study")
 
@@ -51,7 +51,7 @@ class Cell:
     clusterer: Spec
     k: int | None = None
     seed: int = 0
-    metrics: tuple[str, ...] = scoring.DEFAULT
+    metrics: tuple[str, ...] = suite.DEFAULT
 
     @classmethod
     def of(
@@ -86,7 +86,7 @@ class Cell:
             clusterer=spec,
             k=k if CLUSTERERS[spec.name].wants_k(dict(spec.params)) else None,
             seed=seed,
-            metrics=scoring.resolve(metrics),
+            metrics=suite.resolve(metrics),
         )
 
     @property

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from . import backend, host
+from .device import backend, machine
 from .errors import BackendError, InputError
 
 INSTALL = 'pip install "gpuclust[gpu-cu13]" (driver for CUDA 13; "gpuclust[gpu-cu12]" for 12)'
@@ -40,7 +40,7 @@ def checks(*, root: Path, data_dir: Path | None = None, fits: bool = True) -> It
     fits : bool
         Also fit every library on a few samples: seconds, imports included.
     """
-    facts = host.facts()
+    facts = machine.facts()
     yield Check(
         "machine", None, f"{facts['cpu']}, {facts['cores']} cores, {facts['memory_gib']} GiB"
     )
@@ -112,7 +112,8 @@ def _timed(fit: Callable[[], Any]) -> str:
 def _fit_on(side: str, reducer: str, clusterer: str) -> str:
     """Run one cell of the pipeline on 200 digits: the way that every run goes."""
     from .cell import Cell, units_of
-    from .pipeline import Data, run_unit
+    from .embeddings.data import Data
+    from .pipeline import run_unit
 
     how = {"dataset": "digits", "split": "all", "encoder": "raw"}
     (unit,) = units_of([Cell.of(**how, reducer=reducer, clusterer=clusterer)])
@@ -191,7 +192,7 @@ def _libraries() -> str:
 
 
 def _allocator() -> str:
-    from . import memory
+    from .device import memory
 
     layout = memory.share_pool()
     return f"{layout.name}: {layout.reason}"
@@ -202,10 +203,10 @@ def _round_trip() -> str:
     import cupy
     import torch
 
-    from . import handover
+    from .device import dlpack
 
     tensor = torch.arange(12, dtype=torch.float32, device="cuda").reshape(3, 4)
-    array = handover.from_torch(tensor)
+    array = dlpack.from_torch(tensor)
     back = torch.from_dlpack(array)
     if not array.data.ptr == tensor.data_ptr() == back.data_ptr():
         raise BackendError("torch and CuPy copied an array that they should share")

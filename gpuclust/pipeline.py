@@ -12,41 +12,20 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import array_api_compat
 
-from . import host, scoring
-from .backend import Backend, Neighbors, load_class
 from .cell import Cell, Unit, asked_values
+from .device import machine
+from .device.backend import Backend, Neighbors, load_class
+from .embeddings.data import Data
 from .errors import BackendError, CellError, InputError
-from .methods import CLUSTERERS, REDUCERS, Fit
-from .spec import Spec, chain_text
+from .methods.spec import Spec, chain_text
+from .methods.table import CLUSTERERS, REDUCERS, Fit
+from .metrics import suite
 
 Row = dict[str, Any]
-
-
-@dataclass(frozen=True, eq=False)
-class Data:
-    """An embedding and what is known of it.
-
-    X is (n, d) float, y (n,) integer classes or None, both on the device of the run or on the host;
-    `fingerprint` identifies the encoder, the preprocessing and the images, and is part of every
-    key.
-    """
-
-    X: Any
-    y: Any | None
-    fingerprint: str
-
-    @functools.cached_property
-    def n_classes(self) -> int | None:
-        """The number of true classes, None without labels: O(n log n) once, all cells ask."""
-        if self.y is None:
-            return None
-        xp = array_api_compat.array_namespace(self.y)
-        return int(xp.unique_values(self.y).shape[0])
 
 
 class Outcome(NamedTuple):
@@ -223,23 +202,6 @@ def _by_metrics(
     return groups
 
 
-def check_finite(X: Any, name: str) -> None:
-    """Raise `InputError` unless `X` is a non-empty (n, d) array without NaN or infinity."""
-    if X.ndim != 2 or 0 in X.shape:
-        raise InputError(
-            f"the embedding of {name} must be a non-empty (n, d) array; got {X.shape}."
-        )
-    xp = array_api_compat.array_namespace(X)
-    bad = ~xp.all(xp.isfinite(X), axis=1)
-    count = int(xp.count_nonzero(bad))
-    if count:
-        first = int(xp.argmax(xp.astype(bad, xp.int8)))
-        raise InputError(
-            f"the embedding of {name} has NaN or infinite values in {count} of {X.shape[0]} "
-            f"samples, first in row {first}. Embed again, or remove these samples."
-        )
-
-
 def _import_ahead(unit: Unit, on: Backend) -> None:
     """Import what the cells need, so that no stage's time contains an import."""
     specs = [(CLUSTERERS, cell.clusterer) for cell in unit.cells]
@@ -302,8 +264,8 @@ def _cluster(space: Space, asked: Cell, data: Data, on: Backend) -> Clustered:
 
 def _score(
     label_sets: list[Any], space: Space, data: Data, names: tuple[str, ...]
-) -> list[scoring.Scored]:
-    return scoring.score_all(label_sets, X=data.X, Z=space.Z, y=data.y, names=names)
+) -> list[suite.Scored]:
+    return suite.score_all(label_sets, X=data.X, Z=space.Z, y=data.y, names=names)
 
 
 def _facts(cell: Cell, data: Data, on: Backend) -> Row:
@@ -317,8 +279,8 @@ def _facts(cell: Cell, data: Data, on: Backend) -> Row:
         "d": int(data.X.shape[1]),
         "n_classes": data.n_classes,
         "resolved": cell.identity(fingerprint=data.fingerprint, backend=on.name),
-        "finished": host.now(),
-        "host": {**host.facts(), **({"gpu": host.gpu()} if on.name == "gpu" else {})},
+        "finished": machine.now(),
+        "host": {**machine.facts(), **({"gpu": machine.gpu()} if on.name == "gpu" else {})},
     }
 
 

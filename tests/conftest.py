@@ -11,7 +11,7 @@ import array_api_strict
 import numpy as np
 import pytest
 
-from gpuclust import ops
+from gpuclust.arrays import transfer
 
 # Numbers of threads that fight each other make a small machine's tests slow, not wrong.
 os.environ.setdefault("OMP_NUM_THREADS", "2")
@@ -34,7 +34,7 @@ class Library(NamedTuple):
     def get(self, values: Any) -> np.ndarray:
         """Copy an array of this library, and of no other, to NumPy."""
         assert self.holds(values), f"{type(values)} is not an array of {self.name}"
-        return ops.to_host(values)
+        return transfer.to_host(values)
 
     def holds(self, values: Any) -> bool:
         """Whether it is an array of this library on this device."""
@@ -76,7 +76,7 @@ def device_xp(request: pytest.FixtureRequest) -> Library:
 
 @functools.cache
 def _no_gpu() -> str | None:
-    from gpuclust import backend
+    from gpuclust.device import backend
 
     return backend.why_no_gpu()
 

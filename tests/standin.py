@@ -20,7 +20,7 @@ import sklearn.decomposition
 import sklearn.manifold
 import sklearn.neighbors
 
-from gpuclust.ops import to_host
+from gpuclust.arrays.transfer import to_host
 
 DEVICE = strict.Device("device1")
 
@@ -140,8 +140,9 @@ def symmetric_graph(indices):
 
 def install(monkeypatch: Any) -> None:
     """Put the stand-ins where `import cuml` and `import cupy` find them."""
-    from gpuclust import host as host_facts
-    from gpuclust import memory, rapids
+    from gpuclust.algorithms import cuml
+    from gpuclust.device import machine as host_facts
+    from gpuclust.device import memory
 
     @contextlib.contextmanager
     def stage_peak():
@@ -168,6 +169,6 @@ def install(monkeypatch: Any) -> None:
         vars(module).update(content)
         monkeypatch.setitem(sys.modules, name, module)
     monkeypatch.setattr(host_facts, "gpu", lambda: {"name": "a stand-in"})
-    monkeypatch.setattr(rapids, "symmetric_graph", symmetric_graph)
+    monkeypatch.setattr(cuml, "symmetric_graph", symmetric_graph)
     monkeypatch.setattr(memory, "share_pool", lambda: memory.Layout("none", "a stand-in"))
     monkeypatch.setattr(memory, "stage_peak", stage_peak)

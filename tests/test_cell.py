@@ -4,9 +4,10 @@ import json
 import pytest
 
 from gpuclust import cell as cells
-from gpuclust import methods, scoring
 from gpuclust.cell import Cell, load_grid, units_of
 from gpuclust.errors import InputError, UnknownNameError
+from gpuclust.methods import table
+from gpuclust.metrics import suite
 
 
 def make(**changes):
@@ -20,7 +21,7 @@ def key(cell, fingerprint="f", backend="cpu"):
 
 def test_the_same_request_has_the_same_key_however_it_is_written():
     assert key(make(reducer="umap(n_components=50)")) == key(make(reducer="umap"))
-    assert key(make(metrics=["default"])) == key(make(metrics=scoring.DEFAULT))
+    assert key(make(metrics=["default"])) == key(make(metrics=suite.DEFAULT))
 
 
 @pytest.mark.parametrize(
@@ -48,9 +49,9 @@ def test_the_embedding_and_the_backend_change_the_key():
 
 def test_a_changed_default_changes_the_key(monkeypatch):
     before = key(make())
-    kmeans = methods.CLUSTERERS["kmeans"]
-    params = kmeans.params | {"max_iter": methods.Param(999, (int,))}
-    monkeypatch.setitem(methods.CLUSTERERS, "kmeans", dataclasses.replace(kmeans, params=params))
+    kmeans = table.CLUSTERERS["kmeans"]
+    params = kmeans.params | {"max_iter": table.Param(999, (int,))}
+    monkeypatch.setitem(table.CLUSTERERS, "kmeans", dataclasses.replace(kmeans, params=params))
     assert key(make()) != before
 
 

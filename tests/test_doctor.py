@@ -4,7 +4,8 @@ import types
 import pytest
 import standin
 
-from gpuclust import backend, doctor
+from gpuclust import doctor
+from gpuclust.device import backend
 from gpuclust.errors import BackendError
 
 

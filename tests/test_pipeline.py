@@ -5,11 +5,13 @@ import pytest
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
-from gpuclust import backend, pipeline
+from gpuclust import pipeline
 from gpuclust.cell import Cell, units_of
+from gpuclust.device import backend
+from gpuclust.embeddings.data import Data, check_finite
 from gpuclust.errors import CellError, InputError
-from gpuclust.methods import CLUSTERERS
-from gpuclust.pipeline import Data, run_unit
+from gpuclust.methods.table import CLUSTERERS
+from gpuclust.pipeline import run_unit
 
 CPU = backend.select("cpu")
 
@@ -66,7 +68,7 @@ def test_a_reduction_is_shared_by_its_clusterers(data, monkeypatch):
 
 
 def test_one_tree_is_built_for_all_cuts(data, monkeypatch):
-    from gpuclust.algorithms import agglomerative
+    from gpuclust.algorithms.linkage import agglomerative
 
     calls = []
     original = agglomerative.linkage
@@ -105,13 +107,13 @@ def test_values_that_are_not_finite_are_told_with_their_row(digits, value):
     X = digits.X.copy()
     X[17, 3] = value
     with pytest.raises(InputError, match=r"in 1 of 600 samples, first in row 17"):
-        pipeline.check_finite(X, "digits")
+        check_finite(X, "digits")
 
 
 @pytest.mark.parametrize("shape", [(0, 3), (5, 0), (5,)])
 def test_an_empty_or_flat_embedding_is_told(shape):
     with pytest.raises(InputError, match="non-empty"):
-        pipeline.check_finite(np.zeros(shape), "digits")
+        check_finite(np.zeros(shape), "digits")
 
 
 @pytest.mark.parametrize("clusterer", ["kmeans", "spectral", "agglomerative", "hdbscan"])

@@ -6,12 +6,14 @@ import pytest
 import standin
 from sklearn.metrics import adjusted_rand_score
 
-from gpuclust import backend, pipeline
+from gpuclust import pipeline
+from gpuclust.arrays.transfer import to_host
 from gpuclust.cell import Cell, units_of
+from gpuclust.device import backend
+from gpuclust.embeddings.data import Data, check_finite
 from gpuclust.errors import BackendError
-from gpuclust.methods import CLUSTERERS
-from gpuclust.ops import to_host
-from gpuclust.pipeline import Data, run_unit
+from gpuclust.methods.table import CLUSTERERS
+from gpuclust.pipeline import run_unit
 
 CPU = backend.select("cpu")
 GPU = backend.Backend("gpu", "a stand-in", "gpu")
@@ -82,7 +84,7 @@ def test_rows_say_which_class_ran(data):
         "cuml.cluster:HDBSCAN",
         "gpuclust.algorithms.hdbscan:HDBSCAN",
     ]
-    assert ran[0]["reducer"] == ["gpuclust.rapids:PCA", "gpuclust.algorithms.scale:ZScore"]
+    assert ran[0]["reducer"] == ["gpuclust.algorithms.cuml:PCA", "gpuclust.algorithms.scale:ZScore"]
     (row,) = [r.row for r in run_unit(unit_of(("none",), ("kmeans",)), data, CPU)]
     assert row["ran"] == {
         "reducer": ["gpuclust.algorithms.scale:Identity"],
@@ -113,4 +115,4 @@ def test_values_that_are_not_finite_are_found_on_the_device(digits):
     X = digits.X.copy()
     X[17, 3] = np.nan
     with pytest.raises(Exception, match="in 1 of 600 samples, first in row 17"):
-        pipeline.check_finite(standin.put(X), "digits")
+        check_finite(standin.put(X), "digits")

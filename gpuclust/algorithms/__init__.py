@@ -1,11 +1,11 @@
 """Algorithms that gpuclust owns, each one body for every array library."""
 
-from .affinity import AffinityPropagation
-from .agglomerative import Agglomerative, Linkage, linkage
-from .hdbscan import HDBSCAN
-from .mst import SpanningTree, minimum_spanning_tree
+from .affinity.propagation import AffinityPropagation
+from .hdbscan.estimator import HDBSCAN
+from .linkage.agglomerative import Agglomerative, Linkage, linkage
 from .scale import Identity, UnitLength, ZScore
-from .spectral import SpectralClustering, cluster_qr, discretize
+from .spanning.tree import SpanningTree, minimum_spanning_tree
+from .spectral.estimator import SpectralClustering, cluster_qr, discretize
 
 __all__ = [
     "HDBSCAN",

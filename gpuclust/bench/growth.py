@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..methods import CLUSTERERS, REDUCERS
-from ..scoring import INTERNAL
+from ..methods.table import CLUSTERERS, REDUCERS
+from ..metrics.suite import INTERNAL
 
 # Below, fixed costs are a good part of the time: exponents are fitted from here on.
 LARGE = 5_000

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .. import backend, host
+from ..device import backend, machine
 from ..errors import GpuclustError, InputError
 from . import roofline
 from .runner import Tell, compare
@@ -19,7 +19,7 @@ from .work import ENGINES, Job, load, on_gpu, peer
 def provenance() -> dict[str, Any]:
     """Say when, where, with which versions and at which commit."""
     threads = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")}
-    return {"date": host.now(), "commit": _commit(), "host": host.facts(), "threads": threads}
+    return {"date": machine.now(), "commit": _commit(), "host": machine.facts(), "threads": threads}
 
 
 def _commit() -> str:

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..host import cores
-from ..scoring import DISPERSIONS, EXTERNAL, SILHOUETTES
+from ..device.threads import cores
+from ..metrics.suite import DISPERSIONS, EXTERNAL, SILHOUETTES
 
 # (n, d, k) -> bytes that must be moved and float32 operations that must be done, once the sizes of
 # caches are counted as unlimited for everything that is smaller than n x n or n x d.

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..scoring import DISPERSIONS, EXTERNAL, INTERNAL
+from ..metrics.suite import DISPERSIONS, EXTERNAL, INTERNAL
 
-# The names of `gpuclust.scoring`; there is one space, so none is named after it.
+# The names of `gpuclust.metrics.suite`; there is one space, so none is named after it.
 NAMES = (*EXTERNAL, *INTERNAL)
 # Few clusters, as a study has classes, and many, as a density clusterer finds.
 CLUSTERS = (10, 100)

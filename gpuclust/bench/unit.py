@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import GpuclustError
-from ..methods import CLUSTERERS
+from ..methods.table import CLUSTERERS
 from .runner import Tell, agree, compare, started
 from .work import UNIT, Job
 

@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import backend
 from ..cell import Cell, Unit, units_of
+from ..device import backend
+from ..embeddings.data import Data
 from ..errors import BackendError, InputError, unknown
-from ..methods import CLUSTERERS, REDUCERS
-from ..pipeline import Data, Outcome, Space, reduce, run_unit
+from ..methods.spec import Spec, parse_clusterer, parse_reducer
+from ..methods.table import CLUSTERERS, REDUCERS
+from ..pipeline import Outcome, Space, reduce, run_unit
 from ..pipeline import cluster as cluster_space
-from ..spec import Spec, parse_clusterer, parse_reducer
 from . import scores
 
 ENGINES = ("cpu", "gpu")
@@ -82,7 +83,7 @@ def load(job: Job) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _file(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    from ..vectors import read_vectors
+    from ..embeddings.vector_files import read_vectors
 
     X, y, _ = read_vectors(path)
     if y is None:
@@ -249,7 +250,7 @@ def small(X: np.ndarray, y: np.ndarray, job: Job) -> tuple[np.ndarray, np.ndarra
 
 def as_arrays(found: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Copy the arrays among the results of a run to the host."""
-    from ..ops import to_host
+    from ..arrays.transfer import to_host
 
     skip = ("stages", "scores")
     return {name: np.asarray(to_host(value)) for name, value in found.items() if name not in skip}

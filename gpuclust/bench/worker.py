@@ -19,7 +19,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from .. import backend, memory
+from ..device import backend, memory
 from . import energy
 from .work import Job, as_arrays, load, prepare, small
 

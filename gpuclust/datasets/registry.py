@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError, unknown
-from . import digits, factory, fashionmnist, folder
 from .dataset import Dataset
+from .readers import digits, fashionmnist, folder, timm_factory
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def available() -> list[dict]:
     rows.append({"name": "folder:<path>", "description": _FOLDER, "splits": ("all",), "n": None})
     rows += [
         {"name": name, "description": text, "splits": names, "n": None}
-        for name, text, names in factory.available()
+        for name, text, names in timm_factory.available()
     ]
     return rows
 
@@ -65,15 +65,15 @@ def splits(name: str) -> tuple[str, ...] | None:
         return tuple(DATASETS[name].sizes)
     if name.startswith(folder.PREFIX):
         return ("all",)
-    if factory.handles(name):
-        return factory.splits(name)
+    if timm_factory.handles(name):
+        return timm_factory.splits(name)
     raise unknown("data set", name, DATASETS, _HINT)
 
 
 def default_split(name: str) -> str:
     """Return the split that `load` takes when none is given."""
     names = splits(name)
-    return names[0] if names else factory.DEFAULT_SPLIT
+    return names[0] if names else timm_factory.DEFAULT_SPLIT
 
 
 def check(name: str, split: str | None = None) -> None:
@@ -94,7 +94,7 @@ def check(name: str, split: str | None = None) -> None:
     if name.startswith(folder.PREFIX):
         folder.check(name)
     elif name not in DATASETS:
-        factory.check(name)
+        timm_factory.check(name)
 
 
 def load(name: str, *, split: str | None = None, data_dir: str | Path | None = None) -> Dataset:
@@ -121,4 +121,4 @@ def load(name: str, *, split: str | None = None, data_dir: str | Path | None = N
         return DATASETS[name].load(split, where)
     if name.startswith(folder.PREFIX):
         return folder.load(name, split)
-    return factory.load(name, split, where)
+    return timm_factory.load(name, split, where)

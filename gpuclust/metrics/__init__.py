@@ -1,27 +1,23 @@
 """Scores of a clustering: external (against the truth) and internal (in a space)."""
 
-from gpuclust.metrics.crosstab import Contingency, contingency
-from gpuclust.metrics.dispersion import (
-    calinski_harabasz_score,
-    davies_bouldin_score,
-    dispersion_scores,
-)
-from gpuclust.metrics.expectation import expected_mutual_information
-from gpuclust.metrics.external import (
+from .crosstab import Contingency, contingency
+from .dispersion import calinski_harabasz_score, davies_bouldin_score, dispersion_scores
+from .expectation import expected_mutual_information
+from .external import (
     adjusted_rand_score,
     cluster_accuracy,
     external_scores,
     fowlkes_mallows_score,
     purity_score,
 )
-from gpuclust.metrics.information import (
+from .information import (
     adjusted_mutual_info_score,
     homogeneity_completeness_v_measure,
     mutual_info_score,
     normalized_mutual_info_score,
 )
-from gpuclust.metrics.internal import silhouette_scores
-from gpuclust.metrics.labelset import LabelSet, is_defined, label_set
+from .internal import silhouette_scores
+from .labelset import LabelSet, is_defined, label_set
 
 __all__ = [
     "Contingency",

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import array_api_compat
 import numpy as np
 
-from gpuclust.errors import InputError
+from ..errors import InputError
 
 
 class Contingency(NamedTuple):

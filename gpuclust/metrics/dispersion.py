@@ -18,9 +18,10 @@ from typing import Any, NamedTuple
 import array_api_compat
 import numpy as np
 
-from gpuclust import ops
-from gpuclust.errors import unknown
-from gpuclust.metrics.labelset import LabelSet, coded, without_dropped
+from ..arrays import distances, segments, transfer
+from ..device import block_size
+from ..errors import unknown
+from .labelset import LabelSet, coded, without_dropped
 
 SCORES = ("calinski_harabasz", "davies_bouldin")
 # A float64 block and its temporaries stay in the cache of a CPU.
@@ -106,7 +107,7 @@ def dispersion_scores(
     xp = array_api_compat.array_namespace(X)
     sets = coded(X, labels_list, masks)
     X, live = without_dropped(X, [one for one in sets if one.defined])
-    X = ops.as_points(xp, X)
+    X = distances.as_points(xp, X)
     found = _measured(xp, X, live, scores) if live else {score: [] for score in scores}
     return {score: _in_place(sets, found[score]) for score in scores}
 
@@ -140,12 +141,14 @@ def _measured(xp, X, sets: list[LabelSet], scores: Sequence[str]) -> dict[str, l
     spreads = _spreads(xp, X, sets)
     values = [functions[score](xp, spread) for score in scores for spread in spreads]
     # Stacked, the values of all label sets cross to the host at once.
-    rows = ops.to_host(xp.reshape(xp.stack(values), (len(scores), len(sets)))).tolist()
+    rows = transfer.to_host(xp.reshape(xp.stack(values), (len(scores), len(sets)))).tolist()
     return dict(zip(scores, rows, strict=True))
 
 
 def _spreads(xp, X, sets: list[LabelSet]) -> list[_Spread]:
-    sums_of = ops.segment_summer([one.codes for one in sets], n_segments=[one.k for one in sets])
+    sums_of = segments.segment_summer(
+        [one.codes for one in sets], n_segments=[one.k for one in sets]
+    )
     centroids = _centroids(xp, _sums(xp, X, sums_of), sets)
     squared = _squared_distances(xp, X, centroids, sets)  # (label sets, n)
     # Each row belongs to one label set; what it sums to over the segments of the others is thrown
@@ -221,7 +224,7 @@ def _squared_norms(xp, rows):
 
 
 def _slices(xp, length: int, *, bytes_each: int) -> Iterator[slice]:
-    step = max(ops.block_rows(xp, bytes_each, cached=_CACHE_BYTES), 16)
+    step = max(block_size.block_rows(xp, bytes_each, cached=_CACHE_BYTES), 16)
     return (slice(start, min(start + step, length)) for start in range(0, length, step))
 
 
@@ -239,7 +242,7 @@ def _calinski_harabasz(xp, spread: _Spread):
 
 def _davies_bouldin(xp, spread: _Spread):
     spreads, worst, farthest = spread.mean_distance, [], []
-    for start, stop, D in ops.distance_blocks(spread.centroids):
+    for start, stop, D in distances.distance_blocks(spread.centroids):
         rows = slice(start, stop)
         farthest.append(xp.max(D))
         coincide = spread.rounding[rows][:, None] + spread.rounding[None, :] >= D

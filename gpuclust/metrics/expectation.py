@@ -10,8 +10,8 @@ from typing import NamedTuple
 import array_api_compat
 import numpy as np
 
-from gpuclust.errors import InputError
-from gpuclust.ops import to_host
+from ..arrays.transfer import to_host
+from ..errors import InputError
 
 # Elements of one (window, pairs) block of the expectation: its dozen float64 temporaries of 128 KiB
 # each stay in the cache of a core, which makes it twice as fast as blocks of 2 MiB.

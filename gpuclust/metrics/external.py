@@ -17,10 +17,10 @@ import math
 import array_api_compat
 import numpy as np
 
-from gpuclust.errors import InputError
-from gpuclust.metrics.crosstab import Contingency, contingency
-from gpuclust.metrics.information import information_scores
-from gpuclust.ops import to_host
+from ..arrays.transfer import to_host
+from ..errors import InputError
+from .crosstab import Contingency, contingency
+from .information import information_scores
 
 # Cells R * C of the dense table: 8 bytes each, and as many for the copy that scipy negates, make
 # 0.8 GB.  Time grows faster still, as min(R, C)^2 max(R, C): one cluster per sample, which a

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import array_api_compat
 import numpy as np
 
-from gpuclust.errors import unknown
-from gpuclust.metrics.crosstab import Contingency, contingency
-from gpuclust.metrics.expectation import Marginal, expectation, marginal
+from ..errors import unknown
+from .crosstab import Contingency, contingency
+from .expectation import Marginal, expectation, marginal
 
 NORMALIZERS = ("arithmetic", "true")
 

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 import array_api_compat
 
-from gpuclust import ops
-from gpuclust.metrics.labelset import LabelSet, coded, without_dropped
+from ..arrays import distances, segments, transfer
+from .labelset import LabelSet, coded, without_dropped
 
 
 def silhouette_scores(
@@ -81,7 +81,7 @@ def silhouette_scores(
     sets = coded(X, labels_list, masks)
     X, live = without_dropped(X, [one for one in sets if one.defined])
     # Also where no label set needs a distance: a bad X or metric is an error all the same.
-    blocks = ops.distance_blocks(X, metric=metric, block_bytes=block_bytes)
+    blocks = distances.distance_blocks(X, metric=metric, block_bytes=block_bytes)
     several = isinstance(metric, tuple)
     if not several:
         blocks = ((start, stop, (D,)) for start, stop, D in blocks)
@@ -108,7 +108,9 @@ def _silhouettes(xp, blocks: Iterable, sets: list[LabelSet]) -> list:
 
     They mean nothing where a label set drops the sample.
     """
-    sums_of = ops.segment_summer([one.codes for one in sets], n_segments=[one.k for one in sets])
+    sums_of = segments.segment_summer(
+        [one.codes for one in sets], n_segments=[one.k for one in sets]
+    )
     columns = _columns(xp, sets)
     parts = [
         [_block_silhouettes(xp, sums_of(D), columns.own[start:stop, :], columns) for D in several]
@@ -161,7 +163,7 @@ def _nearest_other(xp, means, own, ends: list[int]):
 def _means(xp, s, sets: list[LabelSet]) -> list[float]:
     """Average over the samples that each label set keeps; all averages cross at once."""
     kept = xp.stack([one.codes for one in sets], axis=1) >= 0
-    totals = ops.to_host(xp.sum(xp.where(kept, s, xp.zeros_like(s)), axis=0)).tolist()
+    totals = transfer.to_host(xp.sum(xp.where(kept, s, xp.zeros_like(s)), axis=0)).tolist()
     return [total / one.kept for total, one in zip(totals, sets, strict=True)]
 
 

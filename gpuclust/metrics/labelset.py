@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import array_api_compat
 import numpy as np
 
-from gpuclust.errors import InputError
-from gpuclust.metrics.crosstab import as_mask, is_numeric, unique_codes
-from gpuclust.ops import to_host
+from ..arrays.transfer import to_host
+from ..errors import InputError
+from .crosstab import as_mask, is_numeric, unique_codes
 
 
 class LabelSet(NamedTuple):

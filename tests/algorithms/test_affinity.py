@@ -14,11 +14,11 @@ from sklearn.datasets import make_blobs
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
 
-from gpuclust import ops
-from gpuclust.algorithms import affinity, affinity_messages, affinity_numpy
-from gpuclust.algorithms.affinity import AffinityPropagation
+from gpuclust.algorithms.affinity import messages, numpy_engine, propagation
+from gpuclust.algorithms.affinity.propagation import AffinityPropagation
+from gpuclust.arrays.indexing import row_mapper
+from gpuclust.device import block_size
 from gpuclust.errors import InputError
-from gpuclust.rows import row_mapper
 
 # A library has no state that an example could leave behind.
 EACH_LIBRARY = [HealthCheck.function_scoped_fixture]
@@ -104,7 +104,7 @@ def test_preferences_may_lie_on_the_device(xp):
 def test_small_blocks_give_the_same_clusters(xp):
     options = {"random_state": 0, "damping": 0.8}
     expected = AffinityPropagation(**options).fit(blobs())
-    with ops.smaller_blocks(1e-4 if xp.name != "numpy" else 0.02):
+    with block_size.smaller_blocks(1e-4 if xp.name != "numpy" else 0.02):
         ours = AffinityPropagation(**options).fit(xp.put(blobs()))
     np.testing.assert_array_equal(xp.get(ours.labels_), expected.labels_)
     assert ours.n_iter_ == expected.n_iter_
@@ -124,7 +124,7 @@ def test_the_same_seed_gives_the_same_labels(xp, digits):
 def test_the_number_of_threads_changes_nothing(digits, monkeypatch):
     X = digits.X[:400]
     many = AffinityPropagation(random_state=0).fit(X)
-    monkeypatch.setattr("gpuclust.rows.cores", lambda: 1)
+    monkeypatch.setattr("gpuclust.arrays.indexing.cores", lambda: 1)
     one = AffinityPropagation(random_state=0).fit(X)
     np.testing.assert_array_equal(one.labels_, many.labels_)
     assert one.n_iter_ == many.n_iter_
@@ -134,14 +134,14 @@ def test_the_number_of_threads_changes_no_bit(monkeypatch):
     S = -(np.random.default_rng(0).exponential(size=(500, 500)).astype(np.float32))
 
     def bits():
-        messages, total = affinity_messages.Messages(S.copy(), 0.7), np.zeros(500, np.float32)
+        passed, total = messages.Messages(S.copy(), 0.7), np.zeros(500, np.float32)
         with row_mapper(np, 500) as over_rows:
             for _ in range(5):
-                total = np.sum(over_rows(messages.given(total)), axis=0)
-        return total.tobytes() + availabilities(messages).tobytes()
+                total = np.sum(over_rows(passed.given(total)), axis=0)
+        return total.tobytes() + availabilities(passed).tobytes()
 
     many = bits()
-    monkeypatch.setattr("gpuclust.rows.cores", lambda: 1)
+    monkeypatch.setattr("gpuclust.arrays.indexing.cores", lambda: 1)
     assert bits() == many
 
 
@@ -153,7 +153,7 @@ def passed(messages, n, iterations):
     return sums, messages.own
 
 
-def availabilities(messages):
+def availabilities(passed):
     """Put together what the messages keep in several places."""
     S, A = messages._matrices
     full = np.repeat(messages._common[None, :], len(S), axis=0)
@@ -173,8 +173,8 @@ def availabilities(messages):
 )
 def test_the_compiled_messages_are_those_of_the_array_verbs(n, iterations, damping, scale):
     S = -np.random.default_rng(n).exponential(scale, size=(n, n)).astype(np.float32)
-    compiled = affinity_messages.Messages(S.copy(), damping)
-    plain = affinity._Messages(S, damping)
+    compiled = messages.Messages(S.copy(), damping)
+    plain = propagation._Messages(S, damping)
     ours, theirs = passed(compiled, n, iterations), passed(plain, n, iterations)
     for values, expected in zip(
         (*ours, availabilities(compiled)), (*theirs, plain._matrices[2]), strict=True
@@ -187,23 +187,23 @@ def test_the_compiled_messages_are_those_of_the_array_verbs(n, iterations, dampi
 
 def test_runs_that_are_common_again_are_kept_no_longer():
     S = -np.random.default_rng(0).exponential(size=(200, 200)).astype(np.float32)
-    messages, total = affinity_messages.Messages(S, 0.5), np.zeros(200, np.float32)
+    passed, total = messages.Messages(S, 0.5), np.zeros(200, np.float32)
     kept = []
     for iteration in range(60):
         # Columns that nobody wishes for have no exceptions, and the others are forgotten.
-        total = messages.given(total if iteration < 5 else np.full(200, 1e3, np.float32))(0, 200)
-        kept.append(messages._kept.sum())
+        total = passed.given(total if iteration < 5 else np.full(200, 1e3, np.float32))(0, 200)
+        kept.append(passed._kept.sum())
     assert max(kept) > 0
     assert kept[-1] == 0
 
 
 def test_an_order_has_all_rows_and_neighbours_side_by_side():
     X = make_blobs(1000, 3, centers=12, random_state=0)[0]
-    order = affinity_numpy.neighbours_side_by_side(X)
+    order = numpy_engine.neighbours_side_by_side(X)
     np.testing.assert_array_equal(np.sort(order), np.arange(1000))
     apart, beside = (np.linalg.norm(np.diff(Z, axis=0), axis=1).mean() for Z in (X, X[order]))
     assert beside < 0.5 * apart
-    assert affinity_numpy.neighbours_side_by_side(np.empty((70, 0))).shape == (70,)
+    assert numpy_engine.neighbours_side_by_side(np.empty((70, 0))).shape == (70,)
 
 
 def test_similarities_keep_their_digits_far_from_the_origin_and_close_together():
@@ -211,7 +211,7 @@ def test_similarities_keep_their_digits_far_from_the_origin_and_close_together()
     X[200:] = X[:100] + 1e-7 * X[100:200]
     S = np.empty((300, 300), np.float32)
     with row_mapper(np, 300) as over_rows:
-        affinity_numpy.fill(S, X - X.mean(axis=0), over_rows)
+        numpy_engine.fill(S, X - X.mean(axis=0), over_rows)
     exact = ((X[:, None, :] - X[None, :, :]) ** 2).sum(axis=2)
     np.testing.assert_allclose(S, -exact, rtol=1e-6)
 
@@ -221,7 +221,7 @@ def test_the_noise_is_that_of_scikit_learn(drawn):
     ours, theirs = (np.random.RandomState(3) for _ in range(2))
     for random in (ours, theirs):
         random.standard_normal(drawn)  # the polar method keeps the second of a pair
-    draw = affinity_numpy._drawing(ours)
+    draw = numpy_engine._drawing(ours)
     rows = np.concatenate([draw((100, 411)), draw((200, 411))])
     np.testing.assert_allclose(rows, theirs.standard_normal(rows.shape), rtol=1e-6)
 
@@ -230,8 +230,8 @@ def test_noise_is_added_by_sample_whatever_their_order():
     order, preference = np.random.default_rng(0).permutation(300), np.arange(300, dtype=np.float32)
     similar = -np.random.default_rng(1).exponential(size=(300, 300)).astype(np.float32)
     S = similar[order][:, order]
-    with affinity_numpy.drawn_aside(np.random.RandomState(3), 300) as blocks:
-        affinity_numpy.add_noise(S, order, preference[order], blocks())
+    with numpy_engine.drawn_aside(np.random.RandomState(3), 300) as blocks:
+        numpy_engine.add_noise(S, order, preference[order], blocks())
     limits = np.finfo(np.float32)
     np.fill_diagonal(similar, preference)
     noise = np.random.RandomState(3).standard_normal((300, 300))
@@ -253,7 +253,7 @@ def test_some_of_the_noise_is_all_that_is_held_beside_the_similarities():
 
 def test_memory_for_availabilities_is_taken_where_they_are_kept():
     code = (
-        "import resource; from gpuclust.algorithms.affinity_numpy import untouched;"
+        "import resource; from gpuclust.algorithms.affinity.numpy_engine import untouched;"
         "rss = lambda: int(open('/proc/self/statm').read().split()[1]) * resource.getpagesize();"
         "before = rss(); A = untouched(10_000); A[::100, :64] = 1; print(rss() - before)"
     )
@@ -263,12 +263,12 @@ def test_memory_for_availabilities_is_taken_where_they_are_kept():
 
 def test_a_matrix_that_does_not_fit_is_out_of_memory():
     with pytest.raises(MemoryError, match="similarities of 1000000000 samples"):
-        affinity_numpy.untouched(10**9)
+        numpy_engine.untouched(10**9)
 
 
 def test_compiled_code_is_found_again_by_the_next_process(tmp_path):
     code = (
-        "import numpy as np; from gpuclust.algorithms import affinity_messages as a;"
+        "import numpy as np; from gpuclust.algorithms.affinity import messages as a;"
         "S = np.zeros((3, 3), np.float32);"
         "a.Messages(S, 0.5).given(S[0].copy())(0, 3);"
         "print(sum(a._pass_rows.stats.cache_hits.values()))"
@@ -281,7 +281,7 @@ def test_compiled_code_is_found_again_by_the_next_process(tmp_path):
 
 def test_where_nothing_can_be_written_code_is_compiled_all_the_same(monkeypatch):
     monkeypatch.setattr(numba.core.caching.CacheImpl, "_locator_classes", [])
-    assert affinity_numpy.compiled(lambda x: x + 1)(1) == 2
+    assert numpy_engine.compiled(lambda x: x + 1)(1) == 2
 
 
 @settings(max_examples=15, deadline=None)

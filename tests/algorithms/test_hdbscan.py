@@ -6,11 +6,11 @@ from hypothesis import strategies as st
 from scipy.cluster.hierarchy import fcluster, linkage
 from sklearn.metrics import adjusted_rand_score
 
-from gpuclust.algorithms import condense
-from gpuclust.algorithms.hdbscan import HDBSCAN, core_distances
-from gpuclust.algorithms.mst import SpanningTree, minimum_spanning_tree
+from gpuclust.algorithms.hdbscan import condense
+from gpuclust.algorithms.hdbscan.estimator import HDBSCAN, core_distances
+from gpuclust.algorithms.spanning.tree import SpanningTree, minimum_spanning_tree
+from gpuclust.arrays.distances import METRICS
 from gpuclust.errors import CellError, InputError, UnknownNameError
-from gpuclust.ops import METRICS
 
 # A library has no state that an example could leave behind.
 EACH_LIBRARY = [HealthCheck.function_scoped_fixture]

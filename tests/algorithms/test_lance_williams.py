@@ -9,8 +9,8 @@ from scipy.cluster import hierarchy
 from scipy.spatial.distance import cdist
 from sklearn.metrics import adjusted_rand_score
 
-from gpuclust import ops
 from gpuclust.algorithms import linkage
+from gpuclust.device import block_size
 from gpuclust.errors import InputError, UnknownNameError
 
 # A library has no state that an example could leave behind.
@@ -150,7 +150,7 @@ def test_every_merge_is_the_nearest_and_the_order_of_rows_does_not_matter(xp, n,
 def test_small_blocks_give_the_same_tree(xp, digits, method, metric):
     X = noisy(digits.X[:40]).astype(np.float32)
     expected = linkage(X, method, metric=metric).Z
-    with ops.smaller_blocks(1e-4):
+    with block_size.smaller_blocks(1e-4):
         ours = linkage(xp.put(X), method, metric=metric).Z
     np.testing.assert_allclose(ours[:, 2], expected[:, 2], rtol=0, atol=1e-6 * expected[-1, 2])
 

@@ -9,16 +9,17 @@ from scipy.sparse.csgraph import minimum_spanning_tree as scipy_tree
 from scipy.spatial.distance import cdist
 from sklearn.metrics import pairwise_distances
 
-from gpuclust import ops
-from gpuclust.algorithms import candidates, mst
-from gpuclust.algorithms.condense import single_linkage_tree
-from gpuclust.algorithms.hdbscan import mutual_reachability_tree
-from gpuclust.algorithms.mst import minimum_spanning_tree
+from gpuclust.algorithms.hdbscan.condense import single_linkage_tree
+from gpuclust.algorithms.hdbscan.estimator import mutual_reachability_tree
+from gpuclust.algorithms.spanning import candidates, tree
+from gpuclust.algorithms.spanning.tree import minimum_spanning_tree
+from gpuclust.arrays import distances
+from gpuclust.device import block_size
 from gpuclust.errors import InputError, UnknownNameError
 
 # A library has no state that an example could leave behind.
 EACH_LIBRARY = [HealthCheck.function_scoped_fixture]
-METRICS = ops.METRICS
+METRICS = distances.METRICS
 RNG = np.random.default_rng(0)
 GRID = np.stack(np.meshgrid(np.arange(9), np.arange(8), np.arange(3)), axis=-1).reshape(-1, 3)
 FAR = RNG.normal(size=(300, 4)) + 1e5 * np.repeat(np.arange(30), 10)[:, None]
@@ -112,7 +113,7 @@ def check_spans(tree, n):
 def test_a_tree_of_ties_does_not_depend_on_the_size_of_blocks(xp, name, factor):
     X = ADVERSARIAL[name]
     whole = minimum_spanning_tree(X)
-    with ops.smaller_blocks(factor):
+    with block_size.smaller_blocks(factor):
         blocked = minimum_spanning_tree(xp.put(X))
     np.testing.assert_allclose(blocked.weight, whole.weight, rtol=1e-6)
     check_spans(blocked, len(X))
@@ -153,7 +154,7 @@ def test_the_tree_does_not_depend_on_the_order_of_the_samples(xp, n, seed):
 @pytest.mark.parametrize("listed", [1, 2, 5])
 @pytest.mark.parametrize("name", ["duplicates", "grid", "far clusters", "one feature"])
 def test_short_lists_cost_passes_and_no_exactness(xp, name, listed, monkeypatch):
-    monkeypatch.setattr(mst, "LISTED", listed)
+    monkeypatch.setattr(tree, "LISTED", listed)
     X = ADVERSARIAL[name]
     check(minimum_spanning_tree(xp.put(X)), reachability(X, "euclidean")[0])
 
@@ -161,13 +162,13 @@ def test_short_lists_cost_passes_and_no_exactness(xp, name, listed, monkeypatch)
 @pytest.fixture
 def passes(monkeypatch):
     """A list that grows by one at each pass over the distances."""
-    counted, blocks = [], ops.distance_blocks
+    counted, blocks = [], distances.distance_blocks
 
     def counting(*args, **options):
         counted.append(1)
         return blocks(*args, **options)
 
-    monkeypatch.setattr(ops, "distance_blocks", counting)
+    monkeypatch.setattr(distances, "distance_blocks", counting)
     return counted
 
 
@@ -182,7 +183,7 @@ def test_two_passes_over_the_distances_are_enough_for_digits(xp, digits, min_sam
 def test_four_passes_are_enough_for_more_groups_than_one_pass_can_join(
     min_samples, spread, passes, monkeypatch
 ):
-    monkeypatch.setattr(mst, "LISTED", 4)  # at most 80 components of 1600 rows
+    monkeypatch.setattr(tree, "LISTED", 4)  # at most 80 components of 1600 rows
     rng = np.random.default_rng(0)
     X = rng.normal(size=(100, 5)).repeat(16, axis=0) + rng.normal(size=(1600, 5)) * spread
     check(

@@ -11,15 +11,15 @@ from sklearn.datasets import load_digits, make_blobs
 from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score
 
-from gpuclust.algorithms.spectral import (
+from gpuclust.algorithms.spectral.estimator import (
     SpectralClustering,
     assign,
     cluster_qr,
     connectivity,
     discretize,
 )
+from gpuclust.arrays.neighbors import kneighbors
 from gpuclust.errors import InputError, UnknownNameError
-from gpuclust.neighbors import kneighbors
 
 # A library has no state that an example could leave behind.
 EACH_LIBRARY = [HealthCheck.function_scoped_fixture]

@@ -12,11 +12,11 @@ from sklearn.manifold import trustworthiness
 from umap.layouts import optimize_layout_euclidean
 from umap.umap_ import find_ab_params, make_epochs_per_sample
 
-from gpuclust import gaps
-from gpuclust.algorithms import umap_layout
-from gpuclust.algorithms.umap import UMAP
+from gpuclust.algorithms.umap import layout
+from gpuclust.algorithms.umap.estimator import UMAP
+from gpuclust.arrays import minkowski
+from gpuclust.arrays.neighbors import kneighbors
 from gpuclust.errors import InputError
-from gpuclust.neighbors import kneighbors
 
 CURVE = find_ab_params(1.0, 0.0)
 
@@ -45,12 +45,12 @@ def weighted_graph(n, seed=0, d=7):
 
 
 def in_blocks(monkeypatch, blocks):
-    monkeypatch.setattr(umap_layout, "_blocks", lambda n: blocks)
+    monkeypatch.setattr(layout, "_blocks", lambda n: blocks)
 
 
 def on_threads(monkeypatch, threads):
-    monkeypatch.setattr(gaps, "cores", lambda: threads)
-    monkeypatch.setattr(umap_layout, "cores", lambda: threads)
+    monkeypatch.setattr(minkowski, "cores", lambda: threads)
+    monkeypatch.setattr(layout, "cores", lambda: threads)
 
 
 # ---- the rule -----------------------------------------------------------------------------------
@@ -58,13 +58,13 @@ def on_threads(monkeypatch, threads):
 
 def test_without_pushes_one_block_moves_as_umap_learn_does(monkeypatch):
     graph, Z = weighted_graph(60)
-    forces = umap_layout._forces
+    forces = layout._forces
 
     def only_pulls(curve, alpha):
         pull, push, _ = forces(curve, alpha)
         return pull, 0 * push, (np.float32(0), np.float32(0))
 
-    monkeypatch.setattr(umap_layout, "_forces", only_pulls)
+    monkeypatch.setattr(layout, "_forces", only_pulls)
     in_blocks(monkeypatch, 1)
     n_epochs, edges = 6, graph.tocoo()
     due = make_epochs_per_sample(edges.data, n_epochs)
@@ -73,7 +73,7 @@ def test_without_pushes_one_block_moves_as_umap_learn_does(monkeypatch):
     state, theirs = np.arange(3, dtype=np.int64), Z.copy()
     ends = edges.row.astype(np.int32), edges.col.astype(np.int32)
     optimize_layout_euclidean(theirs, theirs, *ends, n_epochs, len(Z), due, *CURVE, state, **how)
-    ours = umap_layout.lay_out(Z, graph, curve=CURVE, n_epochs=n_epochs, seed=0)
+    ours = layout.lay_out(Z, graph, curve=CURVE, n_epochs=n_epochs, seed=0)
     assert np.abs(theirs - Z).max() > 1
     # Tables are right to 3e-4, five times.
     np.testing.assert_allclose(ours, theirs, atol=0.01)
@@ -125,13 +125,13 @@ def test_an_epoch_moves_every_sample_as_the_rule_says(monkeypatch, blocks, d, sp
     start = np.random.default_rng(0).uniform(0, spread, (n, d)).astype(np.float32)
     in_blocks(monkeypatch, blocks)
     # Two epochs have one that moves, at rate 1, and all edges are due.
-    ours = umap_layout.lay_out(start, graph, curve=CURVE, n_epochs=2, seed=7)
+    ours = layout.lay_out(start, graph, curve=CURVE, n_epochs=2, seed=7)
 
-    order, (bounds, heads, tails, _), _ = umap_layout._scheduled(graph, blocks)
+    order, (bounds, heads, tails, _), _ = layout._scheduled(graph, blocks)
     Z = start[order].astype(np.float64)
     old, near = (
         (Z if blocks == 1 else Z.copy()),
-        np.sqrt(float(umap_layout._forces(CURVE, 1.0)[2][0])),
+        np.sqrt(float(layout._forces(CURVE, 1.0)[2][0])),
     )
 
     def push_in_turn(nearest):
@@ -149,7 +149,7 @@ def test_an_epoch_moves_every_sample_as_the_rule_says(monkeypatch, blocks, d, sp
 @pytest.mark.parametrize("blocks", [1, 8])
 def test_edges_are_passed_once_and_no_sample_has_two_tasks_in_a_round(blocks):
     graph, _ = weighted_graph(90)
-    order, (bounds, heads, tails, rates), rounds = umap_layout._scheduled(graph, blocks)
+    order, (bounds, heads, tails, rates), rounds = layout._scheduled(graph, blocks)
     passed = scipy.sparse.coo_array((rates, (order[heads], order[tails])), shape=graph.shape)
     assert abs(passed.tocsr() - graph).max() == 0 and len(rates) == graph.nnz
     assert [first for first, _ in rounds] == [0, *(last for _, last in rounds[:-1])]
@@ -166,7 +166,7 @@ def test_an_edge_is_due_in_the_epochs_in_which_umap_learn_takes_it():
     upcoming, same = every.copy(), 0
     due = np.empty(len(rates) + 1, np.int64)
     for epoch in range(1, n_epochs):
-        count = umap_layout._list_due(rates, (0, len(rates)), epoch, due)
+        count = layout._list_due(rates, (0, len(rates)), epoch, due)
         theirs = np.flatnonzero(upcoming <= epoch)
         upcoming[theirs] += every[theirs]
         same += np.array_equal(due[:count], theirs)
@@ -178,10 +178,10 @@ def test_an_edge_is_due_in_the_epochs_in_which_umap_learn_takes_it():
 def test_tables_give_the_strengths_and_pulls_never_need_to_be_cut(min_dist):
     a, b = find_ab_params(1.0, min_dist)
     gaps_ = np.geomspace(1e-6, 1e4, 300).astype(np.float32)
-    pull, push, (near, _) = umap_layout._forces((a, b), 0.5)
+    pull, push, (near, _) = layout._forces((a, b), 0.5)
     far, exact = a * gaps_.astype(np.float64) ** b, gaps_.astype(np.float64)
-    pulls = np.array([umap_layout._look_up(pull, gap) for gap in gaps_])
-    pushes = np.array([umap_layout._look_up(push, gap) for gap in gaps_])
+    pulls = np.array([layout._look_up(pull, gap) for gap in gaps_])
+    pushes = np.array([layout._look_up(push, gap) for gap in gaps_])
     np.testing.assert_allclose(pulls, -b * far / exact / (1 + far), rtol=3e-4)
     np.testing.assert_allclose(pushes, b / (0.001 + exact) / (1 + far), rtol=3e-4)
     assert np.abs(2 * pulls * np.sqrt(exact)).max() < 1.3
@@ -239,7 +239,7 @@ def test_duplicates_and_far_apart_groups_give_finite_layouts_that_keep_the_group
 def test_a_graph_in_many_parts_starts_without_eigenvectors(
     monkeypatch, caplog, n_components, start
 ):
-    monkeypatch.setattr("gpuclust.algorithms.umap._MOST_PARTS", 10)
+    monkeypatch.setattr("gpuclust.algorithms.umap.estimator._MOST_PARTS", 10)
     X, y = make_blobs(300, centers=30, n_features=6, cluster_std=0.01, random_state=0)
     X = X.astype(np.float32)
     with caplog.at_level("WARNING", logger="gpuclust"):

@@ -6,9 +6,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.cluster import hierarchy
 
-from gpuclust import ops
 from gpuclust.algorithms import linkage
-from gpuclust.algorithms.tree import reciprocal_pairs
+from gpuclust.algorithms.linkage.merge_forest import reciprocal_pairs
+from gpuclust.device import block_size
 
 # A library has no state that an example could leave behind.
 EACH_LIBRARY = [HealthCheck.function_scoped_fixture]
@@ -129,7 +129,7 @@ def test_collinear_points_end_and_have_valid_trees(gaps):
 def test_evenly_spaced_points_do_not_merge_one_pair_a_round(monkeypatch):
     rounds = []
     monkeypatch.setattr(
-        "gpuclust.algorithms.ward.reciprocal_pairs",
+        "gpuclust.algorithms.linkage.ward.reciprocal_pairs",
         lambda *args: rounds.append(1) or reciprocal_pairs(*args),
     )
     linkage(np.arange(3000.0)[:, None])
@@ -172,7 +172,7 @@ def test_duplicates_and_all_give_the_same_tree_on_another_device(device_xp, digi
 @pytest.mark.parametrize("factor", [1e-9, 1e-4])
 def test_small_blocks_give_the_same_tree(xp, digits, factor):
     X = noisy(digits.X[:150])
-    with ops.smaller_blocks(factor):
+    with block_size.smaller_blocks(factor):
         ours = tree(xp, X).Z
     np.testing.assert_array_equal(ours[:, [0, 1, 3]], linkage(X).Z[:, [0, 1, 3]])
 

@@ -8,7 +8,7 @@ import array_api_compat.cupy
 import pytest
 
 import gpuclust
-from gpuclust import backend
+from gpuclust.device import backend
 from gpuclust.errors import BackendError
 
 FILES = sorted(Path(gpuclust.__file__).parent.rglob("*.py"))

@@ -7,10 +7,11 @@ import dask_cuda
 import distributed
 import pytest
 
-from gpuclust import backend, dask_plan, scaleout
-from gpuclust.backend import Backend
+from gpuclust.cluster import dask_cluster, plan
+from gpuclust.device import backend
+from gpuclust.device.backend import Backend
 from gpuclust.errors import BackendError
-from gpuclust.store import Store
+from gpuclust.store.store import Store
 
 
 def test_a_worker_per_gpu_is_asked_for_in_words_that_dask_cuda_knows(monkeypatch):
@@ -24,7 +25,7 @@ def test_a_worker_per_gpu_is_asked_for_in_words_that_dask_cuda_knows(monkeypatch
     monkeypatch.setattr(dask_cuda, "LocalCUDACluster", record)
     monkeypatch.setattr(backend, "select", lambda name: Backend(name, "as if", name))
     with contextlib.ExitStack() as stack:
-        started = dask_plan.start(dask_plan.Plan("cuda", workers=2), "auto", stack)
+        started = plan.start(plan.Plan("cuda", workers=2), "auto", stack)
     assert started == "a cluster"
     assert asked["resources"] == {"GPU": 1}
     assert asked["n_workers"] == 2
@@ -43,6 +44,6 @@ def test_without_a_gpu_it_is_refused_in_our_words(tmp_path):
         pytest.skip("there is a GPU")
     with (
         pytest.raises(BackendError, match="--device gpu is not available"),
-        scaleout.cluster(dask_plan.Plan("cuda"), Store(tmp_path)),
+        dask_cluster.cluster(plan.Plan("cuda"), Store(tmp_path)),
     ):
         pass

@@ -6,9 +6,11 @@ import itertools
 
 import pytest
 
-from gpuclust import backend, methods, rapids
+from gpuclust.algorithms import cuml
+from gpuclust.device import backend
 from gpuclust.errors import GpuclustError
-from gpuclust.methods import CLUSTERERS, REDUCERS, Fit
+from gpuclust.methods import table
+from gpuclust.methods.table import CLUSTERERS, REDUCERS, Fit
 
 ALL = REDUCERS | CLUSTERERS
 SIZES = [(40, 3), (2_000, 50), (100_000, 1280)]
@@ -133,7 +135,7 @@ def test_the_words_we_allow_are_words_that_cuml_knows():
     # Its constructors check nothing, and an unknown init would silently be something else.
     from cuml.neighbors import VALID_METRICS
 
-    assert set(methods.METRICS) <= VALID_METRICS["brute"]
+    assert set(table.METRICS) <= VALID_METRICS["brute"]
     source = inspect.getdoc(backend.load_class("cuml.cluster:KMeans"))
     for word in CLUSTERERS["kmeans"].params["init"].choices:
         assert word in source
@@ -141,11 +143,11 @@ def test_the_words_we_allow_are_words_that_cuml_knows():
     for word in CLUSTERERS["hdbscan"].params["cluster_selection_method"].choices:
         assert word in source
     source = inspect.getdoc(backend.load_class("cuml.manifold:UMAP"))
-    for word in (*methods.METRICS, "brute_force_knn", "spectral", "precomputed_knn"):
+    for word in (*table.METRICS, "brute_force_knn", "spectral", "precomputed_knn"):
         assert word in source
 
 
-SPECTRAL = rapids.SpectralClustering
+SPECTRAL = cuml.SpectralClustering
 
 
 def calls_of(function):
@@ -163,9 +165,9 @@ def calls_of(function):
 @pytest.mark.parametrize(
     ("cover", "called", "path"),
     [
-        (rapids.kneighbors, "NearestNeighbors", "cuml.neighbors:NearestNeighbors"),
-        (rapids.kneighbors, "kneighbors", "cuml.neighbors:NearestNeighbors.kneighbors"),
-        (rapids.PCA.fit_transform, "Cuml", "cuml.decomposition:PCA"),
+        (cuml.kneighbors, "NearestNeighbors", "cuml.neighbors:NearestNeighbors"),
+        (cuml.kneighbors, "kneighbors", "cuml.neighbors:NearestNeighbors.kneighbors"),
+        (cuml.PCA.fit_transform, "Cuml", "cuml.decomposition:PCA"),
         (SPECTRAL._embed, "spectral_embedding", "cuml.manifold:spectral_embedding"),
         (SPECTRAL.fit_predict, "KMeans", "cuml.cluster:KMeans"),
     ],

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from gpuclust import datasets
-from gpuclust.datasets import factory
+from gpuclust.datasets.readers import timm_factory
 from gpuclust.errors import BadImagesError, InputError, UnknownNameError
 
 
@@ -20,7 +20,7 @@ def raw(monkeypatch):
 
     given = types.SimpleNamespace(value=None)
     monkeypatch.setattr(timm.data, "create_dataset", lambda *_, **__: given.value)
-    monkeypatch.setattr(factory, "check", lambda name: None)
+    monkeypatch.setattr(timm_factory, "check", lambda name: None)
     return given
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gpuclust import datasets
-from gpuclust.datasets import fashionmnist
+from gpuclust.datasets.readers import fashionmnist
 from gpuclust.errors import InputError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 28, 28), np.uint8)

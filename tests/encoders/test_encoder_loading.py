@@ -12,8 +12,8 @@ from sklearn.datasets import load_sample_image
 from torch.utils.data import DataLoader
 
 from gpuclust import encoders
-from gpuclust.encoders import from_package
 from gpuclust.encoders.encoder import hash_weights
+from gpuclust.encoders.sources import package
 from gpuclust.errors import InputError, UnknownNameError, WeightsError
 
 IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
@@ -89,11 +89,9 @@ def test_a_missing_package_names_what_to_install(monkeypatch):
 def test_packaged_weights_that_do_not_line_up_are_refused():
     ours = {"a.weight": torch.zeros(2), "a.bias": torch.zeros(2)}
     with pytest.raises(WeightsError, match="line up"):
-        from_package.rename_by_position(
-            {"x.bias": ours["a.bias"], "x.weight": ours["a.bias"]}, ours
-        )
+        package.rename_by_position({"x.bias": ours["a.bias"], "x.weight": ours["a.bias"]}, ours)
     with pytest.raises(WeightsError, match="line up"):
-        from_package.rename_by_position({"x.weight": ours["a.weight"]}, ours)
+        package.rename_by_position({"x.weight": ours["a.weight"]}, ours)
 
 
 def test_an_encoder_is_frozen_and_its_facts_are_json(lite0):

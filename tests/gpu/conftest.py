@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from gpuclust import backend
+from gpuclust.device import backend
 
 
 @pytest.fixture(scope="session")

@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 from on_gpu import unit_of, without_ties
 
-from gpuclust import backend
-from gpuclust.grid import run_grid
-from gpuclust.methods import CLUSTERERS
+from gpuclust.arrays.transfer import to_host
+from gpuclust.device import backend
+from gpuclust.embeddings.data import Data
+from gpuclust.embeddings.load import Options
+from gpuclust.grid.run import run_grid
+from gpuclust.methods.table import CLUSTERERS
 from gpuclust.metrics import adjusted_rand_score
-from gpuclust.ops import to_host
-from gpuclust.pipeline import Data, run_unit
-from gpuclust.source import Options
-from gpuclust.store import Store
+from gpuclust.pipeline import run_unit
+from gpuclust.store.store import Store
 
 pytestmark = [pytest.mark.gpu, pytest.mark.filterwarnings("default")]
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from on_gpu import unit_of
 
-from gpuclust import embeddings
-from gpuclust.grid import run_grid
-from gpuclust.source import DEFAULT_OPTIONS, Options, load_unit
-from gpuclust.store import Store
-from gpuclust.watch import Watcher
+from gpuclust.embeddings import embed
+from gpuclust.embeddings.load import DEFAULT_OPTIONS, Options, load_unit
+from gpuclust.events import Watcher
+from gpuclust.grid.run import run_grid
+from gpuclust.store.store import Store
 
 pytest.importorskip("timm")
 pytest.importorskip("torchvision")
@@ -32,7 +32,7 @@ def test_what_stays_on_the_device_is_what_is_on_the_disk(unit, gpu, tmp_path, no
     assert isinstance(data.y, cupy.ndarray)
     assert data.X.dtype == np.float32
     assert data.X.flags.c_contiguous
-    X, y, meta = embeddings.load(store.embedding(unit))
+    X, y, meta = embed.load(store.embedding(unit))
     np.testing.assert_array_equal(data.X.get(), X)
     np.testing.assert_array_equal(data.y.get(), y)
     assert meta.device.startswith("cuda")

@@ -23,10 +23,10 @@ GRID = """
 
     from gpuclust import backend, blocks
     from gpuclust.cell import Cell, units_of
-    from gpuclust.grid import run_grid
+    from gpuclust.grid.run import run_grid
     from gpuclust.pipeline import Data
-    from gpuclust.source import Options
-    from gpuclust.store import Store
+    from gpuclust.embeddings.load import Options
+    from gpuclust.store.store import Store
 
     def run(X, y, cells):
         how = dict(dataset="d", split="s", encoder="e", metrics=["external"])
@@ -68,7 +68,7 @@ def test_what_fits_in_smaller_blocks_succeeds_at_the_second_try():
         GRID
         + """
     import cupy
-    from gpuclust.algorithms.agglomerative import Agglomerative
+    from gpuclust.algorithms.linkage.agglomerative import Agglomerative
     fit, asked = Agglomerative.fit_predict, []
 
     def hungry(self, X):

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from on_gpu import unit_of, widened
 
-from gpuclust import pipeline, transfers
-from gpuclust.methods import CLUSTERERS
-from gpuclust.pipeline import Data, run_unit
+from gpuclust import pipeline
+from gpuclust.device import transfers
+from gpuclust.embeddings.data import Data
+from gpuclust.methods.table import CLUSTERERS
+from gpuclust.pipeline import run_unit
 
 pytestmark = [pytest.mark.gpu, pytest.mark.filterwarnings("default")]
 

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 from on_gpu import unit_of, without_ties
 
-from gpuclust import backend, pipeline, scoring
-from gpuclust.methods import CLUSTERERS
-from gpuclust.metrics import adjusted_mutual_info_score, adjusted_rand_score
-from gpuclust.ops import to_host
-from gpuclust.pipeline import Data, run_unit
+from gpuclust import pipeline
+from gpuclust.arrays.transfer import to_host
+from gpuclust.device import backend
+from gpuclust.embeddings.data import Data
+from gpuclust.methods.table import CLUSTERERS
+from gpuclust.metrics import adjusted_mutual_info_score, adjusted_rand_score, suite
+from gpuclust.pipeline import run_unit
 
 pytestmark = [pytest.mark.gpu, pytest.mark.filterwarnings("default")]  # RAPIDS' warnings
 
@@ -67,12 +69,12 @@ def test_the_gpu_engine_finds_what_the_cpu_engine_finds(data, gpu, note, reducer
 def test_every_score_of_one_labelling_is_that_of_the_cpu(data, gpu):
     labels = [np.arange(600) % k for k in (2, 10, 200)]
     labels.append(np.where(np.arange(600) % 7, data.y, -1))
-    names = scoring.resolve(["all"])
+    names = suite.resolve(["all"])
     Z = np.ascontiguousarray(data.X[:, :20])
-    expected = scoring.score_all(labels, X=data.X, Z=Z, y=data.y, names=names)
+    expected = suite.score_all(labels, X=data.X, Z=Z, y=data.y, names=names)
     there = [gpu.put(one) for one in labels]
     X, y = gpu.put(data.X), gpu.put(data.y)
-    found = scoring.score_all(there, X=X, Z=gpu.put(Z), y=y, names=names)
+    found = suite.score_all(there, X=X, Z=gpu.put(Z), y=y, names=names)
     for ours, theirs in zip(found, expected, strict=True):
         assert ours.undefined == theirs.undefined
         assert ours.scores == pytest.approx(theirs.scores, rel=1e-4, abs=1e-6)

@@ -1,6 +1,6 @@
 """What the tests of grids have in common."""
 
-from gpuclust import backend
+from gpuclust.device import backend
 
 CPU = backend.select("cpu")
 GRID = """

@@ -14,14 +14,14 @@ import pytest
 from PIL import Image
 from small_grid import CPU, GRID
 
-from gpuclust import grid
 from gpuclust.cell import Cell, load_grid, place, units_of
+from gpuclust.embeddings.data import Data
+from gpuclust.embeddings.load import Options
 from gpuclust.errors import InputError, StorageError
-from gpuclust.grid import run_grid
-from gpuclust.pipeline import Data
-from gpuclust.source import Options
-from gpuclust.store import Store
-from gpuclust.watch import Watcher
+from gpuclust.events import Watcher
+from gpuclust.grid import run
+from gpuclust.grid.run import run_grid
+from gpuclust.store.store import Store
 
 
 class Listener(Watcher):
@@ -100,14 +100,14 @@ def test_an_unforeseen_error_and_no_memory_are_rows_too(store, units, monkeypatc
 def test_a_cell_that_ran_out_of_memory_is_tried_once_more_with_smaller_blocks(
     store, units, monkeypatch
 ):
-    from gpuclust import blocks
-    from gpuclust.algorithms.agglomerative import Agglomerative
+    from gpuclust.algorithms.linkage.agglomerative import Agglomerative
+    from gpuclust.device import block_size
 
     sizes = []
     original = Agglomerative.fit_predict
 
     def scarce(self, X):
-        sizes.append(blocks.block_bytes(np))
+        sizes.append(block_size.block_bytes(np))
         if len(sizes) == 1:
             raise MemoryError("Unable to allocate 75 GiB")
         return original(self, X)
@@ -249,7 +249,7 @@ def test_a_truncated_embedding_fails_with_the_way_out(store, units):
 
 
 def test_a_row_that_cannot_be_written_ends_the_run(store, units, monkeypatch):
-    from gpuclust import store as stores
+    from gpuclust.store import store as stores
 
     original = stores.write_json
 
@@ -286,13 +286,13 @@ def test_stopping_ends_after_the_running_cell_and_the_rest_is_done_later(store, 
 
 
 def test_status_counts_done_failed_running_and_left(store, units):
-    assert grid.status(units, store, CPU)["left"] == 12
+    assert run.status(units, store, CPU)["left"] == 12
     with store.claim(units[0]) as tell:
         tell({"unit": str(units[0])})
-        counts = grid.status(units, store, CPU)
+        counts = run.status(units, store, CPU)
     assert (counts["running"], counts["left"]) == (1, 11)
     run_grid(units, store, CPU)
-    counts = grid.status(units, store, CPU)
+    counts = run.status(units, store, CPU)
     assert (counts["cells"], counts["done"], counts["left"]) == (12, 12, 0)
 
 

@@ -6,10 +6,10 @@ import json
 import pytest
 from small_grid import CPU
 
-from gpuclust import grid
-from gpuclust.grid import Lost, run_grid
-from gpuclust.watch import Watcher
-from gpuclust.work import work
+from gpuclust.events import Watcher
+from gpuclust.grid import run
+from gpuclust.grid.run import Lost, run_grid
+from gpuclust.grid.unit import work
 
 DEAD = Lost("its worker died 2 times in a row", blamed=True)
 
@@ -61,7 +61,7 @@ def test_only_the_cell_that_kills_its_worker_becomes_a_failed_row(store, units):
     assert "--retry-failed" in failed[0]["error"]["message"]
     # The whole unit once, then cell by cell; those that kill are tried three times in all.
     assert asked[0] == 12
-    assert asked.count(1) == 8 + 4 * (grid.TRIES)
+    assert asked.count(1) == 8 + 4 * (run.TRIES)
     assert run_grid(units, store, CPU).failed_before == 4
     assert run_grid(units, store, CPU, redo="failed").computed == 4
 
@@ -85,7 +85,7 @@ def test_what_is_lost_with_the_scheduler_is_nobodys_fault(store, units):
 
 
 def test_a_unit_that_cannot_even_be_embedded_fails_as_a_whole(tmp_path, units):
-    from gpuclust.store import Store
+    from gpuclust.store.store import Store
 
     new = Store(tmp_path / "new")
     summary = run_grid(units, new, CPU, map_=cluster(new, lambda unit, job: DEAD))
@@ -114,7 +114,7 @@ def test_cells_of_this_run_are_not_computed_twice_when_all_are_asked_for_again(
 
 
 def test_what_another_run_has_is_waited_for(store, units, monkeypatch):
-    monkeypatch.setattr(grid, "WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(run, "WAIT_SECONDS", 0.05)
     notes = Notes()
     with store.claim(units[0]) as tell:
         tell({"unit": str(units[0])})

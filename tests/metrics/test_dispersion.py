@@ -10,7 +10,8 @@ from sklearn import metrics as oracle
 from sklearn.cluster import DBSCAN, KMeans
 from sklearn.datasets import load_digits
 
-from gpuclust import metrics, ops
+from gpuclust import metrics
+from gpuclust.device import block_size
 from gpuclust.errors import InputError, UnknownNameError
 
 SCORES = ("calinski_harabasz", "davies_bouldin")
@@ -189,7 +190,7 @@ def test_blocks_do_not_change_the_scores(xp, digits):
     X, label_sets = digits[0][:200], [labels[:200] for labels in digits[1]]
     sets = [xp.put(labels) for labels in label_sets]
     whole = metrics.dispersion_scores(xp.put(X), sets)
-    with ops.smaller_blocks(1e-9):
+    with block_size.smaller_blocks(1e-9):
         blocked = metrics.dispersion_scores(xp.put(X), sets)
     for score in SCORES:
         np.testing.assert_allclose(blocked[score], whole[score], 1e-12)

@@ -1,0 +1,5 @@
+"""Affinity propagation."""
+
+from .propagation import AffinityPropagation
+
+__all__ = ["AffinityPropagation"]

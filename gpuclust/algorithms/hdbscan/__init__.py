@@ -1,0 +1,5 @@
+"""HDBSCAN."""
+
+from .estimator import HDBSCAN
+
+__all__ = ["HDBSCAN"]

@@ -1,0 +1,5 @@
+"""UMAP."""
+
+from .estimator import UMAP
+
+__all__ = ["UMAP"]

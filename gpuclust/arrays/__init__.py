@@ -1,0 +1,1 @@
+"""Array operations on any namespace: distances, neighbors, segment sums, rows."""

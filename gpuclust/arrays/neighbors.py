@@ -1,0 +1,166 @@
+"""Exact nearest neighbours: one graph per space, which several methods share."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import array_api_compat
+import numpy as np
+
+from ..device import threads
+from ..errors import InputError
+from . import gram
+from .distances import distance_blocks
+
+# So many neighbours are kept sorted while a row is read; for more a partition is faster.
+_FEW = 100
+# Distances that are looked at together, and mostly skipped.
+_RUN = 64
+
+
+def kneighbors(
+    X: Any, k: int, *, metric: str = "euclidean", include_self: bool = False
+) -> tuple[Any, Any]:
+    """Find the `k` nearest rows of every row of `X`, exactly.
+
+    O(n^2 d) time for the distances and O(n^2) for the selection (O(n^2 log n) on namespaces other
+    than NumPy and CuPy, which must sort); on NumPy up to 100 neighbours are selected by a compiled
+    kernel in one reading of the distances, more by partition, both on all cores.  One block of
+    distances at a time, two in memory, elsewhere about five.
+
+    Parameters
+    ----------
+    X : array of shape (n, d)
+        On any array namespace.
+    k : int
+        Number of neighbours, the row itself counted when `include_self`.
+    metric : {"euclidean", "cosine", "l1", "chebyshev"}
+        The distance.
+    include_self : bool
+        Count a row as its own neighbour; it then comes first, before its duplicates too.
+
+    Returns
+    -------
+    distances : array of shape (n, k)
+        In the float dtype of `X`, not decreasing along a row.
+    indices : array of int64, shape (n, k)
+        Rows of `X`; of equally distant ones the lowest indices are taken, in order.
+
+    Raises
+    ------
+    InputError
+        When there are fewer than `k` rows to find, or `X` is not a finite matrix.
+    UnknownNameError
+        For another metric.
+    """
+    xp = array_api_compat.array_namespace(X)
+    blocks = distance_blocks(X, metric=metric)
+    _check_k(k, X.shape[0], include_self=include_self)
+    nearest = _selection(xp)
+    # Below every distance, or above: the row itself is the first to be taken, or the last.
+    self_distance = -1.0 if include_self else float("inf")
+    distances, indices = [], []
+    for start, _, D in blocks:
+        found = nearest(xp, gram.fill_self(xp, D, start, value=self_distance), k)
+        distances.append(xp.maximum(found[0], xp.zeros_like(found[0])))
+        indices.append(found[1])
+    return xp.concat(distances), xp.concat(indices)
+
+
+def _selection(xp: Any) -> Callable:
+    if array_api_compat.is_numpy_namespace(xp):
+        return functools.partial(_nearest_numpy, each=threads.all_cores())
+    return _nearest_topk if array_api_compat.is_cupy_namespace(xp) else _nearest_sorted
+
+
+def _check_k(k: int, n: int, *, include_self: bool) -> None:
+    most = n if include_self else n - 1
+    if k < 1 or k > most:
+        others = "rows" if include_self else "other rows"
+        raise InputError(
+            f"k is {k}, but each of the {n} rows has {max(most, 0)} {others} to find. "
+            f"Give a k from 1 to {max(most, 0)}, or more samples."
+        )
+
+
+def _nearest_numpy(
+    xp: Any, D: np.ndarray, k: int, *, each: Callable
+) -> tuple[np.ndarray, np.ndarray]:
+    distances, indices = np.empty((len(D), k), D.dtype), np.empty((len(D), k), np.int64)
+    select = _kernel() if k <= _FEW else _partition
+    each(lambda a, b: select(D[a:b], distances[a:b], indices[a:b]), len(D))
+    return distances, indices
+
+
+@functools.cache
+def _kernel() -> Callable:
+    """Compile the selection in one reading of a row, O(n), and O(k) for each that is taken in."""
+
+    @threads.compiled
+    def kernel(D, distances, indices):
+        k, n = distances.shape[1], D.shape[1]
+        for i in range(len(D)):
+            best, taken, full = distances[i], indices[i], 0
+            for start in range(0, n, _RUN):
+                run = D[i, start : start + _RUN]
+                below = 0 if full == k else len(run)
+                for j in range(len(run)):
+                    below += run[j] < best[k - 1]
+                # Vectorised so far; most runs are passed over.
+                for j in range(len(run) if below else 0):
+                    if full == k and not run[j] < best[k - 1]:
+                        continue
+                    full = min(full + 1, k)
+                    # Behind those that are equal: ties are in the order of their index.
+                    place = full - 1
+                    while place > 0 and run[j] < best[place - 1]:
+                        best[place], taken[place] = best[place - 1], taken[place - 1]
+                        place -= 1
+                    best[place], taken[place] = run[j], start + j
+
+    return kernel
+
+
+def _partition(D: np.ndarray, distances: np.ndarray, indices: np.ndarray) -> None:
+    """Select by partition, O(n) a row; sort whole rows only where a tie crosses the k-th place."""
+    k = distances.shape[1]
+    found = np.argpartition(D, k - 1, axis=1)[:, :k]
+    values = np.take_along_axis(D, found, axis=1)
+    last = values.max(axis=1, keepdims=True)
+    tied = np.flatnonzero(np.count_nonzero(last >= D, axis=1) > k)
+    if tied.size:
+        found[tied] = np.argsort(D[tied], axis=1, kind="stable")[:, :k]
+        values[tied] = np.take_along_axis(D[tied], found[tied], axis=1)
+    order = np.lexsort((found, values), axis=1)
+    indices[:] = np.take_along_axis(found, order, axis=1)
+    distances[:] = np.take_along_axis(values, order, axis=1)
+
+
+def _nearest_topk(xp: Any, D: Any, k: int) -> tuple[Any, Any]:
+    """Select by torch, O(n) a row; sort whole rows only where a tie crosses the k-th place.
+
+    CuPy's own partition is a sort.  For any namespace whose arrays torch takes and gives without a
+    copy (DLPack): CuPy, and NumPy for a machine without a GPU.
+    """
+    import torch
+
+    rows = torch.from_dlpack(D)
+    distances, indices = torch.topk(rows, k, dim=1, largest=False)
+    within = torch.count_nonzero(distances[:, -1:] >= rows, dim=1)
+    tied = torch.nonzero(within > k)[:, 0]
+    if tied.numel():
+        ordered = torch.sort(rows[tied], dim=1, stable=True)
+        distances[tied], indices[tied] = ordered.values[:, :k], ordered.indices[:, :k]
+    # By index first: then the stable sort leaves equal distances in the order of their indices.
+    indices, order = torch.sort(indices, dim=1)
+    distances, by_distance = torch.sort(torch.gather(distances, 1, order), dim=1, stable=True)
+    indices = torch.gather(indices, 1, by_distance)
+    return xp.from_dlpack(distances), xp.from_dlpack(indices)
+
+
+def _nearest_sorted(xp: Any, D: Any, k: int) -> tuple[Any, Any]:
+    """Sort the rows: partitions are not in the standard."""
+    indices = xp.argsort(D, axis=1, stable=True)[:, :k]
+    return xp.take_along_axis(D, indices, axis=1), xp.astype(indices, xp.int64)

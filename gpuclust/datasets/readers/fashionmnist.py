@@ -1,0 +1,124 @@
+"""Fashion-MNIST from its four idx files, wherever torchvision or Debian put them."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from ...errors import InputError
+from ..dataset import ArrayDataset
+
+CLASSES = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
+DEBIAN = Path("/usr/share/datasets/fashion-mnist")
+_STEM = {"train": "train", "test": "t10k"}
+
+
+def load(split: str, data_dir: Path | None) -> ArrayDataset:
+    """Load one split.
+
+    Raises
+    ------
+    InputError
+        Not found (says where it looked), or a file that is truncated or is not what its name says.
+    """
+    image_file, label_file = _find(_STEM[split], data_dir)
+    images = read_idx(image_file, ndim=3)
+    labels = read_idx(label_file, ndim=1)
+    if len(images) != len(labels):
+        raise InputError(
+            f"{image_file} has {len(images)} images but {label_file} has {len(labels)} labels: "
+            f"they are not of the same data set. Download both again."
+        )
+    if labels.size and labels.max() >= len(CLASSES):
+        raise InputError(f"{label_file} has label {labels.max()}; Fashion-MNIST has 0 to 9.")
+    return ArrayDataset(
+        name="fashionmnist",
+        split=split,
+        images=images,
+        labels=labels.astype(np.int64),
+        class_names=CLASSES,
+    )
+
+
+def _find(stem: str, data_dir: Path | None) -> tuple[Path, Path]:
+    """Find the image and the label file of a split, both in one folder."""
+    folders = [DEBIAN]
+    if data_dir is not None:
+        own = [data_dir / "FashionMNIST" / "raw", data_dir, data_dir / "fashion-mnist"]
+        folders = own + folders
+    for folder in folders:
+        images = _either(folder / f"{stem}-images-idx3-ubyte")
+        labels = _either(folder / f"{stem}-labels-idx1-ubyte")
+        if images and labels:
+            return images, labels
+    raise InputError(
+        f"fashionmnist: no {stem}-images-idx3-ubyte(.gz) with its labels in "
+        f"{', '.join(map(str, folders))}. On Debian or Ubuntu: apt-get install "
+        f"dataset-fashion-mnist; otherwise point --data-dir at the folder of the four files."
+    )
+
+
+def _either(path: Path) -> Path | None:
+    """Return the plain file, or its .gz, or None."""
+    packed = path.with_name(f"{path.name}.gz")
+    return next((p for p in (path, packed) if p.is_file()), None)
+
+
+def read_idx(path: Path, *, ndim: int) -> np.ndarray:
+    """Read an idx file of unsigned bytes.
+
+    Parameters
+    ----------
+    path : Path
+        The file; gzip when its name ends in ``.gz``.
+    ndim : int
+        How many dimensions it must have.
+
+    Returns
+    -------
+    ndarray uint8
+        Read-only, shape as the header says.
+
+    Raises
+    ------
+    InputError
+        Wrong magic number, or fewer or more bytes than the header promises.
+    """
+    content = _content(path)
+    magic, header = struct.pack(">I", 0x0800 + ndim), 4 + 4 * ndim
+    if content[:4] != magic[: len(content)]:
+        raise InputError(
+            f"{path} is not an idx file of {ndim} dimension(s): it starts with "
+            f"{content[:4].hex()}, not {magic.hex()}. Download it again."
+        )
+    shape = struct.unpack(f">{ndim}I", content[4:header]) if len(content) >= header else None
+    expected = header + int(np.prod(shape, dtype=object)) if shape else header
+    if shape is None or len(content) != expected:
+        what = "is truncated" if len(content) < expected else "is too long"
+        raise InputError(
+            f"{path} {what}: {len(content)} bytes where its header needs {expected}. "
+            f"Download it again."
+        )
+    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"cannot read {path}: {error}. Download it again.") from error

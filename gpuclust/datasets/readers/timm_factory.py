@@ -1,0 +1,293 @@
+"""Whatever timm's data set factory reads: torchvision, Hugging Face, TensorFlow, WebDataset.
+
+timm replaces an image that it cannot decode by the next one and only logs it.  Here the images are
+taken below that layer, so that a bad image is reported.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import operator
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...errors import InputError, unknown
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+DEFAULT_SPLIT = "validation"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A prefix of timm's names: what it reads, the package it needs, and how to get that."""
+
+    description: str
+    package: str
+    install: str
+    needs_folder: bool = False
+    stream: bool = False
+
+
+SOURCES = {
+    "torch": Source("torchvision, in --data-dir", "torchvision", "torchvision", needs_folder=True),
+    "hfds": Source("the Hugging Face hub or a folder of it", "datasets", "'gpuclust[hub]'"),
+    "tfds": Source(
+        "TensorFlow Datasets", "tensorflow_datasets", "tensorflow tensorflow-datasets", stream=True
+    ),
+    "wds": Source(
+        "WebDataset shards in --data-dir",
+        "webdataset",
+        "webdataset",
+        needs_folder=True,
+        stream=True,
+    ),
+}
+# timm reads *any* split but train as the test set here, so a typing error must stop before it.
+TORCHVISION = dict.fromkeys(
+    ("cifar10", "cifar100", "mnist", "kmnist", "qmnist", "fashion_mnist"), ("test", "train")
+) | dict.fromkeys(("imagenet", "inaturalist", "places365"), ("val", "train"))
+
+_REFUSALS = (OSError, RuntimeError, ValueError, AssertionError, ImportError, LookupError, TypeError)
+
+
+def available() -> list[tuple[str, str, tuple[str, ...] | None]]:
+    """List (name, description, splits) of what can be named."""
+    rows = [(f"torch/{name}", "torchvision, in --data-dir", s) for name, s in TORCHVISION.items()]
+    other = [(f"{p}/<name>", s.description, None) for p, s in SOURCES.items() if p != "torch"]
+    return rows + other
+
+
+def handles(name: str) -> bool:
+    """Tell whether a name has one of timm's prefixes."""
+    prefix, slash, rest = name.partition("/")
+    return bool(slash and rest) and prefix in SOURCES
+
+
+def splits(name: str) -> tuple[str, ...] | None:
+    """List the splits of ``torch/...``; of the others only the library knows them (None)."""
+    prefix, _, rest = name.partition("/")
+    if prefix != "torch":
+        return None
+    if rest not in TORCHVISION:
+        raise unknown(
+            "torchvision data set", rest, TORCHVISION, "For images in folders: folder:<path>."
+        )
+    return TORCHVISION[rest]
+
+
+def check(name: str) -> None:
+    """Refuse a name whose library is not installed; imports nothing."""
+    source = SOURCES[name.partition("/")[0]]
+    if importlib.util.find_spec(source.package) is None:
+        raise InputError(
+            f"{name} needs the package {source.package}, which is not installed. "
+            f"pip install {source.install}"
+        )
+
+
+def load(name: str, split: str, data_dir: Path | None) -> IndexedDataset | StreamDataset:
+    """Open a data set through `timm.data.create_dataset`; nothing from torchvision is downloaded.
+
+    Raises
+    ------
+    InputError
+        Not there, no such split, no `data_dir`, or whatever else the library said.
+    """
+    source = SOURCES[name.partition("/")[0]]
+    if source.needs_folder and data_dir is None:
+        raise InputError(f"{name} is read from a folder. Give it with --data-dir.")
+    from timm.data import create_dataset
+
+    root = None if data_dir is None else str(data_dir)
+    try:
+        raw = create_dataset(name, root=root, split=split)
+    except _REFUSALS as error:
+        raise InputError(_refusal(name, split, data_dir, error)) from error
+    return _stream(name, split, raw) if source.stream else _indexed(name, split, raw)
+
+
+def _refusal(name: str, split: str, data_dir: Path | None, error: Exception) -> str:
+    where = f" in {data_dir}" if data_dir is not None else ""
+    said = str(error).strip() or type(error).__name__
+    message = f"could not open {name}, split {split!r}{where}: {type(error).__name__}: {said}."
+    if name.startswith("torch/"):
+        return (
+            f"{message} gpuclust downloads nothing from torchvision: put the files there, or let "
+            f"torchvision.datasets do so once with download=True on a machine with a network."
+        )
+    return f"{message} Check the name, the --split and --data-dir."
+
+
+def _open(path: str) -> Image.Image:
+    from .. import image
+
+    return image.read(path, where=str(path))
+
+
+@dataclass(frozen=True)
+class IndexedDataset:
+    """A `Dataset` over a torchvision data set or a Hugging Face reader of timm."""
+
+    name: str
+    split: str
+    raw: Any = field(repr=False)
+    labels: np.ndarray | None = field(repr=False)
+    class_names: tuple[str, ...] | None
+    fingerprint: str
+    image_size: int | None = None
+    ignored: tuple[str, ...] = ()
+    sequential: bool = False
+
+    def __len__(self) -> int:
+        return len(self.raw)
+
+    def __getitem__(self, i: int) -> tuple[Image.Image, int | None]:
+        from .. import image
+
+        if hasattr(self.raw, "reader"):
+            item = self.raw.reader.dataset[i][self.raw.reader.image_key]
+            picture, label = image.read(_source(item), where=self.where(i)), None
+        else:
+            picture, label = self.raw[i]
+            picture = image.to_rgb(picture)
+        return picture, _label(label if self.labels is None else self.labels[i])
+
+    def where(self, i: int) -> str:
+        """Return the path of image `i`, or ``"torch/mnist[17]"``."""
+        for listing in ("samples", "imgs"):
+            if hasattr(self.raw, listing):
+                return str(getattr(self.raw, listing)[i][0])
+        return f"{self.name}[{i}]"
+
+
+def _source(item: dict) -> Any:
+    """Return what Pillow opens for an undecoded Hugging Face image."""
+    import io
+
+    return io.BytesIO(item["bytes"]) if item.get("bytes") else item["path"]
+
+
+def _label(value: Any) -> int | None:
+    """Return a class number; negative numbers and None mean that there is no label."""
+    if value is None:
+        return None
+    label = operator.index(value.item() if hasattr(value, "item") else value)
+    return label if label >= 0 else None
+
+
+def _indexed(name: str, split: str, raw: Any) -> IndexedDataset:
+    if hasattr(raw, "loader"):
+        raw.loader = _open  # deep images are scaled, and bad ones are reported with their path
+    names = getattr(raw, "classes", None)
+    if hasattr(raw, "reader"):
+        number = raw.reader.class_to_idx
+        names = sorted(number, key=number.get) if number else None
+    labels = _labels(raw)
+    return IndexedDataset(
+        name=name,
+        split=split,
+        raw=raw,
+        labels=labels,
+        class_names=tuple(n if isinstance(n, str) else n[0] for n in names) if names else None,
+        fingerprint=_fingerprint(name, split, raw, labels),
+        image_size=_side(raw),
+    )
+
+
+def _labels(raw: Any) -> np.ndarray | None:
+    """Return all labels (n,) int64 without decoding, or None when some images have none."""
+    if hasattr(raw, "reader"):
+        dataset, key = raw.reader.dataset, raw.reader.label_key
+        targets = dataset[key] if key in dataset.column_names else None
+    elif hasattr(raw, "targets"):
+        targets = raw.targets
+    else:
+        targets = [label for label, _ in raw.index] if hasattr(raw, "index") else None
+    if targets is None or any(target is None for target in targets):
+        return None
+    labels = np.asarray(targets)
+    if labels.dtype.kind not in "iu":
+        raise InputError(f"the labels are {labels.dtype}, not class numbers such as 0, 1, 2.")
+    labels = labels[:, 0] if labels.ndim == 2 else labels  # QMNIST: class, then who wrote it
+    return labels.astype(np.int64) if labels.min(initial=0) >= 0 else None
+
+
+def _side(raw: Any) -> int | None:
+    shape = np.shape(getattr(raw, "data", ()))
+    return int(shape[1]) if len(shape) >= 3 and shape[1] == shape[2] else None
+
+
+def _fingerprint(name: str, split: str, raw: Any, labels: np.ndarray | None) -> str:
+    """Hash the pixels where they are in memory; otherwise name, split, count, labels and paths."""
+    digest = hashlib.sha256(f"{name}\0{split}\0{len(raw)}\0".encode())
+    if labels is not None:
+        digest.update(np.ascontiguousarray(labels))
+    if hasattr(raw, "data"):
+        digest.update(np.ascontiguousarray(raw.data))
+    for listing in ("samples", "imgs"):
+        for path, _ in getattr(raw, listing, ()):
+            digest.update(Path(path).name.encode(errors="surrogateescape") + b"\n")
+    if hasattr(raw, "reader"):
+        digest.update(str(getattr(raw.reader.dataset, "_fingerprint", "")).encode())
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class StreamDataset:
+    """A `Dataset` that is a stream: item `i` can only follow item `i - 1`; 0 starts again."""
+
+    name: str
+    split: str
+    raw: Any = field(repr=False)
+    fingerprint: str
+    at: dict = field(default_factory=dict, repr=False, compare=False)
+    labels: None = None
+    class_names: None = None
+    image_size: None = None
+    ignored: tuple[str, ...] = ()
+    sequential: bool = True
+
+    def __len__(self) -> int:
+        return len(self.raw)
+
+    def __getitem__(self, i: int) -> tuple[Image.Image, int | None]:
+        from .. import image
+
+        if i == 0:
+            self.at.update(next=0, stream=iter(self.raw))
+        if i != self.at.get("next"):
+            raise InputError(f"{self.name} is a stream: image {i} was asked for out of order.")
+        picture, label = self._following(self.at["stream"], i)
+        self.at["next"] = i + 1
+        return image.to_rgb(picture), _label(label)
+
+    def _following(self, stream: Iterator, i: int) -> tuple[Any, Any]:
+        try:
+            return next(stream)
+        except StopIteration:
+            raise InputError(
+                f"{self.name} ended after {i} of {len(self)} images: shards are missing, hold bad "
+                f"images, or the number that was given is wrong."
+            ) from None
+
+    def where(self, i: int) -> str:
+        """Return ``"wds/name[17]"``."""
+        return f"{self.name}[{i}]"
+
+
+def _stream(name: str, split: str, raw: Any) -> StreamDataset:
+    n = len(raw)
+    if not n:
+        raise InputError(
+            f"{name} does not say how many images split {split!r} has. Write the number behind the "
+            f"shards: --split 'shard-{{000..009}}.tar|10000'."
+        )
+    identity = hashlib.sha256(f"{name}\0{split}\0{n}".encode()).hexdigest()
+    return StreamDataset(name=name, split=split, raw=raw, fingerprint=identity)

@@ -1,0 +1,1 @@
+"""The device: which backend runs, its memory, and what the host has."""

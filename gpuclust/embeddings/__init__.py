@@ -1,0 +1,1 @@
+"""Embeddings: computed once, stored, loaded, and checked."""

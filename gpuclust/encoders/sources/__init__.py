@@ -1,0 +1,1 @@
+"""Sources of encoders, one module each."""

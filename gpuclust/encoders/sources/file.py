@@ -1,0 +1,61 @@
+"""``file:<path>?arch=<timm name>``: a checkpoint on this machine in a timm architecture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import timm
+
+from ...errors import InputError
+from .. import checkpoint, timm_model
+from ..names import EncoderName
+from ..table import Parts
+
+
+def names() -> list[str]:
+    """List nothing: what files there are is not ours to search."""
+    return []
+
+
+def check(name: EncoderName) -> None:
+    """Check that the file exists and the architecture is known."""
+    checkpoint.check_file(Path(name.model))
+    arch = name.option("arch")
+    if not arch:
+        raise InputError(
+            f"{str(name)!r} does not say its architecture; add '?arch=<timm name>', such as "
+            "'?arch=vit_base_patch16_224' or '?arch=resnet50'."
+        )
+    timm_model.check_architecture(arch)
+    timm_model.check_pool_of(arch, pool=name.pool)
+
+
+def build(name: EncoderName, *, image_size: int | None) -> Parts:
+    """Build the architecture and fill it from the file."""
+    del image_size
+    arch, path = name.option("arch"), str(Path(name.model).expanduser())
+    state = checkpoint.read(path)
+    backbone = timm.create_model(arch, pretrained=False, num_classes=0)
+    if _averages(state) and hasattr(backbone, "fc_norm"):
+        # MAE's fine-tuned ViTs average the patches and normalise afterwards.
+        backbone = timm.create_model(arch, pretrained=False, num_classes=0, global_pool="avg")
+    left_out = checkpoint.fit(state, backbone, path=path, arch=arch)
+    source = {"model": arch, **stamp(Path(path)), "left_out": left_out}
+    return timm_model.make_parts(backbone, pool=name.pool, source=source)
+
+
+def stamp(path: Path) -> dict[str, str | int]:
+    """Tell which file this is now; a checkpoint that training overwrites gets another stamp."""
+    status = path.stat()
+    return {
+        "file": str(path.resolve()),
+        "bytes": status.st_size,
+        "modified_ns": status.st_mtime_ns,
+    }
+
+
+def _averages(state: dict) -> bool:
+    """Tell whether the final norm comes after the average over patches."""
+    return any(key.endswith("fc_norm.weight") for key in state) and not any(
+        key == "norm.weight" or key.endswith(".norm.weight") for key in state
+    )

@@ -1,0 +1,125 @@
+"""``open_clip/<model>/<pretrained>``: the image tower of a CLIP model.
+
+``<pretrained>`` is a tag of open_clip or the path of a checkpoint of the whole CLIP model.
+The feature is ``encode_image`` without normalisation, after the projection.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import open_clip
+from huggingface_hub import constants
+from open_clip.pretrained import download_pretrained, get_pretrained_cfg
+from open_clip.transform import PreprocessCfg, image_transform_v2
+from torch import Tensor, nn
+
+from ...errors import InputError, WeightsError, unknown
+from .. import hub
+from ..checkpoint import check_file
+from ..names import EncoderName
+from ..pooling import refuse_pool
+from ..preprocessing import facts, study
+from ..table import Parts, Preprocessing
+
+
+class ImageTower(nn.Module):
+    """The visual part of a CLIP model: (b, 3, height, width) -> (b, d)."""
+
+    def __init__(self, visual: nn.Module):
+        super().__init__()
+        self.visual = visual
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Encode a batch."""
+        features = self.visual(images)
+        # CoCa's tower gives (feature, tokens).
+        return features[0] if isinstance(features, tuple) else features
+
+
+def names() -> list[str]:
+    """List the pairs of model and tag."""
+    return ["/".join(pair) for pair in open_clip.list_pretrained()]
+
+
+def check(name: EncoderName) -> None:
+    """Check model and tag, or that the file exists."""
+    model, slash, pretrained = name.model.partition("/")
+    pairs = names()
+    hint = "`gpuclust list encoders open_clip` shows them."
+    if model not in open_clip.list_models():
+        raise unknown("open_clip model", model, {pair.split("/")[0] for pair in pairs}, hint)
+    if not slash or not pretrained:
+        raise InputError(f"{str(name)!r} lacks its weights: 'open_clip/{model}/<tag or file>'.")
+    if get_pretrained_cfg(model, pretrained):
+        pass
+    elif "/" in pretrained or Path(pretrained).suffix:
+        check_file(Path(pretrained))
+    else:
+        raise unknown("open_clip model and weights", name.model, pairs, hint)
+    refuse_pool(str(name), name.pool, instead="a CLIP tower of timm, 'timm/<name>?pool=...'")
+
+
+def build(name: EncoderName, *, image_size: int | None) -> Parts:
+    """Fetch the weights and keep the image tower: the text tower would fill memory for nothing."""
+    del image_size
+    model, _, pretrained = name.model.partition("/")
+    config = get_pretrained_cfg(model, pretrained)
+    origin = (
+        f"{constants.ENDPOINT}/{config['hf_hub']}" if config.get("hf_hub") else config.get("url")
+    )
+    # Fetched before the model is built: create_model logs failures through the root logger.
+    with hub.fetching(str(name), origin=str(origin), instead=f"open_clip/{model}/<path>"):
+        path = download_pretrained(config) if config else str(Path(pretrained).expanduser())
+    visual = _create(str(name), model, pretrained if config else path)
+    preprocess = PreprocessCfg(**visual.preprocess_cfg)
+    height, width = preprocess.input_size[1:]
+    return Parts(
+        backbone=visual,
+        module=ImageTower(visual),
+        own=_own(preprocess),
+        study=partial(study, mean=preprocess.mean, std=preprocess.std, fixed_size=(height, width)),
+        facts={
+            "library": "open_clip",
+            "version": version("open_clip_torch"),
+            "model": model,
+            "weights": pretrained,
+            **{key: config[key] for key in ("hf_hub", "url") if config.get(key)},
+        },
+    )
+
+
+def _create(name: str, model: str, pretrained: str) -> nn.Module:
+    # open_clip logs through the module functions of logging, which install a handler on a root
+    # logger that has none.
+    silent = logging.NullHandler()
+    logging.getLogger().addHandler(silent)
+    try:
+        with hub.bounded():  # a text tower may ask the hub for its configuration
+            clip = open_clip.create_model(
+                model, pretrained=pretrained, weights_only=True, require_pretrained=True
+            )
+    except (*hub.FETCH_ERRORS, ImportError, LookupError) as error:
+        raise WeightsError(f"open_clip cannot load {name!r}: {hub.reason(error)}.") from error
+    finally:
+        logging.getLogger().removeHandler(silent)
+    return clip.visual
+
+
+def _own(config: PreprocessCfg) -> Preprocessing:
+    size: Any = config.size if isinstance(config.size, int) else tuple(config.size)
+    square = isinstance(size, int) or size[0] == size[1]
+    side = size if isinstance(size, int) else size[0]
+    described = facts(
+        resize=side if config.resize_mode == "shortest" and square else config.input_size[1:],
+        resize_mode=config.resize_mode,
+        crop=config.input_size[1:],
+        interpolation=config.interpolation,
+        mean=config.mean,
+        std=config.std,
+    )
+    return Preprocessing(image_transform_v2(config, is_train=False), described)

@@ -1,0 +1,39 @@
+"""``raw``: the pixels themselves, as in the study."""
+
+from __future__ import annotations
+
+from ...errors import InputError
+from ..names import EncoderName
+from ..table import Parts
+
+SIZE = 32
+
+
+def names() -> list[str]:
+    """List nothing: the source is one encoder."""
+    return []
+
+
+def check(name: EncoderName) -> None:
+    """Accept: there is nothing that could be wrong."""
+
+
+def build(name: EncoderName, *, image_size: int | None) -> Parts:
+    """Flatten (3, s, s) ImageNet-normalised pixels to 3 s^2, s = min(32, image_size)."""
+    from torch import nn
+
+    from ..preprocessing import IMAGENET_MEAN, IMAGENET_STD, square
+
+    del name
+    if image_size is not None and image_size < 1:
+        raise InputError(f"image_size is a number of pixels from 1 on, {image_size} was given.")
+    size = min(SIZE, image_size or SIZE)
+    preprocessing = square(size=size, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    flatten = nn.Flatten()
+    return Parts(
+        backbone=flatten,
+        module=flatten,
+        own=preprocessing,
+        study=lambda: preprocessing,
+        facts={"library": "gpuclust", "image_size": size},
+    )

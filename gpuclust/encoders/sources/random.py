@@ -1,0 +1,41 @@
+"""``random/<timm name>``: an untrained network, the baseline of every encoder.
+
+The study drew torchvision's initial weights for ResNet-50 and ViT-B/16; these are timm's.
+"""
+
+from __future__ import annotations
+
+import timm
+import torch
+
+from .. import timm_model
+from ..names import EncoderName
+from ..preprocessing import IMAGENET_MEAN, IMAGENET_STD
+from ..table import Parts
+
+
+def names() -> list[str]:
+    """List nothing: the architectures of timm are listed once, with their weights."""
+    return []
+
+
+def check(name: EncoderName) -> None:
+    """Check architecture and pooling."""
+    timm_model.check_architecture(name.model)
+    timm_model.check_pool_of(name.model, pool=name.pool)
+
+
+def build(name: EncoderName, *, image_size: int | None) -> Parts:
+    """Draw the weights; the same seed gives the same weights in every process."""
+    del image_size
+    seed = int(name.option("seed"))
+    with torch.random.fork_rng(devices=[]):
+        # torch.manual_seed would also seed the GPUs, which fork_rng does not put back.
+        torch.default_generator.manual_seed(seed)
+        backbone = timm.create_model(name.model, pretrained=False, num_classes=0)
+    return timm_model.make_parts(
+        backbone,
+        pool=name.pool,
+        source={"model": name.model, "seed": seed},
+        study_stats=(IMAGENET_MEAN, IMAGENET_STD),
+    )

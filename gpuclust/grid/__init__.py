@@ -1,0 +1,1 @@
+"""Runs of many units: order, resume, failures, status and cost."""

@@ -1,0 +1,1 @@
+"""The registry of methods: entries, their parameters, and how they are built."""

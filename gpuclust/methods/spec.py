@@ -1,0 +1,140 @@
+"""Text to method and back: ``"zscore|umap(n_components=50)"`` <-> a chain of `Spec`.
+
+A spec names one entry of a table of `gpuclust.methods.table` and the parameters that differ from its
+defaults.  Values are Python literals; words need no quotes (``linkage=average``).  One positional
+value means the first parameter of the entry: ``pca(0.9)`` is ``pca(n_components=0.9)``.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import InputError, unknown
+from .table import CLUSTERERS, REDUCERS, Method
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One method with all its parameters resolved.
+
+    Attributes
+    ----------
+    name : str
+        The entry of the table.
+    params : tuple of (str, value)
+        Every parameter of the entry, defaults included, sorted by name: two specs are equal when
+        they ask for the same computation, however they were written.
+    given : str
+        The shortest text that parses to this spec.
+    """
+
+    name: str
+    params: tuple[tuple[str, Any], ...]
+    given: str
+
+    def __str__(self) -> str:
+        return self.given
+
+    def resolved(self) -> dict[str, Any]:
+        """Give the name and all parameters as a dictionary, for the key of a cell and its row."""
+        return {"name": self.name, **dict(self.params)}
+
+
+def parse_reducer(text: str) -> tuple[Spec, ...]:
+    """Parse a chain of reducers such as ``"zscore|pca(0.9)"``.
+
+    Raises
+    ------
+    UnknownNameError
+        For a name or a parameter that is in no table, with the nearest ones.
+    InputError
+        For text that is not a spec, or a value that a parameter does not take.
+    """
+    chain = tuple(_parse_one(part, REDUCERS, "reducer") for part in _split(text))
+    if len(chain) > 1:  # "none" is the identity: in a chain it says nothing
+        chain = tuple(spec for spec in chain if spec.name != "none") or chain[:1]
+    return chain
+
+
+def parse_clusterer(text: str) -> Spec:
+    """Parse one clusterer such as ``"hdbscan(metric=l1)"``; raises as `parse_reducer`."""
+    return _parse_one(text, CLUSTERERS, "clusterer")
+
+
+def chain_text(chain: tuple[Spec, ...]) -> str:
+    """Write a chain of reducers in its shortest form."""
+    return "|".join(map(str, chain))
+
+
+def _split(text: str) -> list[str]:
+    """Cut at the bars that stand outside brackets and quotes."""
+    if not isinstance(text, str):
+        raise InputError(f"a method is a text such as 'umap(n_components=10)'; got {text!r}.")
+    return [part.strip() for part in text.split("|")]
+
+
+def _parse_one(text: str, table: Mapping[str, Method], kind: str) -> Spec:
+    name, args, keywords = _call(text, kind)
+    if name not in table:
+        raise unknown(kind, name, table, hint=f"`gpuclust list {kind}s` shows them all.")
+    method = table[name]
+    values = _bind_positional(name, method, args) | keywords
+    for key in values:
+        if key not in method.params:
+            hint = "The number of clusters is k: --k, or k in a grid file." * (key == "n_clusters")
+            raise unknown(f"parameter of {name}", key, method.params, hint=hint)
+    given = {key: method.params[key].check(name, key, value) for key, value in values.items()}
+    params = {key: param.default for key, param in method.params.items()} | given
+    method.check(name, params)
+    differs = {key: v for key, v in params.items() if v != method.params[key].default}
+    short = ", ".join(f"{key}={_literal(value)}" for key, value in differs.items())
+    return Spec(name, tuple(sorted(params.items())), f"{name}({short})" if short else name)
+
+
+def _call(text: str, kind: str) -> tuple[str, list[Any], dict[str, Any]]:
+    """Read ``name`` or ``name(value, key=value)`` without evaluating anything."""
+    if not isinstance(text, str):
+        raise InputError(f"a {kind} is a text such as 'name(parameter=value)'; got {text!r}.")
+    problem = (
+        f"{text!r} is not a {kind}. Write name or name(parameter=value), "
+        "for example 'umap(n_components=10)' or 'agglomerative(linkage=average)'."
+    )
+    try:
+        node = ast.parse(text.strip(), mode="eval").body
+    except SyntaxError as error:
+        raise InputError(problem) from error
+    if isinstance(node, ast.Name):
+        return node.id, [], {}
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
+        raise InputError(problem)
+    if any(keyword.arg is None for keyword in node.keywords):
+        raise InputError(problem)
+    keywords = {str(k.arg): _value(k.value, problem) for k in node.keywords}
+    return node.func.id, [_value(arg, problem) for arg in node.args], keywords
+
+
+def _value(node: ast.expr, problem: str) -> Any:
+    if isinstance(node, ast.Name):
+        return node.id  # a bare word: linkage=average
+    try:
+        return ast.literal_eval(node)
+    except ValueError as error:
+        raise InputError(problem) from error
+
+
+def _bind_positional(name: str, method: Method, args: list[Any]) -> dict[str, Any]:
+    if len(args) > min(1, len(method.params)):
+        allowed = "one value" if method.params else "no value"
+        raise InputError(
+            f"{name} takes {allowed} without a name; got {len(args)}. "
+            f"Name them: {', '.join(method.params) or 'it has no parameters'}."
+        )
+    return dict(zip(method.params, args, strict=False))
+
+
+def _literal(value: Any) -> str:
+    """Write a value so that `_value` reads it back."""
+    return value if isinstance(value, str) and value.isidentifier() else repr(value)

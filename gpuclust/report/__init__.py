@@ -1,0 +1,1 @@
+"""Tables of rows, and the agreement of two backends."""

@@ -1,0 +1,260 @@
+"""Where results live: paths, atomic writes, rows.
+
+Layout under ``root``::
+
+    embeddings/<dataset>-<split>/<encoder>.npy + .labels.parquet + .json (written last)
+    rows/<dataset>-<split>/<encoder>/<key>.json       one file per cell: exists = done
+    labels/<key>.npy                                  predicted labels, when asked for
+    running/<dataset>-<split>-<encoder>.json          who works on a unit right now, see `claims`
+
+Nothing is a database and nothing is a pickle.  Every file is written to a temporary name in its own
+folder, flushed to the disk and renamed, so a reader never sees half a file and many processes may
+share a root.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
+
+from ..errors import DamagedFileError, StorageError
+from . import claims
+
+if TYPE_CHECKING:
+    from ..cell import Unit
+
+TEMPORARY = ".tmp-"
+
+
+@contextlib.contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success it becomes `path`, on failure it is removed.
+
+    Raises
+    ------
+    StorageError
+        When the disk is full or the folder cannot be written.  What was at `path` stays as it was.
+    """
+    path = Path(path)
+    temporary = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex[:12]}-{path.name}")
+    try:
+        with _written(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            _flush(temporary)
+            temporary.replace(path)
+            _flush(path.parent)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    """Make the content of a file, or the names in a folder, survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _why_not_written(path: Path, error: OSError) -> str:
+    reason = error.strerror or str(error)
+    return (
+        f"could not write {path}: {reason}. Nothing that was already there is lost; free some "
+        f"space or choose another --root, and run the same command again."
+    )
+
+
+class EmbeddingFiles(NamedTuple):
+    """The three files of one embedding; it is there when `meta` is, which is written last."""
+
+    array: Path
+    labels: Path
+    meta: Path
+
+
+@dataclass(frozen=True)
+class Store:
+    """A folder of results; see the module for its layout.
+
+    Attributes
+    ----------
+    root : Path
+        Made when the first result is written.
+    """
+
+    root: Path
+
+    def embedding(self, unit: Unit) -> EmbeddingFiles:
+        """Name the files of the embedding of a unit."""
+        folder = self.root / "embeddings" / slug(f"{unit.dataset}-{unit.split}")
+        name = _embedding_name(unit)
+        return EmbeddingFiles(
+            folder / f"{name}.npy", folder / f"{name}.labels.parquet", folder / f"{name}.json"
+        )
+
+    def sweep(self) -> None:
+        """Remove the half-written files of killed processes; a live one's are never old."""
+        folders = ("embeddings/*", "rows/*/*", "labels", "running")
+        for pattern in (*(f"{folder}/{TEMPORARY}*" for folder in folders), "running/*.stop"):
+            for path in self.root.glob(pattern):
+                with contextlib.suppress(OSError):
+                    if time.time() - path.stat().st_mtime > 3600:
+                        path.unlink()
+
+    def row_path(self, unit: Unit, key: str) -> Path:
+        """Name the file of a row."""
+        place = slug(f"{unit.dataset}-{unit.split}")
+        return self.root / "rows" / place / _embedding_name(unit) / f"{key}.json"
+
+    def row_paths(self, unit: Unit, keys: Iterable[str]) -> list[str]:
+        """Name the files of many rows of one unit: as text, for there may be many."""
+        folder = os.fspath(self.row_path(unit, "").parent)
+        return [f"{folder}{os.sep}{key}.json" for key in keys]
+
+    def labels_path(self, key: str) -> Path:
+        """Name the file of the predicted labels of a cell."""
+        return self.root / "labels" / f"{key}.npy"
+
+    def read_row(self, path: Path | str) -> dict[str, Any] | None:
+        """Read a row; None when there is none.
+
+        Raises
+        ------
+        DamagedFileError
+            When the file is not a row.
+        """
+        try:
+            row = orjson.loads(_content(path))
+        except FileNotFoundError:
+            return None
+        except ValueError as error:  # not JSON, or not text
+            raise DamagedFileError(
+                f"the row {path} is damaged ({error}). Run its grid again: it is computed anew."
+            ) from error
+        if not isinstance(row, dict) or row.get("status") not in ("ok", "failed"):
+            raise DamagedFileError(
+                f"{path} is not a row of gpuclust. Run its grid again: it is computed anew."
+            )
+        return row
+
+    def save_row(self, unit: Unit, row: dict[str, Any], labels: Any | None = None) -> Path:
+        """Write a row, after its labels when they are given; return the path of the row."""
+        if labels is not None:
+            import numpy as np
+
+            from ..arrays.transfer import to_host
+
+            with atomic(self.labels_path(row["key"])) as temporary, temporary.open("wb") as file:
+                np.save(file, to_host(labels), allow_pickle=False)
+        path = self.row_path(unit, row["key"])
+        write_json(path, row)
+        return path
+
+    def each_row(self, problem: Callable[[str], None]) -> Iterator[dict[str, Any]]:
+        """Read all rows one by one, in the order of their paths.
+
+        `problem` is told of every file that cannot be read.
+        """
+        for path in _rows_below(self.root / "rows"):
+            try:
+                row = self.read_row(path)
+            except DamagedFileError as error:
+                problem(str(error))
+                continue
+            if row is not None:
+                yield row
+
+    def rows(self) -> tuple[list[dict[str, Any]], list[str]]:
+        """Read all rows; also return what is wrong with those files that cannot be read."""
+        problems: list[str] = []
+        return list(self.each_row(problems.append)), problems
+
+    @contextlib.contextmanager
+    def claim(self, unit: Unit) -> Iterator[claims.Tell | None]:
+        """Keep a unit from all other processes, for as long as the block runs; see `claims.claim`.
+
+        Yields a function that tells them what is done, or None when one of them has the unit.
+        """
+        place = slug(f"{unit.dataset}-{unit.split}")
+        path = self.root / "running" / f"{slug(f'{place}-{_embedding_name(unit)}')}.json"
+        with contextlib.ExitStack() as stack:
+            with _written(path):
+                told = stack.enter_context(claims.claim(path))
+
+            def tell(what: dict[str, Any]) -> None:
+                with _written(path):
+                    told(what)
+
+            yield None if told is None else tell
+
+    def running(self) -> list[dict[str, Any]]:
+        """List what live processes say that they are doing."""
+        found = map(claims.read, sorted((self.root / "running").glob("*.json")))
+        return [told for told in found if told is not None]
+
+
+@contextlib.contextmanager
+def _written(path: Path) -> Iterator[None]:
+    """Make what goes wrong in writing a file a `StorageError`."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(_why_not_written(path, error)) from error
+
+
+def _content(path: Path | str) -> bytes:
+    """Read a small file with little ado, for there may be many."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        parts = [os.read(descriptor, 1 << 16)]
+        while len(parts[-1]) == 1 << 16:
+            parts.append(os.read(descriptor, 1 << 16))
+    finally:
+        os.close(descriptor)
+    return b"".join(parts)
+
+
+def _rows_below(folder: Path | str) -> Iterator[str]:
+    """Find the files of rows, in order; half-written ones are none."""
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except FileNotFoundError:
+        return
+    for entry in entries:
+        if entry.is_dir():
+            yield from _rows_below(entry.path)
+        elif entry.name.endswith(".json") and not entry.name.startswith(TEMPORARY):
+            yield entry.path
+
+
+def _embedding_name(unit: Unit) -> str:
+    name = slug(unit.encoder)
+    return name if unit.preprocess == "own" else f"{name}@{unit.preprocess}"
+
+
+def slug(name: str) -> str:
+    """Turn a name into one that every file system takes, different for different names."""
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._")
+    if safe == name and len(safe) <= 100:
+        return safe
+    return f"{safe[-80:]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write JSON atomically; NaN has no place in it and is refused."""
+    text = json.dumps(content, indent=1, allow_nan=False)
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

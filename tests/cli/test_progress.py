@@ -1,0 +1,166 @@
+"""What is shown of a run while it goes: the board behind the live table, the lines, the log."""
+
+import io
+import json
+
+import pytest
+from gpuclust_cli import progress
+from gpuclust_cli.progress import Board, ConsoleWatcher, JsonLog
+from rich.console import Console
+
+from gpuclust.cell import Unit
+from gpuclust.errors import StorageError
+from gpuclust.events import Relay, Stopped, Watcher
+
+UNIT = Unit("digits", "all", "raw", "own", ())
+ROW = {
+    "dataset": "digits",
+    "split": "all",
+    "encoder": "raw",
+    "preprocess": "own",
+    "reducer": "none",
+    "clusterer": "kmeans",
+    "k": 10,
+    "seed": 0,
+    "status": "ok",
+    "seconds": 1.5,
+    "warnings": [],
+    "scores": {"ami": 0.5, "n_clusters": 10},
+}
+THERE = {"worker": "tcp://10.0.0.1:3000", "host": "node1", "pid": 7}
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def heard(board, **more):
+    """Give a watcher whose events reach the board."""
+    return Relay(board.hear, more=more)
+
+
+def test_the_board_counts_units_cells_and_rate():
+    clock = Clock()
+    board = Board(units=2, cells=8, clock=clock)
+    here = heard(board)
+    here.unit(UNIT, 4)
+    clock.now = 2.0
+    for status in ("ok", "failed"):
+        here.row({**ROW, "status": status, "error": {"message": "no"}})
+    here.done(UNIT, computed=2, failed=1, skipped=2)
+    assert board.rate == 1.0
+    assert board.summary() == ("1 of 2 units, 2 of 6 cells, 1 failed, 1.00 cells/s, about 4 s left")
+
+
+def test_each_worker_has_a_line_until_it_is_gone():
+    board = Board(clock=Clock())
+    heard(board, **THERE).stage(UNIT, "none | kmeans")
+    other = {**THERE, "worker": "tcp://10.0.0.2:3000"}
+    heard(board, **other).row({**ROW, "device": {"cluster": {"peak_bytes": 3 * 2**30}}})
+    assert set(board.workers) == {"10.0.0.1:3000", "10.0.0.2:3000"}
+    console = Console(file=io.StringIO(), width=200)
+    console.print(board.table())
+    drawn = console.file.getvalue()
+    assert "none | kmeans" in drawn
+    assert "3.0 GiB" in drawn
+    heard(board).workers(["tcp://10.0.0.2:3000"])
+    assert set(board.workers) == {"10.0.0.2:3000"}
+
+
+def test_an_embedding_tells_its_rate():
+    clock = Clock()
+    board = Board(clock=clock)
+    heard(board).embedding(UNIT, 0, 100)
+    clock.now = 10.0
+    heard(board).embedding(UNIT, 50, 100)
+    assert board.workers["here"]["what"] == "50/100 images, 5.0 images/s, 10 s left"
+
+
+@pytest.fixture
+def lines(monkeypatch):
+    """Catch what is written to the console."""
+    console = Console(file=io.StringIO(), width=200)
+    monkeypatch.setattr(progress, "err", console)
+    monkeypatch.setattr("gpuclust_cli.console.err", console)
+    return lambda: console.file.getvalue().splitlines()
+
+
+def test_plain_lines_where_nobody_looks(lines):
+    with ConsoleWatcher(lambda: False) as watcher:
+        watcher.unit(UNIT, 2)
+        watcher.row(ROW)
+        Relay(watcher.tell, more=THERE).row({**ROW, "warnings": ["UserWarning: odd"]})
+        watcher.row({**ROW, "status": "failed", "error": {"message": "out of memory"}})
+        watcher.note("said once")
+        watcher.note("said once")
+        watcher.workers([])
+    assert lines() == [
+        "digits (all) x raw: 2 cells to do",
+        "  none | kmeans, k=10, seed 0: 10 clusters  AMI 0.500  1.5 s",
+        "  digits x raw: none | kmeans, k=10, seed 0: 10 clusters  AMI 0.500  1.5 s",
+        "    UserWarning: odd",
+        "  failed  none | kmeans, k=10, seed 0: out of memory",
+        "said once",
+        "no worker is there; waiting for one",
+    ]
+
+
+def test_a_terminal_gets_one_table_that_goes_away(monkeypatch):
+    console = Console(file=io.StringIO(), width=120, force_terminal=True)
+    monkeypatch.setattr(progress, "err", console)
+    monkeypatch.setattr("gpuclust_cli.console.err", console)
+    with ConsoleWatcher(lambda: False, units=1, cells=2) as watcher:
+        watcher.unit(UNIT, 2)
+        watcher.stage(UNIT, "none | kmeans")
+        watcher.row(ROW)
+    assert "0 of 1 units, 1 of 2 cells" in console.file.getvalue()
+
+
+def test_an_embedding_ends_when_the_run_is_to_stop(lines):
+    with ConsoleWatcher(lambda: True) as watcher, pytest.raises(Stopped):
+        watcher.embedding(UNIT, 0, 10)
+    with pytest.raises(Stopped):
+        Relay(stop=lambda: True).embedding(UNIT, 0, 10)
+
+
+def test_the_log_has_a_line_of_json_per_event(tmp_path):
+    path = tmp_path / "events.jsonl"
+    for _ in range(2):  # a run that goes on appends
+        log = JsonLog(path)
+        watcher = Relay(log, more=THERE)
+        watcher.unit(UNIT, 2)
+        watcher.row(ROW)
+        log.close()
+    events = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [event["event"] for event in events] == ["unit", "row"] * 2
+    assert events[1]["ami"] == 0.5
+    assert all(event["worker"] == THERE["worker"] and event["time"] for event in events)
+
+
+def test_a_log_that_cannot_be_written_is_told(tmp_path):
+    with pytest.raises(StorageError, match="--json-log"):
+        JsonLog(tmp_path / "nowhere" / "events.jsonl")
+    full = JsonLog(tmp_path / "full")
+    full._file.close()
+    full._file = open("/dev/full", "w", buffering=1)  # noqa: PTH123, SIM115
+    with pytest.raises(StorageError, match="No space left"):
+        full({"event": "row"})
+    with pytest.raises(OSError, match="No space"):  # what was not written is still in the buffer
+        full.close()
+
+
+def test_every_event_is_plain_values():
+    heard = []
+    watcher = Relay(heard.append)
+    watcher.embedding(UNIT, 1, 2)
+    watcher.unit(UNIT, 2)
+    watcher.stage(UNIT, "loading")
+    watcher.row(ROW)
+    watcher.done(UNIT, computed=1, failed=0, skipped=0)
+    watcher.workers(["tcp://a:1"])
+    watcher.note("text")
+    assert json.loads(json.dumps(heard)) == heard
+    Watcher().tell(heard[0])  # nobody listens

@@ -1,0 +1,274 @@
+"""Grids on real Dask workers of this machine."""
+
+import copy
+import importlib.util
+import json
+import signal
+import subprocess
+import time
+from collections import deque
+from types import SimpleNamespace
+
+import pytest
+
+pytest.importorskip("distributed")
+
+from cluster import BIN, Process, digits_folder, scheduler, wait_for, worker
+
+from gpuclust.cell import load_grid
+from gpuclust.cluster import dask_cluster
+from gpuclust.cluster.dask_cluster import SchedulerError
+from gpuclust.cluster.plan import Plan
+from gpuclust.errors import BackendError, InputError, StorageError
+from gpuclust.grid.unit import Job
+from gpuclust.store.store import Store
+
+GRID = """
+dataset = [{datasets}]
+encoder = "raw"
+reducer = ["none", "l2"]
+clusterer = ["kmeans", "agglomerative", "hdbscan"]
+metrics = "external"
+"""
+
+
+@pytest.fixture(scope="module")
+def grid_file(tmp_path_factory):
+    """A grid of four units of 200 images, six cells each."""
+    folder = tmp_path_factory.mktemp("grid")
+    folders = [digits_folder(folder / f"digits{i}", 200 * i, 200) for i in range(4)]
+    file = folder / "grid.toml"
+    file.write_text(GRID.format(datasets=", ".join(f'"folder:{path}"' for path in folders)))
+    return file
+
+
+def command(grid_file, root, *more):
+    return [BIN / "gpuclust", "grid", grid_file, "--root", root, "--device", "cpu", *more]
+
+
+def events(log):
+    return [json.loads(line) for line in log.read_text().splitlines()]
+
+
+def rows(root):
+    found, problems = Store(root).rows()
+    assert not problems
+    return found
+
+
+# ---- what is refused ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "match"),
+    [
+        ({"scheduler": "slurm"}, "local, cuda, an address"),
+        ({"scheduler": "tcp://127.0.0.1:1", "workers": 2}, "run already"),
+        ({"scheduler": "local", "workers": 0}, "at least 1"),
+        ({"scheduler": "local", "threads": 0}, "at least 1"),
+    ],
+)
+def test_a_plan_that_cannot_be_is_refused(given, match):
+    with pytest.raises(InputError, match=match):
+        Plan(**given)
+
+
+def test_the_cores_are_shared_out(monkeypatch):
+    monkeypatch.setattr("gpuclust.device.threads.cores", lambda: 8)
+    assert Plan("local").threads_each(3) == 2
+    assert Plan("local").threads_each(20) == 1
+    assert Plan("local", threads=5).threads_each(3) == 5
+    assert Plan("tcp://somewhere:1").threads_each(3) is None
+
+
+def test_a_device_that_the_scheduler_does_not_compute_on_is_refused(tmp_path):
+    for kind, device in (("local", "gpu"), ("cuda", "cpu")):
+        if kind == "cuda":
+            pytest.importorskip("dask_cuda")
+        with (
+            pytest.raises(InputError, match="computes on"),
+            dask_cluster.cluster(Plan(kind), Store(tmp_path), device),
+        ):
+            pass
+
+
+def test_dask_that_is_not_installed_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with (
+        pytest.raises(BackendError, match=r"gpuclust\[dask\]"),
+        dask_cluster.cluster(Plan("local"), Store(tmp_path)),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("where", ["tcp://127.0.0.1:9", "file:/nowhere/scheduler.json"])
+def test_a_scheduler_that_is_not_there_is_told_at_once(grid_file, tmp_path, where):
+    start = time.monotonic()
+    ran = subprocess.run(
+        command(grid_file, tmp_path, "--scheduler", where), capture_output=True, text=True
+    )
+    assert ran.returncode == 1
+    assert f"no scheduler answers at {where}" in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert time.monotonic() - start < 60
+
+
+def test_workers_belong_to_a_scheduler(grid_file, tmp_path):
+    ran = subprocess.run(
+        command(grid_file, tmp_path, "--workers", "2"), capture_output=True, text=True
+    )
+    assert ran.returncode == 2
+    assert "--scheduler local" in ran.stderr
+
+
+def test_errors_that_end_a_run_come_home_from_the_workers():
+    for error in (StorageError("full"), InputError("bad"), BackendError("none")):
+        again = copy.copy(error)  # takes the same way as between processes
+        assert (type(again), str(again)) == (type(error), str(error))
+        future = SimpleNamespace(status="error", exception=lambda error=error: error)
+        with pytest.raises(type(error)):
+            dask_cluster._outcome(future)
+
+
+# ---- what is computed ---------------------------------------------------------------------------
+
+
+def test_workers_of_this_machine_compute_a_grid(grid_file, tmp_path):
+    log = tmp_path / "events.jsonl"
+    local = ["--scheduler", "local", "--workers", "2", "--json-log", log]
+    ran = subprocess.run(command(grid_file, tmp_path, *local), capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert "2 x cpu on" in ran.stderr
+    assert "24 cells computed, 0 of them failed" in ran.stderr
+    found = rows(tmp_path)
+    assert [row["status"] for row in found] == ["ok"] * 24
+    assert len({row["pid"] for row in found}) == 2
+    told = events(log)
+    assert len([e for e in told if e["event"] == "row"]) == 24
+    assert [e["computed"] for e in told if e["event"] == "done"] == [6, 6, 6, 6]
+    assert not list((tmp_path / "running").iterdir())
+    if importlib.util.find_spec("bokeh") is None:
+        assert "dashboard" not in ran.stderr
+    # Listening on this machine only.
+    assert {e["worker"].rpartition(":")[0] for e in told if "worker" in e} == {"tcp://127.0.0.1"}
+    again = subprocess.run(command(grid_file, tmp_path, *local), capture_output=True, text=True)
+    assert "0 cells computed, 0 of them failed; 24 were there already" in again.stderr
+
+
+def test_ctrl_c_ends_after_the_running_cells(grid_file, tmp_path):
+    local = ["--scheduler", "local", "--workers", "1"]
+    client = subprocess.Popen(
+        command(grid_file, tmp_path, *local), stderr=subprocess.PIPE, text=True
+    )
+    wait_for(lambda: list(tmp_path.rglob("rows/**/*.json")))
+    client.send_signal(signal.SIGINT)
+    said = client.communicate(timeout=60)[1]
+    assert client.returncode == 130, said
+    assert "the same command goes on from here" in said
+    assert 0 < len(rows(tmp_path)) < 24
+    assert not list((tmp_path / "running").glob("*.stop"))
+
+
+@pytest.fixture
+def running(tmp_path):
+    """A scheduler and two worker groups that were started separately."""
+    file = tmp_path / "scheduler.json"
+    started = [scheduler(file, tmp_path / "scheduler.log")]
+    started += [worker(file, tmp_path / f"worker{i}.log") for i in range(2)]
+    wait_for(file.exists)
+    yield file
+    for process in started:
+        process.end()
+
+
+def test_two_worker_groups_and_two_clients_share_a_grid(running, grid_file, tmp_path):
+    root, logs = tmp_path / "root", [tmp_path / f"events{i}.jsonl" for i in range(2)]
+    clients = [
+        Process(
+            *command(grid_file, root, "--scheduler", f"file:{running}", "--json-log", log),
+            log=tmp_path / f"client{i}.log",
+        )
+        for i, log in enumerate(logs)
+    ]
+    wait_for(lambda: all(client.popen.poll() is not None for client in clients))
+    said = [(tmp_path / f"client{i}.log").read_text() for i in range(2)]
+    assert [client.popen.returncode for client in clients] == [0, 0], said
+    found = rows(root)
+    assert [row["status"] for row in found] == ["ok"] * 24
+    assert len({row["pid"] for row in found}) == 2, "one of the two groups did nothing"
+    computed = [e for log in logs for e in events(log) if e["event"] == "row"]
+    assert len(computed) == 24, "a cell was computed twice"
+
+
+def test_a_grid_here_and_one_on_workers_share_a_root(grid_file, tmp_path):
+    here = Process(*command(grid_file, tmp_path), log=tmp_path / "here.log")
+    there = Process(
+        *command(grid_file, tmp_path, "--scheduler", "local", "--workers", "1"),
+        log=tmp_path / "there.log",
+    )
+    wait_for(lambda: None not in (here.popen.poll(), there.popen.poll()))
+    said = [(tmp_path / f"{name}.log").read_text() for name in ("here", "there")]
+    assert (here.popen.returncode, there.popen.returncode) == (0, 0), said
+    counts = [int(text.rpartition(" cells computed")[0].split()[-1]) for text in said]
+    assert sum(counts) == 24
+    assert len(rows(tmp_path)) == 24
+
+
+POISON = """
+import os
+import sklearn.cluster
+import gpuclust.algorithms
+for kind in (sklearn.cluster.HDBSCAN, gpuclust.algorithms.HDBSCAN):
+    kind.fit_predict = lambda self, X, y=None: os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_cell_that_kills_its_workers_becomes_a_failed_row(tmp_path):
+    (tmp_path / "poison.py").write_text(POISON)
+    file, root = tmp_path / "poisoned.json", tmp_path / "root"
+    one = tmp_path / "one.toml"
+    one.write_text(GRID.format(datasets='"digits"'))
+    started = [scheduler(file, tmp_path / "poisoned.log")]
+    try:
+        poisoned = worker(file, tmp_path / "dies.log", "--preload", tmp_path / "poison.py")
+        started.append(poisoned)
+        wait_for(file.exists)
+        client = Process(
+            *command(one, root, "--scheduler", f"file:{file}"), log=tmp_path / "client.log"
+        )
+        started.append(client)
+        wait_for(lambda: client.popen.poll() is not None, [poisoned])
+    finally:
+        for process in started:
+            process.end()
+    assert client.popen.returncode == 1
+    states = {(row["clusterer"], row["status"]) for row in rows(root)}
+    assert states == {("kmeans", "ok"), ("agglomerative", "ok"), ("hdbscan", "failed")}
+    failed = [row["error"]["message"] for row in rows(root) if row["status"] == "failed"]
+    assert len(failed) == 2  # one per reducer
+    assert all("its worker died" in message for message in failed)
+
+
+def test_workers_that_are_not_there_are_waited_for_and_told(grid_file, tmp_path, monkeypatch):
+    monkeypatch.setattr(dask_cluster, "PATIENCE_SECONDS", 1.0)
+    file = tmp_path / "scheduler.json"
+    boss = scheduler(file, tmp_path / "scheduler.log")
+    try:
+        wait_for(file.exists)
+        with (
+            pytest.raises(SchedulerError, match="no worker has joined"),
+            dask_cluster.cluster(Plan(f"file:{file}"), Store(tmp_path)),
+        ):
+            pass
+    finally:
+        boss.end()
+
+
+def test_what_cannot_be_estimated_goes_before_the_longest(grid_file, tmp_path, monkeypatch):
+    units = load_grid(grid_file)
+    seconds = dict(zip(units, (5.0, None, 70.0, 1.0), strict=True))
+    monkeypatch.setattr("gpuclust.grid.cost.estimate", lambda unit, *args: seconds[unit])
+    cluster, waiting = SimpleNamespace(_store=Store(tmp_path)), deque(units)
+    found = dask_cluster.Cluster._estimated(cluster, Job(), waiting)
+    assert found == list(zip(units, (5.0, 71.0, 70.0, 1.0), strict=True))
+    assert not waiting

@@ -1,0 +1,86 @@
+"""The README is true: its commands run, in its order, with the files it speaks of."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+# Run once by .ci/run itself: they set up the environment that this test runs in.
+BY_CI = ("make demo", "make test")
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+
+
+def commands():
+    lines = "\n".join(blocks("bash")).replace("\\\n", " ").splitlines()
+    bare = [line.partition("  #")[0].strip() for line in lines]
+    return [line for line in bare if line and not line.startswith(("#", *BY_CI))]
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory, digits):
+    """A folder with what the README takes for granted: photos, vectors, the grid file."""
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("readme")
+    np.savez(folder / "vectors.npz", X=digits.X, y=digits.y)
+    for i in range(60):
+        place = folder / "photos" / f"digit-{digits.y[i]}"
+        place.mkdir(parents=True, exist_ok=True)
+        pixels = (digits.X[i].reshape(8, 8) * 15.9).astype(np.uint8)
+        Image.fromarray(pixels).resize((64, 64)).save(place / f"{i}.jpg")
+    (grid,) = blocks("toml")
+    (folder / "grid.toml").write_text(grid, encoding="utf-8")
+    return folder
+
+
+@pytest.mark.slow
+def test_every_command_of_the_readme_runs(workplace):
+    assert len(commands()) >= 8
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    for command in commands():
+        done = subprocess.run(
+            shlex.split(command),
+            cwd=workplace,
+            env={**os.environ, "PATH": path},
+            capture_output=True,
+            text=True,
+            timeout=500,
+            check=False,
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+
+
+def test_every_python_example_of_the_readme_runs(workplace, monkeypatch):
+    monkeypatch.chdir(workplace)
+    for block in blocks("python"):
+        exec(compile(block, "README.md", "exec"), {})
+
+
+def test_the_readme_speaks_of_every_command():
+    from gpuclust_cli import app
+    from typer.main import get_command
+
+    for name in get_command(app).commands:
+        assert f"gpuclust {name}" in README, name
+
+
+def test_every_file_the_readme_links_is_there():
+    root = Path(__file__).parents[2]
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", README)
+    assert links
+    for link in links:
+        assert (root / link).exists(), link
+
+
+def test_what_is_said_of_the_gpu_is_backed_or_called_not_measured():
+    results = list((Path(__file__).parents[2] / "benchmarks" / "results").glob("*h200*.json"))
+    assert results or "not measured yet" in README
