@@ -8,6 +8,7 @@ from recipe_gpu import Report, array_of, engine, large, real, recorded, size, un
 
 from gpuclust import pipeline
 from gpuclust.cell import Unit
+from gpuclust.device import transfers
 from gpuclust.device.backend import Backend
 from gpuclust.embeddings.data import Data
 from gpuclust.methods.table import CLUSTERERS
@@ -30,7 +31,7 @@ def residency(args: argparse.Namespace, report: Report) -> None:
 def follow(on: Backend, report: Report, where: str, data: Data, unit: Unit, *, trace: bool) -> None:
     """Run a unit and write down of each stage its copies, peak, and where its array lies."""
     X_bytes, name = data.X.nbytes, size(data)
-    with on.watch(trace=trace) as loaded:
+    with on.watch(transfers.trace if trace else None) as loaded:
         data = on.place(data)
         on.synchronize()
     report.put(where, "embedding", value={"size": name, "bytes": X_bytes, "load": loaded})

@@ -12,7 +12,7 @@ from scaling import enlarged, write
 
 from gpuclust import pipeline
 from gpuclust.cell import Cell, Unit, units_of
-from gpuclust.device import backend
+from gpuclust.device import backend, transfers
 from gpuclust.device.backend import Backend
 from gpuclust.embeddings import load
 from gpuclust.embeddings.data import Data
@@ -126,7 +126,9 @@ def recorded(
         note("begin", f"{kind}: {name}", Outcome(None, 0.0))
         start = time.perf_counter()
         try:
-            outcome = pipeline.measured(what, stage, *args, on=on, trace=trace)
+            outcome = pipeline.measured(
+                what, stage, *args, on=on, trace=transfers.trace if trace else None
+            )
         except Exception as error:  # noqa: BLE001 - one cell's failure is a result
             outcome = Outcome(None, time.perf_counter() - start, (), error)
         note(kind, f"{kind}: {name}", outcome)

@@ -16,11 +16,13 @@ from typing import Any, NamedTuple
 
 import array_api_compat
 
+from .arrays.shared_neighbors import SharedNeighbors
 from .cell import Cell, Unit, asked_values
 from .device import machine
-from .device.backend import Backend, Neighbors, load_class
+from .device.backend import Backend, Trace
 from .embeddings.data import Data
 from .errors import BackendError, CellError, InputError
+from .methods.build import build, load_class, neighbors_of
 from .methods.spec import Spec, chain_text
 from .methods.table import CLUSTERERS, REDUCERS, Fit
 from .metrics import suite
@@ -59,7 +61,7 @@ class Space(NamedTuple):
     """A reduced embedding, with the graph and the trees that its clusterings share."""
 
     Z: Any
-    neighbors: Neighbors
+    neighbors: SharedNeighbors
     trees: dict[tuple[str, str], Any]
     made: Outcome
 
@@ -73,7 +75,7 @@ class Result(NamedTuple):
 
 
 def measured(
-    what: str, stage: Callable[..., Any], *args: Any, on: Backend, trace: bool = False
+    what: str, stage: Callable[..., Any], *args: Any, on: Backend, trace: Trace | None = None
 ) -> Outcome:
     """Run a stage, take its time and collect its warnings; errors go through.
 
@@ -81,7 +83,7 @@ def measured(
     device is idle, and its memory is watched; with `trace` also its transfers.
     """
     del what
-    with warnings.catch_warnings(record=True) as caught, on.watch(trace=trace) as device:
+    with warnings.catch_warnings(record=True) as caught, on.watch(trace) as device:
         warnings.simplefilter("always")
         on.synchronize()
         start = time.perf_counter()
@@ -130,7 +132,7 @@ def run_unit(
     attempt = attempt or functools.partial(measured, on=on)
     _import_ahead(unit, on)
     data = on.place(data)
-    graph = Neighbors(on, data.X, most=_most_neighbors(unit.cells))
+    graph = neighbors_of(data.X, on, most=_most_neighbors(unit.cells))
     for (chain, seed), cells in _by_space(unit.cells).items():
         if stop():
             return
@@ -140,7 +142,7 @@ def run_unit(
             continue
         Z = made.value.Z
         shared = (
-            graph if Z is data.X else Neighbors(on, Z, most=_most_neighbors(cells, inside=True))
+            graph if Z is data.X else neighbors_of(Z, on, most=_most_neighbors(cells, inside=True))
         )
         space = Space(Z, shared, {}, made)
         yield from _run_space(cells, space, data, on, attempt=attempt, stop=stop)
@@ -213,7 +215,7 @@ def _import_ahead(unit: Unit, on: Backend) -> None:
 
 
 def reduce(
-    X: Any, chain: tuple[Spec, ...], seed: int, on: Backend, graph: Neighbors | None = None
+    X: Any, chain: tuple[Spec, ...], seed: int, on: Backend, graph: SharedNeighbors | None = None
 ) -> Reduced:
     """Apply a chain of reducers to `X` (n, d) and return (n, m); ``none`` returns `X` itself.
 
@@ -222,10 +224,10 @@ def reduce(
     Z, ran = X, []
     for spec in chain:
         if graph is None or Z is not X:
-            graph = Neighbors(on, Z)
+            graph = neighbors_of(Z, on)
         n, d = Z.shape
         fit = Fit(n=n, d=d, k=None, seed=seed, trees={}, neighbors=graph)
-        built = on.build(spec.name, REDUCERS[spec.name], dict(spec.params), fit)
+        built = build(spec.name, dict(spec.params), fit, on)
         Z = built.estimator.fit_transform(Z)
         ran.append(built.path)
     xp = array_api_compat.array_namespace(Z)
@@ -251,7 +253,7 @@ def cluster(space: Space, cell: Cell, on: Backend) -> Clustered:
         raise InputError(f"k={cell.k} is more than the {n} samples. Give a k of at most {n}.")
     spec = cell.clusterer
     fit = Fit(n, d, cell.k, cell.seed, trees=space.trees, neighbors=space.neighbors)
-    built = on.build(spec.name, CLUSTERERS[spec.name], dict(spec.params), fit)
+    built = build(spec.name, dict(spec.params), fit, on)
     labels = built.estimator.fit_predict(space.Z)
     xp = array_api_compat.array_namespace(labels)
     return Clustered(xp.astype(labels, xp.int64, copy=False), built.path)

@@ -15,6 +15,7 @@ from ..cell import Cell, Unit, units_of
 from ..device import backend
 from ..embeddings.data import Data
 from ..errors import BackendError, InputError, unknown
+from ..methods.build import neighbors_of
 from ..methods.spec import Spec, parse_clusterer, parse_reducer
 from ..methods.table import CLUSTERERS, REDUCERS
 from ..pipeline import Outcome, Space, reduce, run_unit
@@ -129,7 +130,7 @@ def prepare(job: Job, X: np.ndarray, y: np.ndarray) -> Run:
         return lambda seed: {"Z": reduce(data.X, spec, seed, on).Z}
 
     def run(seed: int) -> dict[str, Any]:
-        space = Space(data.X, backend.Neighbors(on, data.X), {}, Outcome(None, 0.0))
+        space = Space(data.X, neighbors_of(data.X, on), {}, Outcome(None, 0.0))
         return {"labels": cluster_space(space, _cell(spec, k, seed), on).labels}
 
     return run

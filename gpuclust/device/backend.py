@@ -9,27 +9,19 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import importlib
 import importlib.util
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
-from ..errors import BackendError, InputError, unknown
-from ..methods.table import CLUSTERERS, KNEIGHBORS, REDUCERS, Fit, Method
+from ..errors import BackendError, unknown
 
+Trace = Callable[[], contextlib.AbstractContextManager[dict[str, int]]]
 BACKENDS = ("auto", "cpu", "gpu")
 PACKAGES = ("cupy", "rmm", "cuml")
 # What the GPU forms import when they are used: seconds that no stage should be charged with.
 LIBRARIES = ("cuml.cluster", "cuml.decomposition", "cuml.manifold", "cuml.neighbors")
-
-
-class Built(NamedTuple):
-    """An estimator, and the class that it is: what really runs, for the row."""
-
-    estimator: Any
-    path: str
 
 
 @dataclass(frozen=True)
@@ -49,33 +41,6 @@ class Backend:
     name: str
     reason: str
     asked: str
-
-    def build(self, name: str, method: Method, params: Mapping[str, Any], fit: Fit) -> Built:
-        """Import the class that runs a method on this backend and construct it.
-
-        Raises
-        ------
-        CellError
-            When the method cannot work on data of this shape.
-        BackendError
-            When this backend has no form of the method, or its package is not installed.
-        """
-        form = method.form(self.name, params, fit)
-        if form is None:
-            other = "cpu" if self.name == "gpu" else "gpu"
-            raise BackendError(
-                f"{name} has no {self.name} form. Run it with --device {other}, or choose another "
-                f"method: {', '.join(self._offers(name))}."
-            )
-        return Built(load_class(form.path, method.extra)(**form.bind(params, fit)), form.path)
-
-    def _offers(self, name: str) -> list[str]:
-        table = REDUCERS if name in REDUCERS else CLUSTERERS
-        return [other for other, method in table.items() if getattr(method, self.name)]
-
-    def kneighbors(self, X: Any, k: int, metric: str) -> tuple[Any, Any]:
-        """Find the k nearest rows, each row itself first: (distances, indices), both (n, k)."""
-        return load_class(KNEIGHBORS[self.name])(X, k, metric=metric, include_self=True)
 
     def prepare(self) -> str | None:
         """Set up the memory that all libraries share and import them; None on the CPU.
@@ -113,24 +78,28 @@ class Backend:
         return dataclasses.replace(data, X=self.put(data.X), y=y)
 
     @contextlib.contextmanager
-    def watch(self, *, trace: bool = False) -> Iterator[dict[str, Any]]:
-        """Measure what a stage does on the device; empty on the CPU.
+    def watch(self, trace: Trace | None = None) -> Iterator[dict[str, Any]]:
+        """Measure device memory, and with `trace` the copies, while the block runs.
+
+        Parameters
+        ----------
+        trace : callable, optional
+            Context manager that yields a dict and fills it, such as `transfers.trace`.
 
         Yields
         ------
         dict
-            Filled when the stage ends: ``peak_bytes``, and with `trace` what `transfers.trace`
-            gives.
+            Filled when the block ends: ``peak_bytes`` and the items of `trace`.  Empty on the CPU.
         """
         found: dict[str, Any] = {}
         if self.name == "cpu":
             yield found
             return
-        from . import memory, transfers
+        from . import memory
 
         with contextlib.ExitStack() as stack:
             peak = stack.enter_context(memory.stage_peak())
-            copied = stack.enter_context(transfers.trace()) if trace else {}
+            copied = stack.enter_context(trace()) if trace else {}
             yield found
         found["peak_bytes"] = peak.bytes
         found.update(copied)
@@ -197,52 +166,3 @@ def why_no_gpu() -> str | None:
     except cupy.cuda.runtime.CUDARuntimeError as error:
         return f"CUDA does not answer ({error})"
     return None if count else "CUDA sees no device"
-
-
-def check_trace(on: Backend) -> None:
-    """Raise `InputError` where there is no device whose transfers could be traced."""
-    if on.name != "gpu":
-        raise InputError(
-            f"--trace-transfers measures copies between host and device, and this run has no "
-            f"device ({on.reason}). Leave it out, or run with --device gpu."
-        )
-
-
-class Neighbors:
-    """The graph of nearest neighbours of one space, made once and shared by its methods.
-
-    Attributes
-    ----------
-    most : int
-        The largest k that is known to be asked for; the first search finds so many.
-    """
-
-    def __init__(self, on: Backend, X: Any, most: int = 0):
-        self._search = functools.partial(on.kneighbors, X)
-        self.most = min(most, X.shape[0])
-        self._found: dict[str, tuple[Any, Any]] = {}
-
-    def __call__(self, k: int, metric: str) -> tuple[Any, Any]:
-        """Return (distances, indices), both (n, k), each row itself first."""
-        known = self._found.get(metric)
-        if known is None or known[1].shape[1] < k:
-            known = self._found[metric] = self._search(max(k, self.most), metric)
-        return known[0][:, :k], known[1][:, :k]
-
-
-def load_class(path: str, extra: str | None = None) -> Callable[..., Any]:
-    """Import ``"module:attribute"``.
-
-    Raises
-    ------
-    BackendError
-        When the package is not installed; names the extra that brings it.
-    """
-    module, _, attribute = path.partition(":")
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except ModuleNotFoundError as error:
-        if error.name != module.partition(".")[0]:
-            raise
-        install = f'pip install "gpuclust[{extra}]"' if extra else f"pip install {error.name}"
-        raise BackendError(f"{error.name} is not installed. Run {install}.") from error

@@ -19,12 +19,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..errors import BackendError
+from ..errors import BackendError, InputError
+from .backend import Backend
 
 LARGE = 1 << 20
 # Kineto's name of a copy: "Memcpy DtoH (Device -> Pageable)"; A is an array, P a peer.
 _COPY = re.compile(r"Memcpy ([HDAP])to([HDAP])\b")
 _ON_GPU = {"kernel", "gpu_memcpy", "gpu_memset"}
+
+
+def check_trace(on: Backend) -> None:
+    """Raise `InputError` on a backend without a device: it has no copies to trace."""
+    if on.name != "gpu":
+        raise InputError(
+            f"--trace-transfers measures copies between host and device, and this run has no "
+            f"device ({on.reason}). Leave it out, or run with --device gpu."
+        )
 
 
 @contextlib.contextmanager

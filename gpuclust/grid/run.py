@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ..cell import Unit
-from ..device.backend import Backend, check_trace
+from ..device.backend import Backend
+from ..device.transfers import check_trace
 from ..embeddings.load import DEFAULT_OPTIONS, Known, Options, known_of
 from ..errors import CellError
 from ..events import Watcher

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from .. import pipeline
 from ..cell import Cell, Unit, asked_values
-from ..device import block_size, machine, memory
+from ..device import block_size, machine, memory, transfers
 from ..device.backend import Backend
 from ..embeddings.load import DEFAULT_OPTIONS, Known, Options, known_of, load_unit
 from ..errors import InputError, StorageError, unknown
@@ -184,7 +184,7 @@ def _results(unit: Unit, job: Job, here: Here) -> Iterator[Result]:
     def attempt(what: str, stage: Callable[..., Any], *args: Any) -> Outcome:
         here.tell({**claimed, "stage": what, "since": machine.now()})
         watcher.stage(unit, what)
-        return _attempt(what, stage, *args, on=on, trace=job.trace)
+        return _attempt(what, stage, *args, on=on, trace=transfers.trace if job.trace else None)
 
     layout = on.prepare()
     loaded = attempt("loading", load_unit, unit, store, on, job.options, watcher)
@@ -224,7 +224,7 @@ def without_result(cell: Cell, known: Known, on: Backend, outcome: Outcome) -> R
     return Result(row, None, outcome.error)
 
 
-def _attempt(what: str, stage: Callable[..., Any], *args: Any, on: Backend, trace: bool) -> Outcome:
+def _attempt(what: str, stage: Callable[..., Any], *args: Any, on: Backend, trace: Any) -> Outcome:
     """Run a stage; an error is an outcome, but for a full disk: that is no fault of the cell.
 
     What runs out of memory gets a second try with blocks of half the size.

@@ -7,9 +7,8 @@ import itertools
 import pytest
 
 from gpuclust.algorithms import cuml
-from gpuclust.device import backend
 from gpuclust.errors import GpuclustError
-from gpuclust.methods import table
+from gpuclust.methods import build, table
 from gpuclust.methods.table import CLUSTERERS, REDUCERS, Fit
 
 ALL = REDUCERS | CLUSTERERS
@@ -75,7 +74,7 @@ def test_the_table_of_what_has_no_gpu_form_is_complete():
 
 @pytest.mark.parametrize("path", sorted({path for _, path, _ in REACHED}))
 def test_the_class_takes_every_keyword(path):
-    found = backend.load_class(path)
+    found = build.load_class(path)
     for name, _, keywords in (entry for entry in REACHED if entry[1] == path):
         signature = inspect.signature(found)
         signature.bind(**keywords)
@@ -84,7 +83,7 @@ def test_the_class_takes_every_keyword(path):
 
 @pytest.mark.parametrize("path", sorted({path for _, path, _ in CUML}))
 def test_cuml_keeps_what_it_is_given(path):
-    found = backend.load_class(path)
+    found = build.load_class(path)
     for _, _, keywords in (entry for entry in CUML if entry[1] == path):
         kept = found(**keywords).get_params()
         assert {key: kept[key] for key in keywords} == keywords
@@ -98,7 +97,7 @@ def test_labels_and_reduced_arrays_are_asked_for_on_the_device():
 def test_every_random_class_is_seeded_unless_the_user_wants_otherwise():
     seeds = {}
     for _, path, keywords in CUML:
-        if "random_state" in inspect.signature(backend.load_class(path).__init__).parameters:
+        if "random_state" in inspect.signature(build.load_class(path).__init__).parameters:
             seeds.setdefault(path, set()).add(keywords["random_state"])
     assert seeds == {"cuml.cluster:KMeans": {3}, "cuml.manifold:UMAP": {3, None}}
 
@@ -136,13 +135,13 @@ def test_the_words_we_allow_are_words_that_cuml_knows():
     from cuml.neighbors import VALID_METRICS
 
     assert set(table.METRICS) <= VALID_METRICS["brute"]
-    source = inspect.getdoc(backend.load_class("cuml.cluster:KMeans"))
+    source = inspect.getdoc(build.load_class("cuml.cluster:KMeans"))
     for word in CLUSTERERS["kmeans"].params["init"].choices:
         assert word in source
-    source = inspect.getdoc(backend.load_class("cuml.cluster:HDBSCAN"))
+    source = inspect.getdoc(build.load_class("cuml.cluster:HDBSCAN"))
     for word in CLUSTERERS["hdbscan"].params["cluster_selection_method"].choices:
         assert word in source
-    source = inspect.getdoc(backend.load_class("cuml.manifold:UMAP"))
+    source = inspect.getdoc(build.load_class("cuml.manifold:UMAP"))
     for word in (*table.METRICS, "brute_force_knn", "spectral", "precomputed_knn"):
         assert word in source
 

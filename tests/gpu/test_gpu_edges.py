@@ -9,6 +9,7 @@ from gpuclust.device import backend
 from gpuclust.embeddings.data import Data
 from gpuclust.embeddings.load import Options
 from gpuclust.grid.run import run_grid
+from gpuclust.methods.build import neighbors_of
 from gpuclust.methods.table import CLUSTERERS
 from gpuclust.metrics import adjusted_rand_score
 from gpuclust.pipeline import run_unit
@@ -70,7 +71,7 @@ def test_duplicates_end_up_together(digits, gpu):
 
 def test_a_row_is_its_own_first_neighbour_among_duplicates_too(digits, gpu):
     X = gpu.put(np.tile(digits.X[:50], (6, 1)))
-    distances, indices = gpu.kneighbors(X, 4, "euclidean")
+    distances, indices = neighbors_of(X, gpu)(4, "euclidean")
     np.testing.assert_array_equal(to_host(indices[:, 0]), np.arange(300))
     assert indices.dtype == np.int64
     np.testing.assert_allclose(to_host(distances), 0, atol=1e-3)
@@ -79,8 +80,8 @@ def test_a_row_is_its_own_first_neighbour_among_duplicates_too(digits, gpu):
 def test_neighbours_are_those_of_the_cpu_engine(digits, gpu, note):
     X = without_ties(digits.X)
     for metric in ("euclidean", "cosine", "l1", "chebyshev"):
-        expected = backend.select("cpu").kneighbors(X, 10, metric)
-        found = gpu.kneighbors(gpu.put(X), 10, metric)
+        expected = neighbors_of(X, backend.select("cpu"))(10, metric)
+        found = neighbors_of(gpu.put(X), gpu)(10, metric)
         shared = (to_host(found[1])[:, :, None] == expected[1][:, None, :]).any(axis=2).mean()
         note(f"{metric}: {shared:.4f} of the neighbours")
         assert shared > 0.995, metric

@@ -57,7 +57,7 @@ def test_the_stages_of_a_unit_copy_to_the_host_what_their_trees_and_graphs_need(
     data = gpu.place(wide)
     unit = unit_of(["none", "pca(50)", "umap"], CLUSTERERS, metrics=("default",))
     list(run_unit(unit, data, gpu))  # what is compiled and loaded once is not looked at
-    attempt = functools.partial(pipeline.measured, on=gpu, trace=True)
+    attempt = functools.partial(pipeline.measured, on=gpu, trace=transfers.trace)
     rows = [result.row for result in run_unit(unit, data, gpu, attempt=attempt)]
     over = []
     for row in rows:

@@ -6,6 +6,7 @@ import pytest
 
 from gpuclust.device import backend
 from gpuclust.errors import BackendError, CellError, UnknownNameError
+from gpuclust.methods.build import load_class
 from gpuclust.methods.spec import parse_clusterer, parse_reducer
 from gpuclust.methods.table import CLUSTERERS, REDUCERS, Fit
 
@@ -31,7 +32,7 @@ def build(name, text, size):
 def test_the_cpu_class_takes_every_keyword_we_pass(name):
     for form in ALL[name].cpu:
         keywords = form.bind(defaults(name), fit())
-        inspect.signature(backend.load_class(form.path)).bind(**keywords)
+        inspect.signature(load_class(form.path)).bind(**keywords)
 
 
 @pytest.mark.parametrize(
@@ -142,14 +143,14 @@ def test_a_method_without_a_gpu_form_is_refused_with_the_way_out():
 
 def test_a_missing_package_names_its_extra():
     with pytest.raises(BackendError, match=r'pip install "gpuclust\[pacmap\]"'):
-        backend.load_class("no_such_package:Thing", "pacmap")
+        load_class("no_such_package:Thing", "pacmap")
 
 
 def test_an_import_error_inside_a_package_is_not_hidden(tmp_path, monkeypatch):
     (tmp_path / "broken_package.py").write_text("import no_such_package_either\n")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ModuleNotFoundError, match="no_such_package_either"):
-        backend.load_class("broken_package:Thing")
+        load_class("broken_package:Thing")
 
 
 @pytest.mark.parametrize("name", ["none", "l2", "zscore", "pca", "pacmap"])
