@@ -220,19 +220,20 @@ def test_numbers_of_threads_do_not_change_a_bit(digits, metric, monkeypatch):
     codes = [np.arange(300) % 7]
 
     def bits(cores):
-        monkeypatch.setattr(minkowski, "cores", lambda: cores)
+        monkeypatch.setattr(threads, "cores", lambda: cores)
         sums = segments.segment_summer(codes, n_segments=[7])
         return [sums(D) for _, _, D in distance_blocks(digits, metric=metric)]
 
     np.testing.assert_array_equal(bits(1), bits(5))
 
 
-@pytest.mark.parametrize("kernel", ["gram._kernel", "gaps._l1_kernel", "ops._kernel"])
+@pytest.mark.parametrize("kernel", ["gram._kernel", "minkowski._l1_kernel", "segments._kernel"])
 def test_compiled_code_is_found_again_by_the_next_process(kernel, tmp_path):
     code = (
-        "import numpy as np; from gpuclust import gaps, gram, ops;"
-        "X = np.eye(4); D = [next(ops.distance_blocks(X, metric=m))[2] for m in ops.METRICS];"
-        "ops.segment_summer([np.zeros(4, int)], n_segments=[1])(X);"
+        "import numpy as np; from gpuclust.arrays import distances, gram, minkowski, segments;"
+        "X = np.eye(4);"
+        "D = [next(distances.distance_blocks(X, metric=m))[2] for m in distances.METRICS];"
+        "segments.segment_summer([np.zeros(4, int)], n_segments=[1])(X);"
         f"print(sum({kernel}().stats.cache_hits.values()))"
     )
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}

@@ -69,13 +69,13 @@ def test_samples_that_no_label_set_keeps_cost_no_distances(digits, monkeypatch):
     X, label_sets = digits
     keeps = [np.arange(len(X)) % 9 == 0, np.arange(len(X)) % 9 <= 1]
     seen = []
-    blocks = metrics.internal.ops.distance_blocks
+    blocks = metrics.internal.distances.distance_blocks
 
     def spy(X, **options):
         seen.append(X.shape[0])
         return blocks(X, **options)
 
-    monkeypatch.setattr(metrics.internal.ops, "distance_blocks", spy)
+    monkeypatch.setattr(metrics.internal.distances, "distance_blocks", spy)
     ours = metrics.silhouette_scores(X, [label_sets[0]] * 2, masks=keeps)
     assert seen == [200]
     theirs = [oracle.silhouette_score(X[keep], label_sets[0][keep]) for keep in keeps]
