@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 _threads: int | None = None
-# What each library reads when it is imported.
+# Read by OpenMP, OpenBLAS, MKL and numba, each when it is imported.
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -23,7 +23,14 @@ _ALONE = threading.Lock()
 
 
 def cores() -> int:
-    """Count the cores this process may use: as many as it has, or what `use_threads` said."""
+    """Count the cores this process may use, or return the number set by `use_threads`.
+
+    Examples
+    --------
+    >>> from gpuclust.device.threads import cores
+    >>> cores() >= 1
+    True
+    """
     if _threads is not None:
         return _threads
     if hasattr(os, "sched_getaffinity"):  # not on macOS
@@ -32,18 +39,29 @@ def cores() -> int:
 
 
 def use_threads(count: int) -> None:
-    """Let this process compute with so many threads: BLAS, OpenMP, numba, torch and ours.
+    """Set the number of CPU threads of BLAS, OpenMP, numba, torch and gpuclust.
 
-    Sums may round differently with another number of threads, so results are the same bit for bit
-    only between processes that use as many.
+    Sums may round differently with another number of threads: results are equal bit for bit only
+    between processes that use the same number.
+
+    Parameters
+    ----------
+    count : int
+        At least 1.
+
+    Examples
+    --------
+    >>> from gpuclust.device.threads import cores, use_threads
+    >>> use_threads(cores())
     """
     global _threads
     from threadpoolctl import threadpool_limits
 
     _threads = count
-    # numba refuses another number in its variable once its threads run.
-    later = [name for name in THREAD_VARIABLES if name[:5].lower() not in sys.modules]
-    os.environ.update(dict.fromkeys(later, str(count)))
+    for name in THREAD_VARIABLES:
+        # numba refuses a changed variable once its threads run.
+        if name != "NUMBA_NUM_THREADS" or "numba" not in sys.modules:
+            os.environ[name] = str(count)
     threadpool_limits(count)
     if "torch" in sys.modules:
         import torch
@@ -52,50 +70,85 @@ def use_threads(count: int) -> None:
     if "numba" in sys.modules:
         import numba
 
-        numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))
+        started: int = vars(numba.config)["NUMBA_NUM_THREADS"]
+        numba.set_num_threads(min(count, started))
 
 
-def compiled(function: Callable) -> Callable:
-    """Compile by numba for threads; the machine code is kept on disk where that can be written.
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a function with numba, and keep the machine code on disk where possible.
 
-    One function each: numba's cache never finds a function that closes over another.  Sums may be
-    reordered, so that they are vectorised: by the compiler, the same way every time.
+    The compiled function releases the GIL.  The compiler may reorder sums to vectorise them, the
+    same way in every run.  Do not compile closures over other functions: numba's cache on disk
+    never finds them again.
+
+    Examples
+    --------
+    >>> from gpuclust.device.threads import compiled
+    >>> @compiled
+    ... def add(a, b):
+    ...     return a + b
+    >>> add(1, 2)
+    3
     """
     import numba
 
-    options = {"nogil": True, "fastmath": {"nsz", "contract", "reassoc"}}
+    options: dict[str, Any] = {"nogil": True, "fastmath": {"nsz", "contract", "reassoc"}}
     try:
         return numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # neither the package nor the home can be written to
+    except RuntimeError:  # neither the package's folder nor the home folder is writable
         return numba.njit(**options)(function)
 
 
-def all_cores() -> Callable:
-    """Return ``each(function, n, step=None)``: calls ``function(start, stop)`` until n are done.
+def all_cores() -> Callable[..., None]:
+    """Start one thread per core, and return a function that runs work on them.
 
-    On as many threads as there are cores, which end with the returned function.  For functions that
-    release the GIL, and whose results do not depend on the cuts or that are given a `step`.
+    The threads end when the returned function is garbage collected.
+
+    Returns
+    -------
+    callable
+        ``each(function, n, step=None)`` splits ``range(n)`` into pieces of `step`, by default two
+        per core, calls ``function(start, stop)`` on each and waits.  `function` should release the
+        GIL; if its result depends on the pieces, give `step`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gpuclust.device.threads import all_cores
+    >>> each, squares = all_cores(), np.zeros(5)
+    >>> def fill(start, stop):
+    ...     squares[start:stop] = np.arange(start, stop) ** 2
+    >>> each(fill, 5)
+    >>> squares.tolist()
+    [0.0, 1.0, 4.0, 9.0, 16.0]
     """
     workers = cores()
     pool = ThreadPoolExecutor(workers)
 
-    def each(function: Callable, n: int, *, step: int | None = None) -> None:
-        # Two pieces per core: a core that has other work too does not keep the rest waiting.
-        step = max(-(-n // (2 * workers)), 1) if step is None else step
-        done = pool.map(lambda start: function(start, min(start + step, n)), range(0, n, step))
-        list(done)  # raises what a thread raised
+    def each(function: Callable[[int, int], Any], n: int, *, step: int | None = None) -> None:
+        # Two pieces per core, so that a core busy with other work does not delay the rest.
+        size = max(-(-n // (2 * workers)), 1) if step is None else step
+        done = pool.map(lambda start: function(start, min(start + size, n)), range(0, n, size))
+        list(done)  # raises an error of a thread here
 
     return each
 
 
 @contextlib.contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Keep products to the thread that asks for them, where all cores have threads of ours.
+    """Limit BLAS to one thread while our own thread pool uses all cores.
 
-    Threads of BLAS wait in a loop for one another and for the next product, and take the cores from
-    what else there is to do.
+    Idle BLAS threads spin while they wait, and would take the cores from our threads.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gpuclust.device.threads import one_blas_thread
+    >>> with one_blas_thread():
+    ...     float(np.ones(3) @ np.ones(3))
+    3.0
     """
-    # Two at once would each put back what the other has set.
+    # The limit is per process: of two overlapping blocks, each would restore the other's limit.
     with _ALONE, _thread_pools().limit(limits=1, user_api="blas"):
         yield
 

@@ -96,6 +96,19 @@ def test_a_path_that_is_not_there_or_is_a_file_is_refused_before_anything_runs(t
         datasets.check("folder:")
 
 
+def test_only_a_relative_path_is_called_relative(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError) as caught:
+        datasets.check("folder:no")
+    assert (
+        str(caught.value)
+        == f"there is no folder no. Check the path (it is relative to {tmp_path})."
+    )
+    with pytest.raises(InputError) as caught:
+        datasets.check(f"folder:{tmp_path}/no")
+    assert str(caught.value) == f"there is no folder {tmp_path}/no. Check the path."
+
+
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX permissions")
 def test_an_unreadable_sub_folder_says_how_to_make_it_readable(tmp_path):
     draw(tmp_path / "a/x.png")

@@ -4,6 +4,7 @@ import functools
 
 import numpy as np
 import pytest
+from copy_guard import guard
 from on_gpu import unit_of, widened
 
 from gpuclust import pipeline
@@ -30,20 +31,20 @@ def wide(digits):
 def test_python_asks_for_little_of_a_unit_and_never_for_the_embedding(wide, gpu, note):
     unit = unit_of(["none", "pca(50)"], ["kmeans", "spectral"], metrics=("default",))
     data = gpu.place(wide)
-    with transfers.guard(budget=int(SMALL * wide.X.nbytes)) as crossings:
+    with guard(budget=int(SMALL * wide.X.nbytes)) as copies:
         results = list(run_unit(unit, data, gpu))
     assert [r.row["status"] for r in results] == ["ok"] * 4
-    note(f"kmeans and spectral: {crossings.bytes} bytes in {crossings.calls} calls")
+    note(f"kmeans and spectral: {copies.bytes} bytes in {copies.calls} calls")
 
 
 def test_no_copy_of_any_method_has_the_size_of_the_embedding(wide, gpu, note):
     data = gpu.place(wide)
     unit = unit_of(["none", "umap"], [*CLUSTERERS, "agglomerative(linkage=average)"])
-    with transfers.guard() as crossings:
+    with guard() as copies:
         results = list(run_unit(unit, data, gpu))
     assert {r.row["status"] for r in results} == {"ok"}
-    largest = max(crossings.seen, key=lambda one: one.bytes)
-    note(f"{crossings.bytes} bytes in {crossings.calls} calls, the largest {largest}")
+    largest = max(copies.seen, key=lambda one: one.bytes)
+    note(f"{copies.bytes} bytes in {copies.calls} calls, the largest {largest}")
     assert largest.bytes < wide.X.nbytes / 4, largest
 
 

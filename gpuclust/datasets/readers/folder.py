@@ -82,7 +82,8 @@ def check(name: str) -> Path:
         return root
     if root.exists():
         raise InputError(f"{root} is a file. Give the folder that it lies in: folder:{root.parent}")
-    raise InputError(f"there is no folder {root}. Check the path (it is relative to {Path.cwd()}).")
+    start = "" if root.is_absolute() else f" (it is relative to {Path.cwd()})"
+    raise InputError(f"there is no folder {root}. Check the path{start}.")
 
 
 def load(name: str, split: str) -> FolderDataset:
