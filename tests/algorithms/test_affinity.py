@@ -134,11 +134,11 @@ def test_the_number_of_threads_changes_no_bit(monkeypatch):
     S = -(np.random.default_rng(0).exponential(size=(500, 500)).astype(np.float32))
 
     def bits():
-        passed, total = messages.Messages(S.copy(), 0.7), np.zeros(500, np.float32)
+        sparse, total = messages.Messages(S.copy(), 0.7), np.zeros(500, np.float32)
         with row_mapper(np, 500) as over_rows:
             for _ in range(5):
-                total = np.sum(over_rows(passed.given(total)), axis=0)
-        return total.tobytes() + availabilities(passed).tobytes()
+                total = np.sum(over_rows(sparse.given(total)), axis=0)
+        return total.tobytes() + availabilities(sparse).tobytes()
 
     many = bits()
     monkeypatch.setattr("gpuclust.arrays.indexing.cores", lambda: 1)
@@ -153,15 +153,15 @@ def passed(messages, n, iterations):
     return sums, messages.own
 
 
-def availabilities(passed):
+def availabilities(sparse):
     """Put together what the messages keep in several places."""
-    S, A = messages._matrices
-    full = np.repeat(messages._common[None, :], len(S), axis=0)
+    S, A = sparse._matrices
+    full = np.repeat(sparse._common[None, :], len(S), axis=0)
     for i in range(len(S)):
-        for q in messages._runs[i, : messages._kept[i]]:
+        for q in sparse._runs[i, : sparse._kept[i]]:
             full[i, q * 64 : q * 64 + 64] = A[i, q * 64 : q * 64 + 64]
-        used = messages._used[i]
-        full[i, messages._columns[i, :used]] = messages._chosen[2][i, :used]
+        used = sparse._used[i]
+        full[i, sparse._columns[i, :used]] = sparse._chosen[2][i, :used]
     return full
 
 
@@ -187,12 +187,12 @@ def test_the_compiled_messages_are_those_of_the_array_verbs(n, iterations, dampi
 
 def test_runs_that_are_common_again_are_kept_no_longer():
     S = -np.random.default_rng(0).exponential(size=(200, 200)).astype(np.float32)
-    passed, total = messages.Messages(S, 0.5), np.zeros(200, np.float32)
+    sparse, total = messages.Messages(S, 0.5), np.zeros(200, np.float32)
     kept = []
     for iteration in range(60):
         # Columns that nobody wishes for have no exceptions, and the others are forgotten.
-        total = passed.given(total if iteration < 5 else np.full(200, 1e3, np.float32))(0, 200)
-        kept.append(passed._kept.sum())
+        total = sparse.given(total if iteration < 5 else np.full(200, 1e3, np.float32))(0, 200)
+        kept.append(sparse._kept.sum())
     assert max(kept) > 0
     assert kept[-1] == 0
 

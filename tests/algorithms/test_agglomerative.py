@@ -7,6 +7,7 @@ from sklearn.cluster import AgglomerativeClustering
 from sklearn.metrics import adjusted_rand_score
 
 from gpuclust.algorithms import Agglomerative, linkage
+from gpuclust.algorithms.linkage import agglomerative
 from gpuclust.errors import CellError, InputError
 
 SKLEARN = {"l1": "manhattan"}
@@ -69,7 +70,7 @@ def test_every_cut_agrees_with_scipy_and_labels_count_from_zero(n, height, seed)
 def test_one_tree_serves_every_cut_and_labels_are_where_x_is(xp, digits, monkeypatch):
     memory, X = {}, xp.put(digits.X[:200])
     Agglomerative(n_clusters=3, memory=memory).fit_predict(X)
-    monkeypatch.setattr("gpuclust.algorithms.linkage.agglomerative.linkage", None)
+    monkeypatch.setattr(agglomerative, "linkage", None)
     labels = xp.get(Agglomerative(n_clusters=5, memory=memory).fit_predict(X))
     assert len(set(labels.tolist())) == 5
     assert labels.dtype == np.int64

@@ -14,8 +14,8 @@ from umap.umap_ import find_ab_params, make_epochs_per_sample
 
 from gpuclust.algorithms.umap import layout
 from gpuclust.algorithms.umap.estimator import UMAP
-from gpuclust.arrays import minkowski
 from gpuclust.arrays.neighbors import kneighbors
+from gpuclust.device import threads as device_threads
 from gpuclust.errors import InputError
 
 CURVE = find_ab_params(1.0, 0.0)
@@ -49,7 +49,7 @@ def in_blocks(monkeypatch, blocks):
 
 
 def on_threads(monkeypatch, threads):
-    monkeypatch.setattr(minkowski, "cores", lambda: threads)
+    monkeypatch.setattr(device_threads, "cores", lambda: threads)
     monkeypatch.setattr(layout, "cores", lambda: threads)
 
 
@@ -287,11 +287,11 @@ def test_neighbours_that_do_not_fit_are_refused(rows, columns, message):
 def test_a_new_process_finds_the_compiled_layout(tmp_path):
     code = """
 import numpy as np, scipy.sparse
-from gpuclust.algorithms import umap_layout
+from gpuclust.algorithms.umap import layout
 graph = scipy.sparse.csr_array(np.ones((9, 9), np.float32) - np.eye(9, dtype=np.float32))
 Z = np.random.default_rng(0).normal(size=(9, 2)).astype(np.float32)
-umap_layout.lay_out(Z, graph, curve=(1.9, 0.8), n_epochs=3, seed=0)
-print(sum(umap_layout._move.stats.cache_hits.values()))
+layout.lay_out(Z, graph, curve=(1.9, 0.8), n_epochs=3, seed=0)
+print(sum(layout._move.stats.cache_hits.values()))
 """
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
     run = [sys.executable, "-c", code]

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.cluster import hierarchy
 
 from gpuclust.algorithms import linkage
+from gpuclust.algorithms.linkage import ward
 from gpuclust.algorithms.linkage.merge_forest import reciprocal_pairs
 from gpuclust.device import block_size
 
@@ -129,8 +130,7 @@ def test_collinear_points_end_and_have_valid_trees(gaps):
 def test_evenly_spaced_points_do_not_merge_one_pair_a_round(monkeypatch):
     rounds = []
     monkeypatch.setattr(
-        "gpuclust.algorithms.linkage.ward.reciprocal_pairs",
-        lambda *args: rounds.append(1) or reciprocal_pairs(*args),
+        ward, "reciprocal_pairs", lambda *args: rounds.append(1) or reciprocal_pairs(*args)
     )
     linkage(np.arange(3000.0)[:, None])
     assert len(rounds) < 100
