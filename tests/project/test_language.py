@@ -6,16 +6,12 @@ List the offences of one folder with
 
 from __future__ import annotations
 
-import ast
-import io
 import re
-import tokenize
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from texts import CHANGELOG, PAGES, docstrings, name, prose, python
 
-ROOT = Path(__file__).parents[2]
 MOST = 0.03  # share of first lines with a relative word
 RELATIVE = re.compile(r"\b(what|which|who|whose|that|those)\b", re.IGNORECASE)
 
@@ -64,52 +60,8 @@ CODE = re.compile(
     r"|^\s*(?:>>>|\.\.\.) .*$|^\s*\*{0,2}\w+(?:, \*{0,2}\w+)* : ",
     re.MULTILINE,
 )
-FENCES = re.compile(r"^```[^`]*^```|^(?: {4}|\t)[^\s*-].*$", re.MULTILINE)
-
 LIBRARY = ("gpuclust", "cli", "benchmarks")
-PYTHON = sorted(
-    path
-    for folder in (*LIBRARY, "tests", "docker")
-    for path in (ROOT / folder).rglob("*.py")
-    if path != Path(__file__)  # it lists the words
-)
-PAGES = [ROOT / page for page in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
-PAGES += sorted([*(ROOT / "docs").glob("*.md"), *(ROOT / "docker").glob("*.md")])
-
-
-def name(path: Path) -> str:
-    return path.relative_to(ROOT).as_posix()
-
-
-def prose(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield line and text of docstrings, comments and messages, or of a whole Markdown page."""
-    source = path.read_text(encoding="utf-8")
-    if path.suffix == ".md":
-        yield 1, FENCES.sub(blank, source)
-        return
-    docs, others = strings(source)
-    yield from docs
-    yield from ((line, text) for line, text in others if len(text.split()) > 3)
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == tokenize.COMMENT or "neighbour" in token.string.lower():
-            yield token.start[0], token.string.replace("_", " ")
-
-
-def strings(source: str) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
-    """Return line and text of the docstrings, then of all other strings; fields become ``{}``."""
-    nodes = list(ast.walk(ast.parse(source)))
-    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    docs = [n.body[0].value for n in nodes if isinstance(n, kinds) and ast.get_docstring(n)]
-    joined = [n for n in nodes if isinstance(n, ast.JoinedStr)]
-    skip = {id(n) for n in [*docs, *(part for n in joined for part in n.values)]}
-    whole = [n for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)]
-    others = [n for n in [*joined, *whole] if id(n) not in skip]
-    return [(n.lineno, text(n)) for n in docs], [(n.lineno, text(n)) for n in others]
-
-
-def text(node: ast.expr) -> str:
-    parts = node.values if isinstance(node, ast.JoinedStr) else [node]
-    return "".join(str(p.value) if isinstance(p, ast.Constant) else "{}" for p in parts)
+PYTHON = [p for p in python(*LIBRARY, "tests", "docker") if p != Path(__file__)]  # lists the words
 
 
 def blank(match: re.Match[str]) -> str:
@@ -117,7 +69,7 @@ def blank(match: re.Match[str]) -> str:
     return "`" + "\n" * match.group().count("\n") + "`"
 
 
-@pytest.mark.parametrize("path", [*PYTHON, *PAGES], ids=name)
+@pytest.mark.parametrize("path", [*PYTHON, *PAGES, CHANGELOG], ids=name)
 def test_text_uses_the_words_of_the_field(path):
     found = []
     for line, written in prose(path):
@@ -137,7 +89,7 @@ def test_first_lines_of_docstrings_start_with_a_verb_or_a_noun(folders):
         (f"{name(path)}:{line}: ", written.strip().splitlines()[0])
         for path in PYTHON
         if name(path).split("/")[0] in folders
-        for line, written in strings(path.read_text(encoding="utf-8"))[0]
+        for line, written in docstrings(path)
     ]
     found = [(where, first) for where, first in lines if RELATIVE.search(first)]
     begins = [first for _, first in found if RELATIVE.match(first)]
