@@ -11,22 +11,17 @@ from collections.abc import Callable, Iterator
 
 import array_api_compat
 
-from ..device.block_size import CACHE_BYTES, block_bytes, block_rows, free_bytes, smaller_blocks
+from ..device.block_size import CACHE_BYTES, block_rows
 from ..errors import InputError, unknown
-from . import euclidean_cosine, gram, minkowski
+from . import METRICS, euclidean_cosine, gram, minkowski
 
 __all__ = [
     "METRICS",
     "PAIR",
     "as_points",
-    "block_bytes",
-    "block_rows",
     "distance_blocks",
-    "free_bytes",
-    "smaller_blocks",
 ]
 
-METRICS = ("euclidean", "cosine", "l1", "chebyshev")
 PAIR = ("euclidean", "cosine")  # these come from one matrix product
 # Fewer rows than these make the matrix product slow on NumPy, whatever the cache holds.
 _FEWEST_ROWS = 64

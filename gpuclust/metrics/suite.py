@@ -1,71 +1,125 @@
-"""Which scores a cell gets, in which space, each computed once.
+"""Scores of a unit: their names, and all clusterings of one embedding scored together.
 
-A unit's label sets are scored together: one contingency per set, one distance pass per space and
-metric for all sets.  The `..._clustered` twin of a score looks only at the samples whose label is
-not -1; where nothing is unclustered it is the same number and is not computed again.
+A unit needs one contingency table per clustering, and one pass over the distances per
+representation and metric for all clusterings.  The ``_clustered`` variant of a score uses only
+samples whose label is not -1; without unclustered samples it equals the plain score and is not
+computed again.
 
-Spaces, labels and classes stay where they are.  What crosses to the host is scores, sizes, and of
-each contingency what `gpuclust.metrics.external` says.
+Representations, labels and classes stay on their device.  Copied to the host are scores, cluster
+sizes, and the parts of each contingency table listed in `gpuclust.metrics.external`.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
+from ..arrays import METRICS
+from ..arrays.distances import PAIR
 from ..errors import unknown
+from .dispersion import dispersion_scores
+from .external import external_scores
+from .internal import silhouette_scores
+from .labelset import LabelSet, label_set
 
-if TYPE_CHECKING:
-    from . import LabelSet
+# ---- names --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Score:
+    """One score of a clustering.
+
+    Attributes
+    ----------
+    measure : str
+        Name without the representation: ``"ami"``, ``"silhouette_cosine"``.
+    kind : {"external", "dispersion", "silhouette"}
+        Compares with the true classes; uses distances to centroids; uses all pairwise distances.
+    metric : {"euclidean", "cosine", "l1", "chebyshev"} or None
+        Distance of a silhouette; None for the other kinds.
+    representation : {"original", "reduced", "fitted"} or None
+        Array that an internal score is computed on; None for external scores.
+    smaller_is_better : bool
+        Whether the best clustering has the smallest value.
+    """
+
+    measure: str
+    kind: str
+    metric: str | None = None
+    representation: str | None = None
+    smaller_is_better: bool = False
+
 
 EXTERNAL = (
-    "ami",
-    "ami_true",
-    "nmi",
-    "ari",
-    "fmi",
-    "homogeneity",
-    "completeness",
-    "v_measure",
-    "purity",
-    "accuracy",
+    *("ami", "ami_true", "nmi", "ari", "fmi"),
+    *("homogeneity", "completeness", "v_measure", "purity", "accuracy"),
 )
-SPACES = ("original", "reduced", "fitted")
-SILHOUETTES = ("euclidean", "cosine", "l1", "chebyshev")
+REPRESENTATIONS = ("original", "reduced", "fitted")
+SILHOUETTES = METRICS
 DISPERSIONS = ("calinski_harabasz", "davies_bouldin")
-INTERNAL = (
-    *DISPERSIONS,
-    *(f"silhouette_{metric}" for metric in SILHOUETTES),
+
+# By name without a representation.  The order of these tables is part of every result key.
+MEASURES: dict[str, Score] = {
+    **{name: Score(name, "external") for name in EXTERNAL},
+    "calinski_harabasz": Score("calinski_harabasz", "dispersion"),
+    "davies_bouldin": Score("davies_bouldin", "dispersion", smaller_is_better=True),
+    **{f"silhouette_{m}": Score(f"silhouette_{m}", "silhouette", metric=m) for m in SILHOUETTES},
+}
+INTERNAL = tuple(name for name, score in MEASURES.items() if score.kind != "external")
+# By the name used in cells, rows and on the command line.
+SCORES: dict[str, Score] = {
+    **{name: MEASURES[name] for name in EXTERNAL},
+    **{
+        f"{name}_{one}": dataclasses.replace(MEASURES[name], representation=one)
+        for name in INTERNAL
+        for one in REPRESENTATIONS
+    },
+}
+ALL = tuple(SCORES)
+# l1 and chebyshev cannot use a matrix product, so they take many times as long as the others.
+DEFAULT = tuple(
+    name
+    for name, score in SCORES.items()
+    if score.metric not in ("l1", "chebyshev") and score.representation != "fitted"
 )
-DEFAULT = (
-    *EXTERNAL,
-    *(
-        f"{score}_{space}"
-        for score in INTERNAL
-        if score not in ("silhouette_l1", "silhouette_chebyshev")
-        for space in ("original", "reduced")
-    ),
-)
-ALL = (*EXTERNAL, *(f"{score}_{space}" for score in INTERNAL for space in SPACES))
 GROUPS = {
     "default": DEFAULT,
     "external": EXTERNAL,
     "all": ALL,
-    # Without a space: where the embedding was born and where it was clustered.
-    **{score: (f"{score}_original", f"{score}_reduced") for score in INTERNAL},
+    # A measure without a representation stands for the embedding before and after reduction.
+    **{name: (f"{name}_original", f"{name}_reduced") for name in INTERNAL},
 }
 
 
-class Scored(NamedTuple):
-    """The scores of one label set; `undefined` says why a score is None."""
+def score_of(column: str) -> Score | None:
+    """Find the score in a column of the results, None for columns of another kind.
 
-    scores: dict[str, float | int | None]
-    undefined: dict[str, str]
+    Examples
+    --------
+    >>> score_of("davies_bouldin_reduced_clustered").smaller_is_better
+    True
+    >>> score_of("seconds") is None
+    True
+    """
+    return SCORES.get(column.removesuffix("_clustered"))
 
 
 def resolve(names: Iterable[str]) -> tuple[str, ...]:
-    """Expand groups into score names, in the order of `ALL`; raise `UnknownNameError`."""
+    """Expand groups into names of scores, in the order of `ALL`.
+
+    Raises
+    ------
+    UnknownNameError
+        For a name that is neither a score nor a group.
+
+    Examples
+    --------
+    >>> resolve(["nmi", "silhouette_cosine"])
+    ('nmi', 'silhouette_cosine_original', 'silhouette_cosine_reduced')
+    """
     wanted: set[str] = set()
     for name in names:
         if name not in GROUPS and name not in ALL:
@@ -76,52 +130,71 @@ def resolve(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in ALL if name in wanted)
 
 
+# ---- computation --------------------------------------------------------------------------------
+
+
+class Scored(NamedTuple):
+    """Scores of one clustering; `undefined` gives the reason for each score that is None."""
+
+    scores: dict[str, float | int | None]
+    undefined: dict[str, str]
+
+
 def score_all(
     label_sets: Sequence[Any], *, X: Any, Z: Any, y: Any | None, names: Sequence[str]
 ) -> list[Scored]:
     """Score several clusterings of the same samples.
 
+    For time and memory see `external_scores`, `dispersion_scores` and `silhouette_scores`.
+
     Parameters
     ----------
-    label_sets : sequence of (n,) integer arrays
+    label_sets : sequence of arrays of int, shape (n,)
         -1 means unclustered: one ordinary cluster, except in the ``_clustered`` scores.
-    X, Z : (n, d), (n, m)
-        The original and the reduced space, on any array namespace; the very same array when nothing
-        was reduced.
-    y : (n,) or None
-        True classes; without them the external scores are absent.
+    X, Z : arrays of shape (n, d), (n, m)
+        The embedding before and after reduction, on any array namespace; the same array object
+        when nothing was reduced.
+    y : array of shape (n,), or None
+        True classes; without them external scores are absent.
     names : sequence of str
         From `resolve`.
 
     Returns
     -------
     list of Scored
-        Scores by name, each with its ``_clustered`` twin, plus ``n_clusters`` and
-        ``share_clustered``.  Scores that are undefined for a clustering are None, with the reason.
+        Scores by name, each with its ``_clustered`` variant, plus ``n_clusters`` and
+        ``share_clustered``.  Scores undefined for a clustering are None, with the reason.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X, y = np.array([[0.0], [1.0], [5.0], [6.0]]), np.array([0, 0, 1, 1])
+    >>> score_all([y], X=X, Z=X, y=y, names=["ari"])[0].scores["ari"]
+    1.0
     """
     clusterings = [_clustering(X, labels) for labels in label_sets]
     results = [Scored(_counts(one), {}) for one in clusterings]
-    external = [name for name in names if name in EXTERNAL]
+    scores = {name: SCORES[name] for name in names}
+    external = [name for name, score in scores.items() if score.kind == "external"]
     if y is not None and external:
         for result, one in zip(results, clusterings, strict=True):
             _add_external(result, y, one, external)
-    internal = [name for name in names if name not in EXTERNAL]
-    # The space a clusterer was given is the reduced one up to one factor, and every internal score
-    # is the same under it.
-    spaces = {"original": X, "reduced": Z, "fitted": Z}
-    for name, values in _internal(internal, spaces, clusterings).items():
+    internal = {name: score for name, score in scores.items() if score.kind != "external"}
+    # "fitted" equals "reduced" up to a scale factor, to which all internal scores are invariant.
+    arrays: dict[str | None, Any] = {"original": X, "reduced": Z, "fitted": Z}
+    for name, values in _internal(internal, arrays, clusterings).items():
         for result, (plain, clustered) in zip(results, values, strict=True):
             _put(result, name, plain, clustered)
     return results
 
 
 class _Clustering(NamedTuple):
-    """The labels of one clustering, coded once for all its internal scores."""
+    """Labels of one clustering, encoded once for all its internal scores."""
 
     labels: Any  # (n,)
     keep: Any  # (n,) bool, not -1
     plain: LabelSet
-    clustered: LabelSet  # only the samples to keep; `plain` itself where that is all of them
+    clustered: LabelSet  # the samples to keep; `plain` itself if all are kept
 
     @property
     def has_noise(self) -> bool:
@@ -129,8 +202,6 @@ class _Clustering(NamedTuple):
 
 
 def _clustering(X: Any, labels: Any) -> _Clustering:
-    from . import label_set
-
     keep = labels != -1
     plain, clustered = label_set(X, labels), label_set(X, labels, mask=keep)
     return _Clustering(labels, keep, plain, plain if clustered.kept == plain.kept else clustered)
@@ -142,12 +213,10 @@ def _counts(one: _Clustering) -> dict[str, float | int | None]:
 
 
 def _add_external(result: Scored, y: Any, one: _Clustering, names: Sequence[str]) -> None:
-    from . import external_scores
-
     plain = external_scores(y, one.labels)
     clustered: dict[str, float] = plain
     if one.has_noise:
-        # scikit-learn calls two empty labellings equal (1.0); nothing clustered is no success.
+        # scikit-learn scores two empty labelings 1.0, but clustering no sample is no success.
         some = one.clustered.kept > 0
         clustered = external_scores(y, one.labels, mask=one.keep) if some else {}
     for name in names:
@@ -156,13 +225,14 @@ def _add_external(result: Scored, y: Any, one: _Clustering, names: Sequence[str]
 
 def _put(result: Scored, name: str, plain: float | None, clustered: float | None) -> None:
     for key, value in ((name, plain), (f"{name}_clustered", clustered)):
-        defined = value is not None and math.isfinite(value)
-        result.scores[key] = float(value) if defined else None
-        if not defined:
+        if value is not None and math.isfinite(value):
+            result.scores[key] = float(value)
+        else:
+            result.scores[key] = None
             result.undefined[key] = _reason(key, result.scores)
 
 
-def _reason(name: str, scores: dict[str, float | int | None]) -> str:
+def _reason(name: str, scores: Mapping[str, float | int | None]) -> str:
     n_clusters, share = scores["n_clusters"], scores["share_clustered"]
     if name.endswith("_clustered") and share == 0:
         return "no sample is clustered"
@@ -171,35 +241,36 @@ def _reason(name: str, scores: dict[str, float | int | None]) -> str:
     return f"needs from 2 to n - 1 different labels; got {n_clusters} clusters"
 
 
+# The score of all samples, and that of the clustered samples.
+_Pair = tuple[float, float]
+
+
 def _internal(
-    names: Sequence[str], spaces: dict[str, Any], clusterings: Sequence[_Clustering]
-) -> dict[str, list[tuple[float, float]]]:
-    """Compute internal scores: by name, (all samples, clustered samples) per clustering."""
-    wanted: dict[int, list[str]] = {}
-    for name in names:
-        score, _, space = name.rpartition("_")
-        scores = wanted.setdefault(id(spaces[space]), [])
-        if score not in scores:
-            scores.append(score)
-    arrays = {id(array): array for array in spaces.values()}
-    done = {place: _pairs(scores, arrays[place], clusterings) for place, scores in wanted.items()}
-    found = {}
-    for name in names:
-        score, _, space = name.rpartition("_")
-        found[name] = done[id(spaces[space])][score]
-    return found
+    scores: Mapping[str, Score],
+    arrays: Mapping[str | None, Any],
+    clusterings: Sequence[_Clustering],
+) -> dict[str, list[_Pair]]:
+    """Compute internal scores; return one pair per clustering, by name."""
+    found: dict[str, list[_Pair]] = {}
+    # Without a reducer all representations are one array, and it is scored once.
+    for array in {id(array): array for array in arrays.values()}.values():
+        here = {n: s for n, s in scores.items() if arrays[s.representation] is array}
+        measures = dict.fromkeys(score.measure for score in here.values())
+        pairs = _pairs([MEASURES[name] for name in measures], array, clusterings)
+        found |= {name: pairs[score.measure] for name, score in here.items()}
+    return {name: found[name] for name in scores}  # rows keep the order of the names
 
 
 def _pairs(
-    scores: Sequence[str], array: Any, clusterings: Sequence[_Clustering]
-) -> dict[str, list[tuple[float, float]]]:
-    """Compute scores in one space: those of all samples and of the clustered ones in one pass."""
+    measures: Sequence[Score], array: Any, clusterings: Sequence[_Clustering]
+) -> dict[str, list[_Pair]]:
+    """Compute measures on one array, for all samples and the clustered ones in one pass."""
     noisy = [one for one in clusterings if one.has_noise]
     sets = [*(one.plain for one in clusterings), *(one.clustered for one in noisy)]
     pairs = {}
-    for score, values in _one_pass(scores, array, sets).items():
+    for name, values in _one_pass(measures, array, sets).items():
         extra = iter(values[len(clusterings) :])
-        pairs[score] = [
+        pairs[name] = [
             (plain, next(extra) if one.has_noise else plain)
             for one, plain in zip(clusterings, values, strict=False)
         ]
@@ -207,19 +278,16 @@ def _pairs(
 
 
 def _one_pass(
-    scores: Sequence[str], array: Any, sets: Sequence[LabelSet]
+    measures: Sequence[Score], array: Any, sets: Sequence[LabelSet]
 ) -> dict[str, list[float]]:
-    from .. import metrics
-    from ..arrays.distances import PAIR
-
-    dispersions = [score for score in scores if score in DISPERSIONS]
-    values = metrics.dispersion_scores(array, sets, scores=dispersions) if dispersions else {}
-    kinds = [score.removeprefix("silhouette_") for score in scores if score not in DISPERSIONS]
+    dispersions = [one.measure for one in measures if one.kind == "dispersion"]
+    values = dispersion_scores(array, sets, scores=dispersions) if dispersions else {}
+    metrics = [one.metric for one in measures if one.metric is not None]
     # Both of these come from one matrix product.
-    if all(metric in kinds for metric in PAIR):
-        both = metrics.silhouette_scores(array, sets, metric=PAIR)
+    if all(metric in metrics for metric in PAIR):
+        both = silhouette_scores(array, sets, metric=PAIR)
         values |= {f"silhouette_{metric}": one for metric, one in zip(PAIR, both, strict=True)}
-        kinds = [metric for metric in kinds if metric not in PAIR]
-    for metric in kinds:
-        values[f"silhouette_{metric}"] = metrics.silhouette_scores(array, sets, metric=metric)
+        metrics = [metric for metric in metrics if metric not in PAIR]
+    for metric in metrics:
+        values[f"silhouette_{metric}"] = silhouette_scores(array, sets, metric=metric)
     return values

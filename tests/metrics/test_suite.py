@@ -112,28 +112,24 @@ def test_the_host_waits_no_more_often_for_more_clusters(digits, monkeypatch):
 def test_a_clustered_score_is_not_computed_again_where_nothing_is_unclustered(
     digits, label_sets, monkeypatch
 ):
-    from gpuclust import metrics
-
     seen = []
-    original = metrics.silhouette_scores
+    original = suite.silhouette_scores
 
     def counting(X, sets, **how):
         seen.append(len(sets))
         return original(X, sets, **how)
 
-    monkeypatch.setattr(metrics, "silhouette_scores", counting)
+    monkeypatch.setattr(suite, "silhouette_scores", counting)
     names = ("silhouette_euclidean_original",)
     suite.score_all(label_sets, X=digits.X, Z=digits.X, y=None, names=names)
     assert seen == [3], "one pass: two label sets, and the clustered part of the noisy one"
 
 
 def test_the_same_space_is_scored_once(digits, label_sets, monkeypatch):
-    from gpuclust import metrics
-
     calls = []
-    original = metrics.silhouette_scores
+    original = suite.silhouette_scores
     monkeypatch.setattr(
-        metrics, "silhouette_scores", lambda *a, **k: calls.append(1) or original(*a, **k)
+        suite, "silhouette_scores", lambda *a, **k: calls.append(1) or original(*a, **k)
     )
     names = suite.resolve(["silhouette_euclidean"])
     (first, _) = suite.score_all(label_sets, X=digits.X, Z=digits.X, y=None, names=names)
@@ -179,3 +175,37 @@ def test_groups_expand_in_a_fixed_order_and_the_dear_ones_are_opt_in():
 def test_an_unknown_metric_brings_the_nearest():
     with pytest.raises(UnknownNameError, match="Did you mean 'silhouette_cosine'"):
         suite.resolve(["silhouete_cosine"])
+
+
+def test_names_of_scores_keep_their_order_because_result_keys_hash_it():
+    measures = (
+        "calinski_harabasz",
+        "davies_bouldin",
+        "silhouette_euclidean",
+        "silhouette_cosine",
+        "silhouette_l1",
+        "silhouette_chebyshev",
+    )
+    external = (
+        *("ami", "ami_true", "nmi", "ari", "fmi"),
+        *("homogeneity", "completeness", "v_measure", "purity", "accuracy"),
+    )
+    every = [f"{one}_{where}" for one in measures for where in ("original", "reduced", "fitted")]
+    usual = [f"{one}_{where}" for one in measures[:4] for where in ("original", "reduced")]
+    assert list(suite.ALL) == [*external, *every]
+    assert list(suite.DEFAULT) == [*external, *usual]
+
+
+def test_the_table_of_scores_describes_each_name():
+    assert suite.SCORES["ami"] == suite.Score("ami", "external")
+    assert suite.SCORES["silhouette_l1_fitted"] == suite.Score(
+        "silhouette_l1", "silhouette", metric="l1", representation="fitted"
+    )
+    smaller = {score.measure for score in suite.SCORES.values() if score.smaller_is_better}
+    assert smaller == {"davies_bouldin"}
+
+
+def test_the_score_of_a_column_is_found_for_both_variants():
+    for column in ("davies_bouldin_reduced", "davies_bouldin_reduced_clustered"):
+        assert suite.score_of(column) is suite.SCORES["davies_bouldin_reduced"]
+    assert suite.score_of("n_clusters") is None
