@@ -1,1 +1,1 @@
-"""The registry of methods: entries, their parameters, and how they are built."""
+"""Registry of reducers and clusterers: entries, parameters and construction of estimators."""

@@ -1,23 +1,20 @@
-"""From our parameters to the keywords of a library, and the sizes that a method needs.
+"""Translate parameters to keywords of a library, and check the sizes that a method needs.
 
-Every function here is named in the tables of `methods`.  Conventions that differ between the two
-sides are met here and nowhere else; that a real class takes what is made here is tested against the
-real packages (tests/contract).
+The registries `reducers` and `clusterers` name these functions.  Conventions that differ between
+libraries are handled only here.  tests/contract checks the keywords against the real packages.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from ..errors import CellError, InputError
-from .method import Fit
+from .method import Fit, Params
 
-Params = Mapping[str, Any]
-# What scikit-learn, SciPy and umap-learn call our l1. cuML takes l1 as it is.
+# scikit-learn, SciPy and umap-learn call l1 "manhattan"; cuML calls it l1.
 MANHATTAN = {"l1": "manhattan"}
-# cuML's estimators mirror the type of their input, and its global setting is of one thread only:
-# said to each of them, labels stay on the device in every worker.
+# cuML's global setting of the output type holds for one thread only, so every estimator gets it:
+# labels then stay on the device in every worker.
 RESIDENT = {"output_type": "cupy"}
 
 
@@ -32,7 +29,7 @@ def seeded_k(params: Params, fit: Fit) -> dict[str, Any]:
 
 
 def resident_seeded_k(params: Params, fit: Fit) -> dict[str, Any]:
-    """The same for cuML."""
+    """Add the seed, the number of clusters and output on the device, for cuML."""
     return {**seeded_k(params, fit), **RESIDENT}
 
 
@@ -40,7 +37,7 @@ def resident_seeded_k(params: Params, fit: Fit) -> dict[str, Any]:
 
 
 def check_components(name: str, params: Params) -> None:
-    """Take a whole number from 1 or a share of the variance between 0 and 1."""
+    """Require a whole number of at least 1 or a share of the variance between 0 and 1."""
     wanted = params["n_components"]
     whole = isinstance(wanted, int)
     if (whole and wanted < 1) or (not whole and not 0 < wanted < 1):
@@ -51,17 +48,17 @@ def check_components(name: str, params: Params) -> None:
 
 
 def pca_needs(params: Params, fit: Fit) -> None:
-    """No more components than samples and dimensions: cuML would not notice."""
+    """Require at most min(n, d) components: cuML does not check this."""
     wanted, most = params["n_components"], min(fit.n, fit.d)
     if isinstance(wanted, int) and wanted > most:
         raise CellError(
-            f"pca(n_components={wanted}) needs at least that many samples and dimensions; got "
-            f"{fit.n} x {fit.d}. Ask for at most {most}, or for a share of the variance: pca(0.9)."
+            f"pca(n_components={wanted}) needs at least {wanted} samples and dimensions; got "
+            f"{fit.n} x {fit.d}. Give at most {most}, or a share of the variance: pca(0.9)."
         )
 
 
 def pca_gpu(params: Params, fit: Fit) -> dict[str, Any]:
-    """The solver of cuML has no randomness, hence no seed."""
+    """Pass no seed: the solver of cuML is deterministic."""
     del fit
     return dict(params)
 
@@ -76,35 +73,35 @@ def _umap(params: Params, fit: Fit) -> dict[str, Any]:
 
 
 def umap_cpu(params: Params, fit: Fit) -> dict[str, Any]:
-    """Our cover of umap-learn takes the graph of this space."""
+    """Give our wrapper of umap-learn the shared neighbor graph."""
     metric = MANHATTAN.get(params["metric"], params["metric"])
     neighbors = fit.neighbors(params["n_neighbors"], params["metric"])
     return {**_umap(params, fit), "metric": metric, "neighbors": neighbors}
 
 
 def umap_gpu(params: Params, fit: Fit) -> dict[str, Any]:
-    """Give cuML the graph of this space on the device: it would copy X to the host for its own."""
+    """Give cuML the shared neighbor graph; to build its own it would copy X to the host."""
     distances, indices = fit.neighbors(params["n_neighbors"], params["metric"])
     return {
         **_umap(params, fit),
         "precomputed_knn": (indices, distances),
-        "build_algo": "brute_force_knn",  # what `auto` must never become: nn_descent reads the host
+        "build_algo": "brute_force_knn",  # `auto` may choose nn_descent, which reads the host
         "init": "spectral",
         **RESIDENT,
     }
 
 
-def _neighbours_need(method: str, params: Params, fit: Fit) -> None:
+def _check_neighbors(method: str, params: Params, fit: Fit) -> None:
     if params["n_neighbors"] >= fit.n:
         raise CellError(
-            f"{method}(n_neighbors={params['n_neighbors']}) needs more samples than neighbours; "
+            f"{method}(n_neighbors={params['n_neighbors']}) needs more samples than neighbors; "
             f"got {fit.n} samples. Give n_neighbors below {fit.n}."
         )
 
 
 def umap_needs(params: Params, fit: Fit) -> None:
-    """The spectral start needs an eigenvector per component, and more samples than these."""
-    _neighbours_need("umap", params, fit)
+    """Require n > n_neighbors and n >= n_components + 2, for the spectral initialization."""
+    _check_neighbors("umap", params, fit)
     if params["n_components"] + 2 > fit.n:
         raise CellError(
             f"umap(n_components={params['n_components']}) needs at least "
@@ -113,7 +110,7 @@ def umap_needs(params: Params, fit: Fit) -> None:
 
 
 def pacmap_needs(params: Params, fit: Fit) -> None:
-    """Upstream hangs below about ten samples (PaCMAP issue 127)."""
+    """Require 30 samples: PaCMAP hangs below about ten (PaCMAP issue 127)."""
     del params
     if fit.n < 30:
         raise CellError(f"pacmap needs at least 30 samples; got {fit.n}. Use pca or none.")
@@ -123,19 +120,19 @@ def pacmap_needs(params: Params, fit: Fit) -> None:
 
 
 def spectral_cpu(params: Params, fit: Fit) -> dict[str, Any]:
-    """The graph of nearest neighbours, as in the study."""
+    """Use the nearest-neighbor graph, as in the study."""
     return {**seeded_k(params, fit), "affinity": "nearest_neighbors", "n_jobs": -1}
 
 
 def spectral_gpu(params: Params, fit: Fit) -> dict[str, Any]:
-    """Our class on cuML's eigenvectors: cuML's own assigns by k-means only."""
+    """Use our class on cuML's eigenvectors: cuML's own class assigns labels by k-means only."""
     _, indices = fit.neighbors(params["n_neighbors"], "euclidean")
     return {**seeded_k(params, fit), "neighbors": indices}
 
 
 def spectral_needs(params: Params, fit: Fit) -> None:
-    """Fewer clusters and fewer neighbours than samples."""
-    _neighbours_need("spectral", params, fit)
+    """Require fewer clusters and fewer neighbors than samples."""
+    _check_neighbors("spectral", params, fit)
     if fit.k is not None and fit.k >= fit.n:
         raise CellError(
             f"spectral finds at most n - 1 clusters; got k={fit.k} for {fit.n} samples. "
@@ -147,7 +144,7 @@ def spectral_needs(params: Params, fit: Fit) -> None:
 
 
 def check_linkage(name: str, params: Params) -> None:
-    """Ward is defined in euclidean space."""
+    """Require the euclidean metric for Ward linkage."""
     if params["linkage"] == "ward" and params["metric"] != "euclidean":
         raise InputError(
             f"{name}: linkage=ward is defined for metric=euclidean only; got "
@@ -156,58 +153,58 @@ def check_linkage(name: str, params: Params) -> None:
 
 
 def agglomerative(params: Params, fit: Fit) -> dict[str, Any]:
-    """One tree per linkage serves every number of clusters and every height."""
+    """Share one tree per linkage and metric between all numbers of clusters and heights."""
     return {**params, "n_clusters": fit.k, "memory": fit.trees}
 
 
 # ---- hdbscan ------------------------------------------------------------------------------------
 
 
-def _most(params: Params, fit: Fit) -> int | None:
-    """The share of the samples that the largest cluster may hold, as a number of samples."""
+def _max_size(params: Params, fit: Fit) -> int | None:
+    """Convert the largest allowed cluster from a share of n to a number of samples."""
     share = params["max_cluster_size"]
     return None if share is None else max(1, round(share * fit.n))
 
 
 def trees_help(params: Params, fit: Fit) -> bool:
-    """Tell where scikit-learn's trees search neighbours faster than we: in few dimensions.
+    """Whether scikit-learn's tree search is faster than brute force: up to 20 dimensions.
 
-    Measured up to 40,000 samples (benchmarks/LOG.md).  For the cosine it has no tree.
+    Measured up to 40,000 samples (benchmarks/LOG.md).  No tree works with the cosine distance.
     """
     return fit.d <= 20 and params["metric"] != "cosine"
 
 
 def hdbscan_sklearn(params: Params, fit: Fit) -> dict[str, Any]:
-    """scikit-learn's keywords."""
+    """Keywords of scikit-learn's HDBSCAN."""
     keep = ("min_cluster_size", "min_samples", "cluster_selection_method")
     return {
         **{key: params[key] for key in keep},
-        "max_cluster_size": _most(params, fit),
+        "max_cluster_size": _max_size(params, fit),
         "metric": MANHATTAN.get(params["metric"], params["metric"]),
         "n_jobs": -1,
         "copy": True,
     }
 
 
-def hdbscan_ours(params: Params, fit: Fit) -> dict[str, Any]:
-    """Our own class keeps scikit-learn's conventions."""
-    return {**params, "max_cluster_size": _most(params, fit)}
+def hdbscan_own(params: Params, fit: Fit) -> dict[str, Any]:
+    """Keywords of our HDBSCAN, which follows scikit-learn's conventions."""
+    return {**params, "max_cluster_size": _max_size(params, fit)}
 
 
-def cuml_hdbscan_takes(params: Params, fit: Fit) -> bool:
-    """Tell what cuML can do: the euclidean metric, 2 to 1,024 neighbours, clusters below n."""
+def cuml_hdbscan_supports(params: Params, fit: Fit) -> bool:
+    """Whether cuML can run this: euclidean metric, 2 to 1,024 neighbors, clusters below n."""
     wanted = params["min_samples"] or params["min_cluster_size"]
     small_enough = params["min_cluster_size"] < fit.n and wanted < fit.n
     return params["metric"] == "euclidean" and 2 <= wanted <= 1024 and small_enough
 
 
 def hdbscan_gpu(params: Params, fit: Fit) -> dict[str, Any]:
-    """In cuML a sample is not its own neighbour: scikit-learn's k is its k - 1."""
+    """Pass min_samples - 1: cuML does not count a sample as its own neighbor."""
     wanted = params["min_samples"] or params["min_cluster_size"]
     return {
         "min_cluster_size": params["min_cluster_size"],
         "min_samples": wanted - 1,
-        "max_cluster_size": _most(params, fit) or 0,
+        "max_cluster_size": _max_size(params, fit) or 0,
         "metric": "euclidean",
         "cluster_selection_method": params["cluster_selection_method"],
         "build_algo": "brute_force",
@@ -216,10 +213,10 @@ def hdbscan_gpu(params: Params, fit: Fit) -> dict[str, Any]:
 
 
 def hdbscan_needs(params: Params, fit: Fit) -> None:
-    """As many samples as neighbours."""
+    """Require at least min_samples samples."""
     wanted = params["min_samples"] or params["min_cluster_size"]
     if wanted > fit.n:
         raise CellError(
-            f"hdbscan looks at {wanted} neighbours of every sample; got {fit.n} samples. "
+            f"hdbscan uses {wanted} neighbors of every sample; got {fit.n} samples. "
             "Give a smaller min_samples or min_cluster_size."
         )

@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 import functools
-import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ..arrays.shared_neighbors import SharedNeighbors
 from ..device.backend import Backend
 from ..errors import BackendError
+from ..registry import load_target as load_class
 from .method import Fit
 from .table import CLUSTERERS, KNEIGHBORS, REDUCERS
 
 
 class Built(NamedTuple):
-    """An estimator and the import path of its class, which the row records."""
+    """Estimator and import path of its class; rows record the path."""
 
     estimator: Any
     path: str
 
 
 def build(name: str, params: Mapping[str, Any], fit: Fit, on: Backend) -> Built:
-    """Import the class that runs a reducer or clusterer on a backend and construct it.
+    """Construct the estimator of a reducer or clusterer for a backend.
+
+    Parameters
+    ----------
+    name : str
+        Key of `REDUCERS` or `CLUSTERERS`.
+    params : mapping
+        All parameters of the entry, as `Spec.params` holds them.
+    fit : Fit
+        Shape of the data, number of clusters, seed and shared neighbor graph.
+    on : Backend
+        Backend to run on.
 
     Raises
     ------
@@ -30,39 +41,40 @@ def build(name: str, params: Mapping[str, Any], fit: Fit, on: Backend) -> Built:
         When the method cannot work on data of this shape.
     BackendError
         When the method has no implementation on this backend, or its package is not installed.
+
+    Examples
+    --------
+    >>> from gpuclust.device import backend
+    >>> params = {"n_components": 2, "whiten": False}
+    >>> fit = Fit(n=100, d=8, k=None, seed=0, trees={})
+    >>> build("pca", params, fit, backend.select("cpu")).path
+    'sklearn.decomposition:PCA'
     """
     table = REDUCERS if name in REDUCERS else CLUSTERERS
     method = table[name]
-    form = method.form(on.name, params, fit)
-    if form is None:
+    chosen = method.implementation(on.name, params, fit)
+    if chosen is None:
         other = "cpu" if on.name == "gpu" else "gpu"
-        offered = ", ".join(key for key, one in table.items() if getattr(one, on.name))
+        offered = ", ".join(key for key, one in table.items() if on.name in one.backends)
         raise BackendError(
             f"{name} has no {on.name} implementation. Run it with --device {other}, or choose "
             f"another method: {offered}."
         )
-    return Built(load_class(form.path, method.extra)(**form.bind(params, fit)), form.path)
+    estimator = load_class(chosen.target, method.extra)(**chosen.bind(params, fit))
+    return Built(estimator, chosen.target)
 
 
 def neighbors_of(X: Any, on: Backend, most: int = 0) -> SharedNeighbors:
-    """Return the neighbor graph of `X`, searched on a backend when it is first asked for."""
+    """Return the neighbor graph of `X` (n, d); the search runs when a method first needs it.
+
+    Parameters
+    ----------
+    X : array (n, d)
+        Samples, on the device of the backend.
+    on : Backend
+        Backend of the search.
+    most : int
+        Number of neighbors to search at once, so that smaller requests need no second search.
+    """
     search = load_class(KNEIGHBORS[on.name])
     return SharedNeighbors(functools.partial(search, X, include_self=True), X.shape[0], most)
-
-
-def load_class(path: str, extra: str | None = None) -> Callable[..., Any]:
-    """Import ``"module:attribute"``.
-
-    Raises
-    ------
-    BackendError
-        When the package is not installed; the message names the extra that brings it.
-    """
-    module, _, attribute = path.partition(":")
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except ModuleNotFoundError as error:
-        if error.name != module.partition(".")[0]:
-            raise
-        install = f'pip install "gpuclust[{extra}]"' if extra else f"pip install {error.name}"
-        raise BackendError(f"{error.name} is not installed. Run {install}.") from error

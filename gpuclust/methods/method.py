@@ -1,4 +1,4 @@
-"""What an entry of the tables of methods is: its forms, its parameters and their rules."""
+"""Entry of the registry of methods: implementations, parameters and optional cost formulas."""
 
 from __future__ import annotations
 
@@ -7,14 +7,31 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ..errors import InputError, unknown
+from ..registry import Entry
+
+Params = Mapping[str, Any]
+
+
+def _no_neighbors(k: int, metric: str) -> tuple[Any, Any]:
+    raise TypeError(f"this Fit has no neighbor graph: {k} {metric} neighbors were requested")
 
 
 class Fit(NamedTuple):
-    """What a method is about to be fitted on.
+    """Input of one fit, as far as a method needs it to choose its implementation and keywords.
 
-    `neighbors(k, metric)` gives the k nearest neighbours of every sample, the sample itself counted
-    and first: (distances, indices), both (n, k) on the device of the data.  `trees` holds the
-    linkage trees of this space.  Both are shared by all methods of the space.
+    Attributes
+    ----------
+    n, d : int
+        Number of samples and of dimensions.
+    k : int or None
+        Number of clusters; None for reducers and for clusterers that find it.
+    seed : int
+        Random seed.
+    trees : dict
+        Linkage trees of this representation by (linkage, metric), shared by all its clusterers.
+    neighbors : callable (k, metric) -> (distances, indices)
+        The k nearest neighbors of every sample, the sample itself first: two arrays (n, k) on the
+        device of the data.  The search runs once and is shared by all methods.
     """
 
     n: int
@@ -22,15 +39,25 @@ class Fit(NamedTuple):
     k: int | None
     seed: int
     trees: dict[tuple[str, str], Any]
-    neighbors: Callable[[int, str], tuple[Any, Any]] | None = None
+    neighbors: Callable[[int, str], tuple[Any, Any]] = _no_neighbors
 
 
 @dataclass(frozen=True)
 class Param:
-    """A parameter: its default and what it may be.
+    """A parameter: its default and its allowed values.
 
-    `kinds` are the allowed types (a bool is never taken for a number), `low` and `high` bound
-    numbers inclusively, `choices` lists the allowed words, `optional` allows None.
+    Attributes
+    ----------
+    default : object
+        Value when none is given.
+    kinds : tuple of type
+        Allowed types.  A bool never counts as a number.
+    low, high : float or None
+        Inclusive limits of numbers.
+    choices : tuple
+        Allowed words; replaces `kinds`.
+    optional : bool
+        Whether None is allowed.
     """
 
     default: Any
@@ -41,7 +68,18 @@ class Param:
     optional: bool = False
 
     def check(self, method: str, name: str, value: Any) -> Any:
-        """Return the value (as a float where only floats are taken) or raise `InputError`."""
+        """Return the value, converted to float for a parameter that takes only floats.
+
+        Raises
+        ------
+        InputError
+            When the value has another type, is out of range or is not among the choices.
+
+        Examples
+        --------
+        >>> Param(0.9, (float,), low=0.5).check("affinity", "damping", 1)
+        1.0
+        """
         if value is None and self.optional:
             return None
         if self.choices:
@@ -62,7 +100,7 @@ class Param:
         return low_ok and (self.high is None or value <= self.high)
 
     def allowed(self) -> str:
-        """Say in words what the parameter may be."""
+        """Describe the allowed values in words, for error messages."""
         if self.choices:
             return "one of " + ", ".join(map(str, self.choices))
         names = {int: "a whole number", float: "a number", bool: "True or False"}
@@ -74,75 +112,163 @@ class Param:
         return text + (" or None" if self.optional else "")
 
 
-def _nothing_to_check(name: str, params: Mapping[str, Any]) -> None:
-    """Accept every combination."""
+def count(default: int | None, *, low: int = 1, optional: bool = False) -> Param:
+    """Make a parameter that takes whole numbers of at least `low`."""
+    return Param(default, (int,), low=low, optional=optional)
 
 
-def _nothing_needed(params: Mapping[str, Any], fit: Fit) -> None:
-    """Accept every size."""
+def flag(default: bool) -> Param:  # noqa: FBT001 - the value of the flag
+    """Make a parameter that takes True or False."""
+    return Param(default, (bool,))
 
 
-@dataclass(frozen=True)
-class Form:
-    """A class that runs a method, and how our parameters become its keywords.
+class Growth(NamedTuple):
+    """Growth of time and memory with the number of samples n.
 
     Attributes
     ----------
-    path : str
-        ``"module:Class"``, imported when it is built.
-    bind : callable (params, fit) -> dict
-        The constructor's keywords.  A library's names and conventions are met here, nowhere else.
-    takes : callable (params, fit) -> bool
-        Whether this class can do what is asked; the next form of the method is tried otherwise.
+    power : float
+        Time grows like n^power.
+    bytes : (c, p) or None
+        The largest buffer takes c n^p bytes; None when memory grows in proportion to n.
     """
 
-    path: str
-    bind: Callable[[Mapping[str, Any], Fit], dict[str, Any]] = lambda params, fit: dict(params)
-    takes: Callable[[Mapping[str, Any], Fit], bool] = lambda params, fit: True
+    power: float
+    bytes: tuple[float, float] | None = None
+
+
+class Work(NamedTuple):
+    """Lower bound of the work of a fit: bytes moved and float32 operations.
+
+    Arrays smaller than n x n or n x d count as cached, so they are read from memory once.
+    """
+
+    moved: float
+    operations: float
+
+
+def linear(params: Params) -> Growth:
+    """Time and memory in proportion to n, for every choice of parameters."""
+    del params
+    return Growth(1)
+
+
+def quadratic(params: Params) -> Growth:
+    """Time in proportion to n^2 and memory in proportion to n, for every choice of parameters."""
+    del params
+    return Growth(2)
+
+
+def all_pairs(n: int, d: int, k: int) -> Work:
+    """Count reading the samples once and computing each pairwise distance once."""
+    del k
+    return Work(4.0 * n * d, 1.0 * n * n * d)
+
+
+def _accept_params(name: str, params: Params) -> None:
+    """Accept every combination of parameters."""
+
+
+def _accept_size(params: Params, fit: Fit) -> None:
+    """Accept every number of samples, dimensions and clusters."""
+
+
+def _supports_all(params: Params, fit: Fit) -> bool:
+    """Support every input."""
+    return True
+
+
+def _same_keywords(params: Params, fit: Fit) -> dict[str, Any]:
+    """Pass the parameters on under their own names."""
+    return dict(params)
 
 
 @dataclass(frozen=True)
-class Method:
-    """One entry of a table.
+class Implementation:
+    """A class that runs a method, and the translation of parameters to its keywords.
+
+    Attributes
+    ----------
+    target : str
+        ``"module:Class"``, imported when an estimator is built.
+    bind : callable (params, fit) -> dict
+        Keywords of the constructor.  Differences between libraries are handled only here.
+    supports : callable (params, fit) -> bool
+        Whether the class can run this fit; when it cannot, the next implementation is tried.
+    """
+
+    target: str
+    bind: Callable[[Params, Fit], dict[str, Any]] = _same_keywords
+    supports: Callable[[Params, Fit], bool] = _supports_all
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method(Entry):
+    """Entry of a reducer or clusterer.  `summary` and `cpu` suffice; all else has a default.
 
     Attributes
     ----------
     summary : str
-        One line for `gpuclust list`.
-    cpu, gpu : tuple of Form
-        In order of preference; empty where that side has no form of the method.
+        One line for ``gpuclust list``.
+    cpu, gpu : tuple of Implementation
+        Implementations of each backend in order of preference; empty when there is none.
     params : mapping of str to Param
         The first one may be given without its name.
     check : callable (name, params)
-        Raises `InputError` for combinations that can never work.
+        Raises `InputError` for a combination of parameters that can never work.
     needs : callable (params, fit)
         Raises `CellError` when this number of samples, dimensions or clusters cannot work.
     takes_k : bool
         Whether the number of clusters is an input; see `wants_k`.
     extra : str or None
-        The optional dependency that brings it.
+        Optional dependency of gpuclust that installs the package.
+    seconds : callable (n, d, k) -> float, or None
+        Estimated seconds on two cores, within a factor of three.  None: unknown, so the time of
+        a grid with this method is not estimated.
+    growth : callable (params) -> Growth, or None
+        Growth with n.  None: unknown; benchmarks assume n^2.
+    work : callable (n, d, k) -> Work, or None
+        Lower bound of the work, for the roofline.  None: unknown, no share of the limit is given.
     """
 
-    summary: str
-    cpu: tuple[Form, ...]
-    gpu: tuple[Form, ...]
+    cpu: tuple[Implementation, ...]
+    gpu: tuple[Implementation, ...] = ()
     params: Mapping[str, Param] = field(default_factory=dict)
-    check: Callable[[str, Mapping[str, Any]], None] = _nothing_to_check
-    needs: Callable[[Mapping[str, Any], Fit], None] = _nothing_needed
+    check: Callable[[str, Params], None] = _accept_params
+    needs: Callable[[Params, Fit], None] = _accept_size
     takes_k: bool = False
-    extra: str | None = None
+    seconds: Callable[[int, int, int], float] | None = None
+    growth: Callable[[Params], Growth] | None = None
+    work: Callable[[int, int, int], Work] | None = None
 
-    def wants_k(self, params: Mapping[str, Any]) -> bool:
+    def wants_k(self, params: Params) -> bool:
         """Whether the number of clusters is an input, given these parameters."""
         return self.takes_k and params.get("distance_threshold") is None
 
-    def form(self, side: str, params: Mapping[str, Any], fit: Fit) -> Form | None:
-        """Choose the form that runs on a side, ``cpu`` or ``gpu``; None when none can.
+    @property
+    def backends(self) -> tuple[str, ...]:
+        """Backends with an implementation, of ``cpu`` and ``gpu``."""
+        return tuple(name for name in ("cpu", "gpu") if getattr(self, name))
+
+    def implementation(self, backend: str, params: Params, fit: Fit) -> Implementation | None:
+        """Choose the implementation for a backend, ``cpu`` or ``gpu``; None when there is none.
 
         Raises
         ------
         CellError
-            When the method cannot work on data of this shape, whatever runs it.
+            When the method cannot work on data of this shape, on any backend.
         """
         self.needs(params, fit)
-        return next((form for form in getattr(self, side) if form.takes(params, fit)), None)
+        candidates: tuple[Implementation, ...] = getattr(self, backend)
+        return next((one for one in candidates if one.supports(params, fit)), None)
+
+    def describe(self, name: str) -> dict[str, Any]:
+        """Give the metadata of the entry as JSON values."""
+        return {
+            "name": name,
+            "summary": self.summary,
+            "parameters": {key: param.default for key, param in self.params.items()},
+            "backends": list(self.backends),
+            "takes_k": self.takes_k,
+            "extra": self.extra,
+        }

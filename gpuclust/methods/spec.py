@@ -1,8 +1,8 @@
-"""Text to method and back: ``"zscore|umap(n_components=50)"`` <-> a chain of `Spec`.
+"""Parse specs such as ``"zscore|umap(n_components=50)"`` and write them back.
 
-A spec names one entry of a table of `gpuclust.methods.table` and the parameters that differ from its
-defaults.  Values are Python literals; words need no quotes (``linkage=average``).  One positional
-value means the first parameter of the entry: ``pca(0.9)`` is ``pca(n_components=0.9)``.
+A spec names one entry of `gpuclust.methods.table` and the parameters that differ from its defaults.
+Values are Python literals; words need no quotes (``linkage=average``).  One positional value is the
+first parameter of the entry: ``pca(0.9)`` means ``pca(n_components=0.9)``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import InputError, unknown
-from .table import CLUSTERERS, REDUCERS, Method
+from .method import Method
+from .table import CLUSTERERS, REDUCERS
 
 
 @dataclass(frozen=True)
@@ -23,12 +24,15 @@ class Spec:
     Attributes
     ----------
     name : str
-        The entry of the table.
+        Key of `REDUCERS` or `CLUSTERERS`.
     params : tuple of (str, value)
-        Every parameter of the entry, defaults included, sorted by name: two specs are equal when
-        they ask for the same computation, however they were written.
+        Every parameter of the entry with its value, defaults included, sorted by name.
     given : str
-        The shortest text that parses to this spec.
+        Shortest text that parses to this spec.
+
+    Notes
+    -----
+    Specs of the same computation are equal, independent of the text that they were parsed from.
     """
 
     name: str
@@ -39,38 +43,70 @@ class Spec:
         return self.given
 
     def resolved(self) -> dict[str, Any]:
-        """Give the name and all parameters as a dictionary, for the key of a cell and its row."""
+        """Return name and all parameters as a dictionary, for the key of a cell and its row."""
         return {"name": self.name, **dict(self.params)}
 
 
 def parse_reducer(text: str) -> tuple[Spec, ...]:
     """Parse a chain of reducers such as ``"zscore|pca(0.9)"``.
 
+    Parameters
+    ----------
+    text : str
+        Specs separated by ``|``, applied from the first to the last.
+
+    Returns
+    -------
+    tuple of Spec
+        ``none`` is dropped from chains of two or more.
+
     Raises
     ------
     UnknownNameError
-        For a name or a parameter that is in no table, with the nearest ones.
+        For an unknown name or parameter; the message suggests the nearest ones.
     InputError
-        For text that is not a spec, or a value that a parameter does not take.
+        For text that is not a spec, or a value that a parameter does not accept.
+
+    Examples
+    --------
+    >>> [str(spec) for spec in parse_reducer("zscore | pca(0.9)")]
+    ['zscore', 'pca(n_components=0.9)']
     """
     chain = tuple(_parse_one(part, REDUCERS, "reducer") for part in _split(text))
-    if len(chain) > 1:  # "none" is the identity: in a chain it says nothing
+    if len(chain) > 1:  # "none" is the identity, so it changes nothing in a chain
         chain = tuple(spec for spec in chain if spec.name != "none") or chain[:1]
     return chain
 
 
 def parse_clusterer(text: str) -> Spec:
-    """Parse one clusterer such as ``"hdbscan(metric=l1)"``; raises as `parse_reducer`."""
+    """Parse one clusterer such as ``"hdbscan(metric=l1)"``.
+
+    Raises
+    ------
+    UnknownNameError, InputError
+        As `parse_reducer`.
+
+    Examples
+    --------
+    >>> parse_clusterer("kmeans(n_init=5)").resolved()
+    {'name': 'kmeans', 'init': 'k-means++', 'max_iter': 1000, 'n_init': 5}
+    """
     return _parse_one(text, CLUSTERERS, "clusterer")
 
 
 def chain_text(chain: tuple[Spec, ...]) -> str:
-    """Write a chain of reducers in its shortest form."""
+    """Write a chain of reducers as its shortest text.
+
+    Examples
+    --------
+    >>> chain_text(parse_reducer("none|umap(n_components=50)"))
+    'umap'
+    """
     return "|".join(map(str, chain))
 
 
 def _split(text: str) -> list[str]:
-    """Cut at the bars that stand outside brackets and quotes."""
+    """Split a chain at every ``|``."""
     if not isinstance(text, str):
         raise InputError(f"a method is a text such as 'umap(n_components=10)'; got {text!r}.")
     return [part.strip() for part in text.split("|")]
@@ -84,7 +120,8 @@ def _parse_one(text: str, table: Mapping[str, Method], kind: str) -> Spec:
     values = _bind_positional(name, method, args) | keywords
     for key in values:
         if key not in method.params:
-            hint = "The number of clusters is k: --k, or k in a grid file." * (key == "n_clusters")
+            of_k = "The number of clusters is k: --k, or k in a grid file."
+            hint = of_k if key == "n_clusters" else ""
             raise unknown(f"parameter of {name}", key, method.params, hint=hint)
     given = {key: method.params[key].check(name, key, value) for key, value in values.items()}
     params = {key: param.default for key, param in method.params.items()} | given

@@ -1,4 +1,4 @@
-"""Every class that the tables name exists in RAPIDS and takes every keyword that we pass."""
+"""RAPIDS has every class in the registry of methods, and each accepts the keywords we pass."""
 
 import importlib
 import inspect
@@ -8,8 +8,9 @@ import pytest
 
 from gpuclust.algorithms import cuml
 from gpuclust.errors import GpuclustError
-from gpuclust.methods import build, table
+from gpuclust.methods import table
 from gpuclust.methods.table import CLUSTERERS, REDUCERS, Fit
+from gpuclust.registry import load_target
 
 ALL = REDUCERS | CLUSTERERS
 SIZES = [(40, 3), (2_000, 50), (100_000, 1280)]
@@ -23,7 +24,7 @@ def fit_on(n, d):
 
 
 def values_of(param):
-    """The values of a parameter that may be translated differently."""
+    """Values of a parameter that `bindings` may translate differently."""
     if param.choices:
         return list(param.choices)
     if param.kinds == (bool,):
@@ -34,7 +35,7 @@ def values_of(param):
 
 
 def combinations():
-    """Every method with every combination of its words and bounds, on three sizes of data."""
+    """Every method with every combination of its choices and bounds, on three sizes of data."""
     for name, method in ALL.items():
         lists = [values_of(param) for param in method.params.values()]
         for values in itertools.product(*lists):
@@ -43,38 +44,38 @@ def combinations():
                 yield name, params, size
 
 
-def forms():
-    """The forms that are reached, each with the keywords of one call: (name, path, keywords)."""
+def implementations():
+    """List (name, target, keywords) of every GPU implementation that some parameters select."""
     found = []
     for name, params, size in combinations():
         method = ALL[name]
         try:
             method.check(name, params)
-            form = method.form("gpu", params, fit_on(*size))
-        except GpuclustError:  # refused by our own validation, before any class is asked
+            chosen = method.implementation("gpu", params, fit_on(*size))
+        except GpuclustError:  # refused by our own validation, before a class is chosen
             continue
-        if form is not None:
-            found.append((name, form.path, form.bind(params, fit_on(*size))))
+        if chosen is not None:
+            found.append((name, chosen.target, chosen.bind(params, fit_on(*size))))
     return found
 
 
-REACHED = forms()
+REACHED = implementations()
 CUML = [entry for entry in REACHED if entry[1].startswith("cuml")]
 
 
-def test_every_form_of_the_gpu_column_is_reached():
-    named = {form.path for method in ALL.values() for form in method.gpu}
+def test_every_gpu_implementation_is_reached():
+    named = {one.target for method in ALL.values() for one in method.gpu}
     assert {path for _, path, _ in REACHED} == named
     assert len(CUML) > 50
 
 
-def test_the_table_of_what_has_no_gpu_form_is_complete():
+def test_only_pacmap_has_no_gpu_implementation():
     assert {name for name, method in ALL.items() if not method.gpu} == {"pacmap"}
 
 
 @pytest.mark.parametrize("path", sorted({path for _, path, _ in REACHED}))
 def test_the_class_takes_every_keyword(path):
-    found = build.load_class(path)
+    found = load_target(path)
     for name, _, keywords in (entry for entry in REACHED if entry[1] == path):
         signature = inspect.signature(found)
         signature.bind(**keywords)
@@ -83,7 +84,7 @@ def test_the_class_takes_every_keyword(path):
 
 @pytest.mark.parametrize("path", sorted({path for _, path, _ in CUML}))
 def test_cuml_keeps_what_it_is_given(path):
-    found = build.load_class(path)
+    found = load_target(path)
     for _, _, keywords in (entry for entry in CUML if entry[1] == path):
         kept = found(**keywords).get_params()
         assert {key: kept[key] for key in keywords} == keywords
@@ -97,7 +98,7 @@ def test_labels_and_reduced_arrays_are_asked_for_on_the_device():
 def test_every_random_class_is_seeded_unless_the_user_wants_otherwise():
     seeds = {}
     for _, path, keywords in CUML:
-        if "random_state" in inspect.signature(build.load_class(path).__init__).parameters:
+        if "random_state" in inspect.signature(load_target(path).__init__).parameters:
             seeds.setdefault(path, set()).add(keywords["random_state"])
     assert seeds == {"cuml.cluster:KMeans": {3}, "cuml.manifold:UMAP": {3, None}}
 
@@ -106,11 +107,11 @@ def test_every_random_class_is_seeded_unless_the_user_wants_otherwise():
     ("asked", "ours"),
     [({"min_samples": 7}, 6), ({"min_samples": None, "min_cluster_size": 5}, 4)],
 )
-def test_hdbscan_counts_neighbours_as_scikit_learn_does(asked, ours):
+def test_hdbscan_counts_neighbors_as_scikit_learn_does(asked, ours):
     params = {key: p.default for key, p in CLUSTERERS["hdbscan"].params.items()} | asked
-    form = CLUSTERERS["hdbscan"].form("gpu", params, fit_on(2_000, 50))
-    assert form.path == "cuml.cluster:HDBSCAN"
-    assert form.bind(params, fit_on(2_000, 50))["min_samples"] == ours
+    chosen = CLUSTERERS["hdbscan"].implementation("gpu", params, fit_on(2_000, 50))
+    assert chosen.target == "cuml.cluster:HDBSCAN"
+    assert chosen.bind(params, fit_on(2_000, 50))["min_samples"] == ours
 
 
 @pytest.mark.parametrize(
@@ -126,22 +127,22 @@ def test_hdbscan_counts_neighbours_as_scikit_learn_does(asked, ours):
 )
 def test_hdbscan_runs_on_ours_where_cuml_would_refuse_or_crash(asked):
     params = {key: p.default for key, p in CLUSTERERS["hdbscan"].params.items()} | asked
-    form = CLUSTERERS["hdbscan"].form("gpu", params, fit_on(2_000, 50))
-    assert form.path == "gpuclust.algorithms.hdbscan:HDBSCAN"
+    chosen = CLUSTERERS["hdbscan"].implementation("gpu", params, fit_on(2_000, 50))
+    assert chosen.target == "gpuclust.algorithms.hdbscan:HDBSCAN"
 
 
-def test_the_words_we_allow_are_words_that_cuml_knows():
-    # Its constructors check nothing, and an unknown init would silently be something else.
+def test_cuml_knows_every_choice_we_allow():
+    # Its constructors check nothing: an unknown init would silently select another one.
     from cuml.neighbors import VALID_METRICS
 
     assert set(table.METRICS) <= VALID_METRICS["brute"]
-    source = inspect.getdoc(build.load_class("cuml.cluster:KMeans"))
+    source = inspect.getdoc(load_target("cuml.cluster:KMeans"))
     for word in CLUSTERERS["kmeans"].params["init"].choices:
         assert word in source
-    source = inspect.getdoc(build.load_class("cuml.cluster:HDBSCAN"))
+    source = inspect.getdoc(load_target("cuml.cluster:HDBSCAN"))
     for word in CLUSTERERS["hdbscan"].params["cluster_selection_method"].choices:
         assert word in source
-    source = inspect.getdoc(build.load_class("cuml.manifold:UMAP"))
+    source = inspect.getdoc(load_target("cuml.manifold:UMAP"))
     for word in (*table.METRICS, "brute_force_knn", "spectral", "precomputed_knn"):
         assert word in source
 
@@ -150,7 +151,7 @@ SPECTRAL = cuml.SpectralClustering
 
 
 def calls_of(function):
-    """The keywords of every call inside our covers, read from their source."""
+    """Keywords of every call inside one of our wrappers, read from its source."""
     import ast
     import textwrap
 
@@ -162,7 +163,7 @@ def calls_of(function):
 
 
 @pytest.mark.parametrize(
-    ("cover", "called", "path"),
+    ("wrapper", "called", "path"),
     [
         (cuml.kneighbors, "NearestNeighbors", "cuml.neighbors:NearestNeighbors"),
         (cuml.kneighbors, "kneighbors", "cuml.neighbors:NearestNeighbors.kneighbors"),
@@ -171,12 +172,12 @@ def calls_of(function):
         (SPECTRAL.fit_predict, "KMeans", "cuml.cluster:KMeans"),
     ],
 )
-def test_our_covers_pass_keywords_that_exist(cover, called, path):
+def test_our_wrappers_pass_keywords_that_exist(wrapper, called, path):
     module, _, attributes = path.partition(":")
     found = importlib.import_module(module)
     for attribute in attributes.split("."):
         found = getattr(found, attribute)
-    words = [keywords for name, keywords, _ in calls_of(cover) if name == called]
+    words = [keywords for name, keywords, _ in calls_of(wrapper) if name == called]
     assert words
     taken = inspect.signature(found).parameters
     for keywords in words:
