@@ -18,7 +18,7 @@ from . import METRICS, euclidean_cosine, gram, minkowski
 __all__ = [
     "METRICS",
     "PAIR",
-    "as_points",
+    "check_array",
     "distance_blocks",
 ]
 
@@ -83,7 +83,7 @@ def distance_blocks(
         raise InputError(
             f"block_bytes is {block_bytes}; it must be positive. None takes the default size."
         )
-    X = as_points(xp, X)
+    X = check_array(xp, X)
     block_of = _BLOCKS[metric](xp, X)
     rows = _rows_per_block(xp, X, block_bytes)
     together = rows if block_bytes is not None else _rows_together(xp, X, rows)
@@ -91,7 +91,7 @@ def distance_blocks(
     return _blocks(xp, X.shape[0], block_of, (rows, together))
 
 
-def as_points(xp, X):
+def check_array(xp, X):
     """Return X (n, d) as float32 or float64; integers become float64, halves float32.
 
     Raises
@@ -136,7 +136,7 @@ def _blocks(xp, n: int, block_of: Callable, sizes: tuple[int, int]) -> Iterator:
         last = min(first + together, n)
         made = block_of(first, last)
         several = made if isinstance(made, tuple) else (made,)
-        several = [gram.fill_self(xp, many, first, value=0.0) for many in several]
+        several = [gram.fill_diagonal(xp, many, first, value=0.0) for many in several]
         for start in range(first, last, rows):
             stop = min(start + rows, last)
             parts = tuple(many[start - first : stop - first, :] for many in several)

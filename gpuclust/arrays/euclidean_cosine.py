@@ -104,7 +104,7 @@ def _split(xp, X, rows: _Rows, D2, start: int) -> tuple:
     C = D2 - gap * gap
     # Not above: also what is not a number.
     close = ~(xp.maximum(rows.limit[own][:, None], rows.limit[None, :]) < C)
-    C = gram.fill_self(xp, C, start, value=0.0)  # infinity until here
+    C = gram.fill_diagonal(xp, C, start, value=0.0)  # infinity until here
     half = xp.astype(0.5 * rows.inverse, X.dtype)
     C = C * half[own][:, None] * xp.astype(rows.inverse, X.dtype)[None, :]
     if bool(xp.any(close)):

@@ -119,7 +119,7 @@ def squared_blocks(xp, X) -> Callable:
         D2 = (X[start:stop, :] * -2.0) @ X.T
         D2 += norms[start:stop][:, None]
         D2 += norms[None, :]
-        D2 = fill_self(xp, D2, start, value=float("inf"))
+        D2 = fill_diagonal(xp, D2, start, value=float("inf"))
         # The row's own norm stands for both: where the pair is close, the two are nearly equal.
         # A negative value is below the limit too, so that nothing negative is left.
         close = (2 * least) * norms[start:stop][:, None] > D2
@@ -190,7 +190,7 @@ def _kernel() -> Callable:
     return kernel
 
 
-def fill_self(xp, D, start: int, *, value: float):
+def fill_diagonal(xp, D, start: int, *, value: float):
     """Set the distance of each row of the block ``start:`` to itself."""
     rows = D.shape[0]
     square = D[:, start : start + rows]

@@ -55,7 +55,7 @@ def put_columns(xp: Any, array: Any, index: np.ndarray, values: Any) -> None:
         array[:, i] = values[:, k]
 
 
-def hidden(xp: Any, block: Any, columns: Any) -> Any:
+def set_infinite(xp: Any, block: Any, columns: Any) -> Any:
     """Return the block with infinity in one column of each row, in place where that is possible.
 
     Parameters
@@ -77,7 +77,7 @@ def _has_index_assignment(xp: Any) -> bool:
     return array_api_compat.is_numpy_namespace(xp) or array_api_compat.is_cupy_namespace(xp)
 
 
-def itself(xp: Any, D: Any, start: int, stop: int) -> Any:
+def diagonal_mask(xp: Any, D: Any, start: int, stop: int) -> Any:
     """Mark the entries of the rows ``start:stop`` of an n x n matrix that are on its diagonal.
 
     Returns an array of bool, shape (stop - start, n), on the device of `D`, which has n columns.

@@ -63,7 +63,7 @@ def kneighbors(
     self_distance = -1.0 if include_self else float("inf")
     distances, indices = [], []
     for start, _, D in blocks:
-        found = nearest(xp, gram.fill_self(xp, D, start, value=self_distance), k)
+        found = nearest(xp, gram.fill_diagonal(xp, D, start, value=self_distance), k)
         distances.append(xp.maximum(found[0], xp.zeros_like(found[0])))
         indices.append(found[1])
     return xp.concat(distances), xp.concat(indices)

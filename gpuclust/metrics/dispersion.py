@@ -107,7 +107,7 @@ def dispersion_scores(
     xp = array_api_compat.array_namespace(X)
     sets = coded(X, labels_list, masks)
     X, live = without_dropped(X, [one for one in sets if one.defined])
-    X = distances.as_points(xp, X)
+    X = distances.check_array(xp, X)
     found = _measured(xp, X, live, scores) if live else {score: [] for score in scores}
     return {score: _in_place(sets, found[score]) for score in scores}
 

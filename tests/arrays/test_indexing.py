@@ -38,14 +38,14 @@ def test_rows_and_columns_are_put_in_the_dtype_of_the_matrix(xp, matrix):
 
 def test_one_column_of_each_row_is_hidden(xp, matrix):
     columns = np.random.default_rng(1).integers(0, 9, 20)
-    block = indexing.hidden(xp.namespace, xp.put(matrix.copy()), xp.put(columns))
+    block = indexing.set_infinite(xp.namespace, xp.put(matrix.copy()), xp.put(columns))
     expected = matrix.copy()
     expected[np.arange(20), columns] = np.inf
     np.testing.assert_array_equal(xp.get(block), expected)
 
 
 def test_the_diagonal_of_a_block_is_marked(xp):
-    marks = indexing.itself(xp.namespace, xp.put(np.zeros((3, 8))), 4, 7)
+    marks = indexing.diagonal_mask(xp.namespace, xp.put(np.zeros((3, 8))), 4, 7)
     np.testing.assert_array_equal(xp.get(marks), np.eye(8, dtype=bool)[4:7])
 
 

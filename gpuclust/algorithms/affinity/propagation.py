@@ -17,7 +17,7 @@ import array_api_compat
 import numpy as np
 
 from ...arrays import distances, gram
-from ...arrays.indexing import itself, median, row_mapper, row_ranges, take_rows
+from ...arrays.indexing import diagonal_mask, median, row_mapper, row_ranges, take_rows
 from ...arrays.transfer import to_device, to_host
 from ...errors import InputError
 
@@ -103,7 +103,7 @@ class AffinityPropagation:
 
     def _cluster(self, xp: Any, X: Any) -> tuple[np.ndarray, np.ndarray, int]:
         """Give the exemplars (k,) and labels (n,), int64 on the host, and the iterations."""
-        X = distances.as_points(xp, X)
+        X = distances.check_array(xp, X)
         n = X.shape[0]
         order, X = _ordered(xp, X)
         S = _matrix(xp, X)
@@ -188,7 +188,7 @@ def _fill(xp: Any, S: Any, X: Any, over_rows: Callable) -> None:
         return
     squared = gram.squared_blocks(xp, X)
     for a, b in row_ranges(xp, S.shape[0], columns=2 * S.shape[1]):
-        S[a:b, :] = xp.astype(-gram.fill_self(xp, squared(a, b), a, value=0.0), xp.float32)
+        S[a:b, :] = xp.astype(-gram.fill_diagonal(xp, squared(a, b), a, value=0.0), xp.float32)
 
 
 def _compiled() -> Any:
@@ -208,7 +208,7 @@ def _messages(xp: Any) -> type:
 def _all_equal(xp: Any, S: Any) -> bool:
     """Tell whether all similarities but those to itself are equal."""
     blocks = row_ranges(xp, S.shape[0])
-    return all(bool(xp.all((S[a:b, :] == S[0, 1]) | itself(xp, S, a, b))) for a, b in blocks)
+    return all(bool(xp.all((S[a:b, :] == S[0, 1]) | diagonal_mask(xp, S, a, b))) for a, b in blocks)
 
 
 def _arbitrary(n: int, *, alone: bool) -> tuple[np.ndarray, np.ndarray, int]:
@@ -240,7 +240,7 @@ def _noise(xp: Any, S: Any, random_state: Any, order: np.ndarray) -> Iterator[Ca
         diagonal, limits = to_device(xp, preference, S)[:, None], xp.finfo(S.dtype)
 
         def add(a: int, b: int) -> None:
-            block = xp.where(itself(xp, S, a, b), diagonal[a:b, :], S[a:b, :])
+            block = xp.where(diagonal_mask(xp, S, a, b), diagonal[a:b, :], S[a:b, :])
             noise = parts[0, a:b][:, None] * parts[1, :][None, :]
             S[a:b, :] = block + (block * limits.eps + 100 * limits.smallest_normal) * noise
 
@@ -272,7 +272,7 @@ class _Messages:
 
 def _step_of_arrays(xp: Any, matrices: Any, damping: float, a: int, b: int, *, total: Any) -> Any:
     S, R, A = (matrix[a:b, :] for matrix in matrices)
-    own = itself(xp, matrices[0], a, b)
+    own = diagonal_mask(xp, matrices[0], a, b)
     zeros = xp.zeros_like(R)
     # A sample's availability to itself is not capped at 0.
     available = total[None, :] - xp.where(own, R, xp.maximum(R, zeros))

@@ -109,7 +109,7 @@ def linkage(
     """
     xp = array_namespace(X)
     wide = _checked(method, metric, dtype)
-    X = distances.as_points(xp, X)
+    X = distances.check_array(xp, X)
     if X.shape[0] == 0:
         raise InputError(f"X has shape {tuple(X.shape)}; a tree needs at least one sample.")
     if X.shape[0] == 1:

@@ -15,7 +15,7 @@ import array_api_compat
 import numpy as np
 
 from ...arrays import distances
-from ...arrays.indexing import hidden, put_columns, put_rows, take_rows
+from ...arrays.indexing import put_columns, put_rows, set_infinite, take_rows
 from ...arrays.transfer import to_device, to_host
 from ...device import block_size
 from .merge_forest import Forest, reciprocal_pairs
@@ -159,7 +159,7 @@ class _Distances:
             nearest = xp.argmin(D, axis=1)
             self.near[rows[some]] = to_host(nearest)
             self.weight[rows[some]] = to_host(xp.min(D, axis=1))
-            D = hidden(xp, D, nearest)
+            D = set_infinite(xp, D, nearest)
             self._bound[rows[some]] = to_host(xp.min(D, axis=1))
 
     def _squeeze(self) -> None:

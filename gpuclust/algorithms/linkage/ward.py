@@ -26,7 +26,7 @@ from typing import Any
 import array_api_compat
 import numpy as np
 
-from ...arrays.indexing import hidden, put_rows, take_rows
+from ...arrays.indexing import put_rows, set_infinite, take_rows
 from ...arrays.transfer import to_device, to_host
 from ...device.block_size import block_rows
 from ...device.threads import cores, one_blas_thread
@@ -284,4 +284,4 @@ class _LowerBounds:
         place = np.searchsorted(self._active, rows)
         bounds = take_rows(xp, self._left, place) @ self._right.T
         bounds /= take_rows(xp, self._inverse, place)[:, None] + self._inverse[None, :]
-        return hidden(xp, bounds, to_device(xp, place, bounds))
+        return set_infinite(xp, bounds, to_device(xp, place, bounds))

@@ -112,7 +112,7 @@ def _without_own(xp, D, start: int, group):
     if group is not None:
         own = group[start : start + D.shape[0]][:, None] == group[None, :]
         return xp.where(own, xp.full_like(D, float("inf")), D)
-    return gram.fill_self(xp, D, start, value=float("inf"))
+    return gram.fill_diagonal(xp, D, start, value=float("inf"))
 
 
 def _smallest(xp, D, k: int) -> tuple[np.ndarray, np.ndarray]:
