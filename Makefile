@@ -1,54 +1,62 @@
 # make demo            sets up .venv and runs the main job on real images
-# make test            sets up .venv and passes the tests
-# make test-contract   sets up .venv-contract with RAPIDS and tests what we call of it; needs no GPU
+# make test            sets up .venv and runs every test except the long ones
+# make test-long       the long tests: processes killed during a run, commands from start to end
+# make lint            sets up .venv; ruff check, ruff format --check, mypy
+# make test-contract   sets up .venv-contract with RAPIDS and tests every call into it; needs no GPU
 # make test-gpu        on a GPU machine: the GPU tests, then figures into benchmarks/results/
 # make docker          builds the CPU image and tries it; with or without a Docker engine
-# All of them need Python >= 3.11 and a package registry; everything else comes with them.
+# Every target needs Python >= 3.11 and a package registry, and installs the rest.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Where nvidia-smi answers, the GPU extra is installed. There is no lock for CUDA 12: the torch that
-# registries serve is built for CUDA 13, and torch's CUDA 12 build comes from PyTorch's own index.
+# The GPU extra is installed if nvidia-smi answers. CUDA 12 has no lock file: package registries
+# serve torch built for CUDA 13, and the CUDA 12 build comes from PyTorch's own index.
 CUDA := $(shell nvidia-smi 2>/dev/null | sed -n 's/.*CUDA Version: *\([0-9]*\).*/\1/p' | head -n 1)
-# Newer drivers run what was built for CUDA 13.
-ENGINE := $(if $(CUDA),gpu-cu$(shell [ $(CUDA) -ge 13 ] && echo 13 || echo 12),cpu)
-LOCK := requirements/$(ENGINE).txt
-INSTALLED := $(VENV)/.installed-$(ENGINE)
+# Drivers newer than CUDA 13 run packages built for CUDA 13.
+BACKEND := $(if $(CUDA),gpu-cu$(shell [ $(CUDA) -ge 13 ] && echo 13 || echo 12),cpu)
+LOCK := requirements/$(BACKEND).txt
+INSTALLED := $(VENV)/.installed-$(BACKEND)
 UV := $(BIN)/uv
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 
-# RAPIDS installs and imports without a GPU, but not beside the CPU build's pins.
+# RAPIDS installs and imports without a GPU, but conflicts with the pins of the CPU lock.
 CONTRACT := .venv-contract
 
-# Real embeddings for the figures of test-gpu, an .npz file with X and y; the default is small and is
-# repeated with noise: give DATA=FILE.npz for figures that count.
+# Embeddings for the figures of test-gpu: an .npz file with X and y. The default is small and is
+# repeated with noise; give DATA=FILE.npz for figures to publish.
 DATA ?= tests/data/fashionmnist-300.npz
 
-.PHONY: demo test test-contract test-gpu docker lint lock clean
+.PHONY: demo test test-long test-contract test-gpu docker lint lock clean
 
 demo: $(INSTALLED)
 	$(BIN)/gpuclust quickstart
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not long"
+
+test-long: $(INSTALLED)
+	@echo "Long tests (marker 'long'): workers, clients and the scheduler killed during a grid; a cell" \
+	  "that kills its workers."
+	$(BIN)/python -m pytest -m long
 
 test-contract: $(CONTRACT)/.installed
-	PYTHONPATH=. $(CONTRACT)/bin/python -m pytest tests/contract \
-	  tests/device
+	PYTHONPATH=. $(CONTRACT)/bin/python -m pytest tests/contract tests/device
 
-# The parts have time limits: under eight minutes in all.
+# Every part has a time limit; the sum is under eight minutes.
 test-gpu: $(INSTALLED)
 	$(BIN)/python benchmarks/gpu.py --data $(DATA) --out benchmarks/results
 
 docker:
 	docker/verify
 
-lint: $(VENV)/.lint
+# mypy reads the types of installed packages, so lint needs the whole environment.
+lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
-# Locks carry versions and hashes, no address of a registry.
+# Lock files hold versions and hashes, and no registry address. Pins in an existing file are kept.
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml
 lock: $(UV)
@@ -62,16 +70,11 @@ $(UV):
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 
-$(VENV)/.lint: $(UV) requirements/cpu.txt
-	grep -A 60 '^ruff==' requirements/cpu.txt | awk 'NR > 1 && /^[a-z]/ {exit} {print}' > $(VENV)/ruff.txt
-	$(INSTALL) --require-hashes -r $(VENV)/ruff.txt
-	touch $@
-
 requirements/gpu-cu12.txt:
-	@echo "This driver is for CUDA $(CUDA). Install torch's CUDA 12 build and gpuclust[gpu-cu12] by hand" \
-	  "(see README), or set CUDA= for the CPU engine." && false
+	@echo "The installed driver supports CUDA $(CUDA). Install torch's CUDA 12 build and" \
+	  "gpuclust[gpu-cu12] by hand (see README), or set CUDA= for the CPU backend." && false
 
-# Compiled at once: timm, torch and umap-learn otherwise spend the first half minute on it.
+# --compile-bytecode: timm, torch and umap-learn otherwise compile for 30 s at their first import.
 $(INSTALLED): $(UV) pyproject.toml $(LOCK)
 	$(INSTALL) --compile-bytecode --require-hashes -r $(LOCK)
 	$(INSTALL) --no-deps --no-build-isolation --editable .
