@@ -1,7 +1,7 @@
-"""Errors that tell what was given, what is allowed and what to do.
+"""Errors with the given value, the allowed values and the next step.
 
-Every error that a user can cause is a `GpuclustError`; its `exit_code` is what the command line
-returns (2 for bad input, 1 for a run that failed).  Anything else that is raised is our bug.
+Every error that a user can cause is a `GpuclustError`; the command line exits with its `exit_code`
+(2 for bad input, 1 for a failed run).  Any other exception is a bug in gpuclust.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ class GpuclustError(Exception):
 
 
 class InputError(GpuclustError, ValueError):
-    """The request cannot be carried out as it was given."""
+    """Invalid input: an argument, option or file that cannot be used."""
 
     exit_code = 2
 
 
 class UnknownNameError(InputError):
-    """A name that is in none of our tables."""
+    """Name of a method, encoder, dataset or option that does not exist."""
 
 
 class BackendError(InputError):
-    """The backend that was asked for is not available here, or has no form of the method."""
+    """Backend that is not available here, or has no implementation of the method."""
 
 
 class WeightsError(InputError):
-    """Weights that are missing, cannot be fetched, or do not fit the architecture."""
+    """Weights that are missing, cannot be downloaded, or do not fit the architecture."""
 
 
 class BadImagesError(InputError):
-    """Images that cannot be decoded; `paths` names all of them."""
+    """Images that cannot be decoded; `paths` lists all of them."""
 
     def __init__(self, message: str, paths: Iterable[str] = ()):
         super().__init__(message)
@@ -43,32 +43,38 @@ class BadImagesError(InputError):
 
 
 class DamagedFileError(GpuclustError):
-    """A file of the store that is truncated or was changed."""
+    """File of the store that is truncated or was changed."""
 
     exit_code = 2
 
 
 class StorageError(GpuclustError):
-    """The store could not be written (disk full, no permission)."""
+    """Store that cannot be written: disk full, or no permission."""
 
 
 class CellError(GpuclustError):
-    """A cell that cannot be computed, such as a method that needs more samples than there are."""
+    """Cell that cannot be computed, for example too few samples for its method."""
 
 
 def unknown(kind: str, given: object, allowed: Iterable[str], hint: str = "") -> UnknownNameError:
-    """Build the error for an unknown name, with the nearest known names.
+    """Return the error for an unknown name, with similar names as suggestions.
 
     Parameters
     ----------
     kind : str
-        What the name should have been: ``"encoder"``, ``"clusterer"``, ...
+        Kind of name: ``"encoder"``, ``"clusterer"``, ...
     given : object
-        What was given.
+        Name given by the user.
     allowed : iterable of str
-        The names that exist; all are listed when there are at most twenty.
+        Existing names; the message lists all of them if there are at most twenty.
     hint : str
-        A further sentence: where to see the whole list, say.
+        Sentence to append, for example where to find the whole list.
+
+    Examples
+    --------
+    >>> from gpuclust.errors import unknown
+    >>> str(unknown("clusterer", "kmean", ["kmeans", "spectral"]))
+    "unknown clusterer 'kmean'. Did you mean 'kmeans'? Known: kmeans, spectral."
     """
     allowed = sorted(map(str, allowed))
     close = difflib.get_close_matches(str(given), allowed, n=3, cutoff=0.5)

@@ -1,7 +1,7 @@
-"""What a run tells while it goes.
+"""Progress events of a run.
 
-A `Watcher` is told by calls, which become events: plain values, so that they cross processes, go
-into a log and reach whoever shows them in one form.
+The runner calls the methods of a `Watcher`; each call becomes an event, a dict of plain values that
+can be sent between processes, logged and shown.
 """
 
 from __future__ import annotations
@@ -20,50 +20,59 @@ SHOWN = ("reducer", "clusterer", "k", "seed", "status", "seconds", "warnings")
 
 
 class Stopped(GpuclustError):
-    """A run was asked to stop, in the middle of what cannot be kept half made."""
+    """Stop request that arrived during an embedding, which cannot be saved half done."""
 
 
 class Watcher:
-    """Hears what a run does; this one does not listen.
+    """Receives progress events; this base class ignores them.
 
-    Override `tell` to hear everything as events, or one of the others to hear only that.
+    Override `tell` to receive all events, or another method to receive one kind only.
+
+    Examples
+    --------
+    >>> from gpuclust.events import Watcher
+    >>> class Printer(Watcher):
+    ...     def tell(self, event):
+    ...         print(event["event"], event["text"])
+    >>> Printer().note("2 images were skipped")
+    note 2 images were skipped
     """
 
     def tell(self, event: Event) -> None:
-        """Hear an event: its name under ``event``, the time under ``time``, the unit as text."""
+        """Receive an event: a dict with its name (``event``), ``time`` and, as text, ``unit``."""
 
     def embedding(self, unit: Unit, done: int, total: int) -> None:
-        """`done` of `total` images of a unit are embedded."""
+        """Report that `done` of `total` images of a unit are embedded."""
         self._tell("embedding", unit=str(unit), done=done, total=total)
 
     def unit(self, unit: Unit, left: int) -> None:
-        """A unit begins with `left` cells to do."""
+        """Report that a unit begins, with `left` cells to compute."""
         self._tell("unit", unit=str(unit), left=left)
 
     def stage(self, unit: Unit, what: str) -> None:
-        """A stage of a unit begins; `what` says in words what it does."""
+        """Report that a stage of a unit begins; `what` describes it."""
         self._tell("stage", unit=str(unit), what=what)
 
     def row(self, row: dict[str, Any]) -> None:
-        """A row was saved."""
+        """Report a saved row."""
         unit = {name: row[name] for name in ("dataset", "split", "encoder", "preprocess")}
-        told = {name: row.get(name) for name in SHOWN}
-        told |= {name: row["scores"].get(name) for name in ("ami", "n_clusters")}
+        event = {name: row.get(name) for name in SHOWN}
+        event |= {name: row["scores"].get(name) for name in ("ami", "n_clusters")}
         peaks = [stage["peak_bytes"] for stage in _stages(row) if stage.get("peak_bytes")]
-        told |= {"gpu_bytes": max(peaks)} if peaks else {}
-        told |= {"error": row["error"]["message"]} if "error" in row else {}
-        self._tell("row", **unit, **told)
+        event |= {"gpu_bytes": max(peaks)} if peaks else {}
+        event |= {"error": row["error"]["message"]} if "error" in row else {}
+        self._tell("row", **unit, **event)
 
     def done(self, unit: Unit, *, computed: int, failed: int, skipped: int) -> None:
-        """A unit is over, with so many cells."""
+        """Report that a unit has ended, with its numbers of cells."""
         self._tell("done", unit=str(unit), computed=computed, failed=failed, skipped=skipped)
 
     def workers(self, addresses: Iterable[str]) -> None:
-        """These workers are there now."""
+        """Report the addresses of all connected workers."""
         self._tell("workers", addresses=sorted(addresses))
 
     def note(self, text: str) -> None:
-        """Something a user should know happened."""
+        """Report a message for the user."""
         self._tell("note", text=text)
 
     def _tell(self, name: str, **what: Any) -> None:
@@ -75,7 +84,25 @@ def _stages(row: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 class Relay(Watcher):
-    """Passes all events on, with some `more` said in each; ends an embedding when it is to stop."""
+    """Passes all events to several receivers, and stops an embedding on request.
+
+    Parameters
+    ----------
+    *to : callable
+        Receivers, each called with every event.
+    stop : callable
+        Returns True once the run should stop.
+    more : dict, optional
+        Items added to every event.
+
+    Examples
+    --------
+    >>> from gpuclust.events import Relay
+    >>> seen = []
+    >>> Relay(seen.append, more={"worker": "tcp://10.0.0.2:41234"}).note("ready")
+    >>> seen[0]["worker"], seen[0]["text"]
+    ('tcp://10.0.0.2:41234', 'ready')
+    """
 
     def __init__(
         self,
@@ -88,12 +115,12 @@ class Relay(Watcher):
         self._more = more or {}
 
     def tell(self, event: Event) -> None:
-        """Pass an event on."""
-        for tell in self._to:
-            tell(event | self._more)
+        """Pass an event to all receivers."""
+        for receive in self._to:
+            receive(event | self._more)
 
     def embedding(self, unit: Unit, done: int, total: int) -> None:
-        """Pass on how far an embedding is: half of one cannot be kept, so it need not end."""
+        """Pass the progress of an embedding; raise `Stopped` if the run should stop."""
         if self._stop():
             raise Stopped("the run was asked to stop")
         super().embedding(unit, done, total)

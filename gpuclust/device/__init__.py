@@ -1,1 +1,1 @@
-"""The device: which backend runs, its memory, and what the host has."""
+"""CPU and GPU backends, device memory, host-device copies, threads and facts of the machine."""

@@ -1,8 +1,9 @@
-"""The one switch between CPU and GPU.
+"""Choose between CPU and GPU, once per run.
 
-`select` decides once, with a reason that is shown to the user; everything below the runner follows
-the array it is given and has no device parameter.  Nothing falls back silently: what a backend
-cannot do is an error that names what can.
+`select` returns the backend and the reason, shown to the user.  The runner copies the arrays to it;
+all code below the runner follows its input arrays and has no device parameter.  There is no silent
+fallback: a method without an implementation for the backend is an error that names the supported
+ones.
 """
 
 from __future__ import annotations
@@ -20,22 +21,29 @@ from ..errors import BackendError, unknown
 Trace = Callable[[], contextlib.AbstractContextManager[dict[str, int]]]
 BACKENDS = ("auto", "cpu", "gpu")
 PACKAGES = ("cupy", "rmm", "cuml")
-# What the GPU forms import when they are used: seconds that no stage should be charged with.
+# Imported in `prepare`, because these imports take seconds that would count in the first stage.
 LIBRARIES = ("cuml.cluster", "cuml.decomposition", "cuml.manifold", "cuml.neighbors")
 
 
 @dataclass(frozen=True)
 class Backend:
-    """Where the clustering engine runs.
+    """CPU or GPU backend of one run.
 
     Attributes
     ----------
     name : {"cpu", "gpu"}
-        What really runs; part of the key of every row.
+        Backend in use; part of the key of every row.
     reason : str
-        Why this one, in words.
+        Why `select` chose it.
     asked : {"auto", "cpu", "gpu"}
-        What the user asked for.
+        Value of ``--device``.
+
+    Examples
+    --------
+    >>> from gpuclust.device import backend
+    >>> on = backend.select("cpu")
+    >>> on.name, on.torch_device()
+    ('cpu', 'cpu')
     """
 
     name: str
@@ -43,14 +51,14 @@ class Backend:
     asked: str
 
     def prepare(self) -> str | None:
-        """Set up the memory that all libraries share and import them; None on the CPU.
+        """Set up one memory pool for all GPU libraries and import them; does nothing on the CPU.
 
-        To be called before anything allocates on the device.
+        Call it before the first allocation on the device.
 
         Returns
         -------
         str or None
-            How the memory is laid out, see `gpuclust.device.memory.Layout`.
+            Name of the memory layout, see `gpuclust.device.memory.Layout`; None on the CPU.
         """
         if self.name == "cpu":
             return None
@@ -62,9 +70,9 @@ class Backend:
         return layout.name
 
     def put(self, values: Any) -> Any:
-        """Bring an array to this backend; what is there already is not copied.
+        """Copy an array to this backend, or return it unchanged when it is there already.
 
-        Bytes to the device: those of the array.
+        Copies ``values.nbytes`` from host to device.  On the CPU nothing is copied.
         """
         if self.name == "cpu":
             return values
@@ -73,7 +81,7 @@ class Backend:
         return cupy.asarray(values)
 
     def place(self, data: Any) -> Any:
-        """Bring the arrays X and y of a `gpuclust.embeddings.data.Data` to this backend."""
+        """Copy the arrays X and y of a `gpuclust.embeddings.data.Data` to this backend."""
         y = None if data.y is None else self.put(data.y)
         return dataclasses.replace(data, X=self.put(data.X), y=y)
 
@@ -105,14 +113,14 @@ class Backend:
         found.update(copied)
 
     def synchronize(self) -> None:
-        """Wait until the device has done what it was asked to: before every reading of a clock."""
+        """Wait until the device has finished all queued work; call it before reading a clock."""
         if self.name == "gpu":
             import cupy
 
             cupy.cuda.Device().synchronize()
 
     def torch_device(self) -> str:
-        """Where the encoder runs: CUDA where torch has it, unless the CPU was asked for."""
+        """Return the encoder's device: CUDA if torch has it, except with ``--device cpu``."""
         if self.asked == "cpu":
             return "cpu"
         import torch
@@ -121,45 +129,68 @@ class Backend:
 
 
 def select(asked: str = "auto") -> Backend:
-    """Choose the backend.
+    """Choose the backend of a run.
 
     Parameters
     ----------
     asked : {"auto", "cpu", "gpu"}
-        ``auto`` takes the GPU where it can do the whole unit, and says why not otherwise.
+        ``auto`` takes the GPU if a device and RAPIDS are available, otherwise the CPU;
+        `Backend.reason` says why.
 
     Raises
     ------
+    UnknownNameError
+        `asked` is none of the three.
     BackendError
-        When ``gpu`` was asked for and cannot be had; the message says why.
+        `asked` is ``gpu`` and no GPU backend is available; the message says why.
+
+    Examples
+    --------
+    >>> from gpuclust.device import backend
+    >>> backend.select("cpu")
+    Backend(name='cpu', reason='requested by --device cpu', asked='cpu')
     """
     if asked not in BACKENDS:
         raise unknown("device", asked, BACKENDS)
     if asked == "cpu":
-        return Backend("cpu", "the CPU was asked for", asked)
+        return Backend("cpu", "requested by --device cpu", asked)
     missing = why_no_gpu()
     if missing is None:
-        return Backend("gpu", "a GPU with RAPIDS is here", asked)
+        return Backend("gpu", "a GPU with RAPIDS is available", asked)
     if asked == "gpu":
         raise BackendError(f"--device gpu is not available: {missing}. Use --device cpu or auto.")
-    return Backend("cpu", f"no GPU engine: {missing}", asked)
+    return Backend("cpu", f"no GPU backend: {missing}", asked)
 
 
 def named(name: str) -> Backend:
-    """Name a backend whose rows are read or which others compute on: that takes no device here."""
+    """Return a backend by name, without checking that this machine has it.
+
+    For reading the rows of a backend, and for runs computed on other machines.
+
+    Parameters
+    ----------
+    name : {"cpu", "gpu"}
+        Name of the backend.
+
+    Examples
+    --------
+    >>> from gpuclust.device import backend
+    >>> backend.named("gpu").name
+    'gpu'
+    """
     if name not in BACKENDS[1:]:
         raise unknown("device", name, BACKENDS[1:])
     return Backend(name, "only its rows are read", name)
 
 
 def why_no_gpu() -> str | None:
-    """Say what keeps the GPU engine from running here; None when nothing does."""
+    """Return the reason why the GPU backend cannot run here, or None if it can."""
     for package in PACKAGES:
         if importlib.util.find_spec(package) is None:
             return f"the package {package} is not installed (extra gpu-cu13 or gpu-cu12)"
     try:
         import cupy
-    except ImportError as error:  # installed, but not whole: a library of CUDA is missing, say
+    except ImportError as error:  # installed, but a CUDA library that it needs may be missing
         return f"cupy cannot be imported ({error})"
     try:
         count = cupy.cuda.runtime.getDeviceCount()

@@ -1,6 +1,6 @@
-"""How large a block of work is: what the cache of a CPU holds, or a share of a device's memory.
+"""Size of the blocks in which distances are computed: CPU cache, or a share of device memory.
 
-The functions are offered by `gpuclust.arrays.distances` too.
+`gpuclust.arrays.distances` exports these functions too.
 """
 
 from __future__ import annotations
@@ -17,27 +17,40 @@ import array_api_compat
 from ..errors import InputError
 from . import memory
 
-# A block that fits in the cache of a CPU makes distances twice as fast as one of 32 MiB.
+# Distances are computed twice as fast in blocks that fit in a CPU cache as in blocks of 32 MiB.
 CACHE_BYTES = 4 << 20
-# Elsewhere a block is a kernel launch or a few, and should be large.
+# On a device every block costs kernel launches, so blocks are large.
 _DEVICE_BYTES = 256 << 20
-# Work on a block makes up to a dozen arrays of its size.
+# Work on a block allocates up to a dozen arrays of its size.
 _SHARE = 16
 
-_factor: ContextVar[float] = ContextVar("share of the usual size of blocks", default=1.0)
+_factor: ContextVar[float] = ContextVar("factor on the size of blocks", default=1.0)
 
 
 @contextlib.contextmanager
 def smaller_blocks(factor: float) -> Iterator[None]:
-    """Multiply the size of all blocks by `factor`; one in the other, factors multiply.
+    """Multiply the size of all blocks by `factor`, to retry work that ran out of memory.
 
-    For work that ran out of memory.  Each block keeps one row at least.  Threads that are started
-    inside do not inherit it: block sizes are settled before work is handed to threads.
+    Nested factors multiply.  A block keeps at least one row.  Threads started inside do not inherit
+    the factor: compute block sizes before work goes to threads.
 
     Parameters
     ----------
     factor : float
         Above 0, at most 1.
+
+    Raises
+    ------
+    InputError
+        `factor` is outside that range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gpuclust.device.block_size import block_bytes, smaller_blocks
+    >>> with smaller_blocks(0.25):
+    ...     block_bytes(np)
+    1048576
     """
     if not 0 < factor <= 1:
         raise InputError(f"factor is {factor}; it must be above 0 and at most 1.")
@@ -49,20 +62,27 @@ def smaller_blocks(factor: float) -> Iterator[None]:
 
 
 def block_bytes(xp: Any, *, cached: int = CACHE_BYTES, asked: int | None = None) -> int:
-    """Give the size of a block: `asked`, or `cached` on NumPy, or what suits the device.
+    """Return the size of a block in bytes, scaled by `smaller_blocks`.
 
-    On a device that is 256 MiB, or a sixteenth of the memory that is free where this is less.
-    `smaller_blocks` scales it in any case.
+    On a device it is 256 MiB, or a sixteenth of the free device memory if that is less.
 
     Parameters
     ----------
     xp : namespace
-        Of the arrays that are worked on.
+        Array namespace of the input.
     cached : int
-        Size on NumPy.
+        Bytes on NumPy.
     asked : int, optional
-        Size that the user wants, on any namespace.
+        Bytes requested by the caller, for any namespace.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gpuclust.device.block_size import block_bytes
+    >>> block_bytes(np), block_bytes(np, asked=1000)
+    (4194304, 1000)
     """
+    size: float
     if asked is not None:
         size = asked
     elif array_api_compat.is_numpy_namespace(xp):
@@ -75,35 +95,50 @@ def block_bytes(xp: Any, *, cached: int = CACHE_BYTES, asked: int | None = None)
 def block_rows(
     xp: Any, row_bytes: int, *, cached: int = CACHE_BYTES, asked: int | None = None
 ) -> int:
-    """Give the rows of a block, one at least; see `block_bytes`."""
+    """Return the number of rows in a block, at least one; parameters as in `block_bytes`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gpuclust.device.block_size import block_rows
+    >>> block_rows(np, row_bytes=8000)
+    524
+    """
     return max(block_bytes(xp, cached=cached, asked=asked) // max(row_bytes, 1), 1)
 
 
 def free_bytes(xp: Any) -> float:
-    """Give the memory that arrays of this namespace can still take on the current device.
+    """Return the free memory on the current device for arrays of this namespace.
 
-    What the driver calls free, and what the pools of CuPy and RMM hold without using it.
+    Free means free in the driver, or held unused by the pools of CuPy and RMM.
 
     Returns
     -------
     float
-        Bytes; infinity where it cannot be told: for other namespaces than CuPy, and for memory of
-        RMM that does not say, such as a pool without an `rmm.mr.StatisticsResourceAdaptor`.
+        Bytes.  Infinity if unknown: for namespaces other than CuPy, and for RMM resources without a
+        count of used bytes, such as a pool without an `rmm.mr.StatisticsResourceAdaptor`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gpuclust.device.block_size import free_bytes
+    >>> free_bytes(np)
+    inf
     """
     if not array_api_compat.is_cupy_namespace(xp):
         return math.inf
     import cupy
 
     free = cupy.cuda.runtime.memGetInfo()[0] + cupy.get_default_memory_pool().free_bytes()
-    # Imported by whoever set the pool up; without it, CuPy has its own.
+    # Imported by the code that set up the pool; if nothing imported it, CuPy uses its own pool.
     rmm = sys.modules.get("rmm")
     return free if rmm is None else free + _unused(cupy, rmm.mr.get_current_device_resource())
 
 
 def _unused(cupy: Any, resource: Any) -> float:
-    """Give the bytes that a memory resource of RMM holds and nothing uses.
+    """Return the bytes that an RMM memory resource holds but nothing uses.
 
-    Resources are told apart by what they can say: adaptors that count, pools, what lies under them.
+    Resources are recognised by their methods: counting adaptors, pools, and upstream resources.
     """
     used = None
     while True:
@@ -116,12 +151,12 @@ def _unused(cupy: Any, resource: Any) -> float:
         if hasattr(resource, "pool_size"):
             return math.inf if used is None else max(resource.pool_size() - used, 0)
         if not hasattr(resource, "upstream_mr"):
-            # Of those that stand alone this one holds nothing back; the others do not say.
+            # CudaMemoryResource frees at once, so it holds nothing; the others give no number.
             return 0 if type(resource).__name__ == "CudaMemoryResource" else math.inf
         resource = resource.upstream_mr
 
 
 def _unused_by_driver(runtime: Any, pool: int) -> float:
-    """Give what a pool of the driver (cudaMallocAsync) holds and nothing uses: it counts itself."""
+    """Return the unused bytes of a driver pool (cudaMallocAsync), from its own counters."""
     held = runtime.memPoolGetAttribute(pool, runtime.cudaMemPoolAttrReservedMemCurrent)
     return held - runtime.memPoolGetAttribute(pool, runtime.cudaMemPoolAttrUsedMemCurrent)

@@ -1,4 +1,4 @@
-"""Facts of the machine and the software, for rows, side-cars and `gpuclust doctor`."""
+"""Facts about the machine and its software, for rows, metadata files and `gpuclust doctor`."""
 
 from __future__ import annotations
 
@@ -38,13 +38,27 @@ PACKAGES = (
 
 
 def now() -> str:
-    """Give the time as ISO 8601 text in UTC, to the second."""
+    """Return the current time in UTC as ISO 8601 text, to the second.
+
+    Examples
+    --------
+    >>> from gpuclust.device import machine
+    >>> machine.now()  # doctest: +SKIP
+    '2026-11-28T09:30:00+00:00'
+    """
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 @functools.cache
 def facts() -> dict[str, Any]:
-    """Describe this machine: name, processor, cores this process may use, memory, versions."""
+    """Return the name, processor, usable cores, memory (GiB) and package versions.
+
+    Examples
+    --------
+    >>> from gpuclust.device import machine
+    >>> sorted(machine.facts())
+    ['cores', 'cpu', 'memory_gib', 'name', 'python', 'system', 'versions']
+    """
     return {
         "name": platform.node(),
         "cpu": _cpu(),
@@ -58,12 +72,18 @@ def facts() -> dict[str, Any]:
 
 @functools.cache
 def gpu() -> dict[str, Any]:
-    """Describe the GPU that CuPy uses: name, place, compute capability, memory, driver."""
+    """Return facts about CuPy's current GPU: name, PCI address, compute capability, memory, driver.
+
+    Raises
+    ------
+    ImportError
+        CuPy is not installed.
+    """
     import cupy
 
     device = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)
     return {
-        # The number of a GPU is another in every process; its place on the bus is not.
+        # A GPU's index can differ between processes; its PCI address does not.
         "pci_bus_id": cupy.cuda.Device().pci_bus_id,
         "name": device["name"].decode(),
         "compute_capability": f"{device['major']}.{device['minor']}",
@@ -84,7 +104,14 @@ def _memory() -> int:
 
 @functools.cache
 def versions() -> dict[str, str]:
-    """Give the versions of those of `PACKAGES` that are installed, without importing them."""
+    """Return the versions of the installed `PACKAGES`, without importing them.
+
+    Examples
+    --------
+    >>> from gpuclust.device import machine
+    >>> "numpy" in machine.versions()
+    True
+    """
     found = {}
     for package in PACKAGES:
         try:

@@ -1,7 +1,7 @@
-"""Device memory: one pool for torch, CuPy and cuML, its peaks, and what to do when it runs out.
+"""Device memory: one pool for torch, CuPy and cuML, its peak, and recovery when it runs out.
 
-Each of the three would otherwise keep a cache of its own, and what one has freed the others could
-not use.  Nothing here imports a library of the GPU before `share_pool` is called.
+Without a common pool each library keeps a cache of its own, and memory freed by one is not
+available to the others.  No GPU library is imported before `share_pool` is called.
 """
 
 from __future__ import annotations
@@ -15,18 +15,17 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 LOG = logging.getLogger("gpuclust")
-# RMM's pool takes half of the free memory at once by default, and under a maximum it grows by half
-# of what is left to it: neither is fit for a card that others use.  Without a maximum it doubles,
-# and takes what is needed where doubling fails.  It never gives back, so it ends at no more than
-# twice the peak (or at one array that is larger than all before).  It starts at 1 GiB because
-# doubling from nothing leaves a trail of small blocks that can never become one large array.
+# By default an RMM pool takes half of the free memory at once; with a maximum it grows by half of
+# the remainder.  Neither suits a GPU shared with other processes.  Without a maximum it doubles, or
+# takes the needed size if doubling fails.  It never shrinks, so it ends at no more than twice the
+# peak (or at one array larger than all before).  It starts at 1 GiB because doubling from zero
+# makes many small blocks, and separate blocks cannot hold one large array.
 _FIRST_BYTES = 1 << 30
-_FIRST_SHARE = 8  # of the free memory, where that is less
-_ALIGNMENT = 256  # RMM refuses an initial size that is no multiple of it
-# What C++ says through whichever binding: RMM raises std::bad_alloc, which Cython makes a
-# MemoryError and torch a RuntimeError; cuBLAS and cuSOLVER have a status; torch's CPU allocator has
-# two wordings.
-_SAID = (
+_FIRST_SHARE = 8  # start at 1/8 of the free memory if that is less
+_ALIGNMENT = 256  # RMM refuses initial sizes that are not a multiple of it
+# Messages of C++ libraries: RMM's std::bad_alloc becomes a MemoryError in Cython and a RuntimeError
+# in torch; cuBLAS and cuSOLVER return a status; torch's CPU allocator has two messages.
+_MESSAGES = (
     "std::bad_alloc",
     "out_of_memory",
     "out of memory",
@@ -37,15 +36,16 @@ _SAID = (
 
 
 class Layout(NamedTuple):
-    """Who allocates where.
+    """Memory allocator of each GPU library.
 
     Attributes
     ----------
     name : {"shared", "split", "given"}
-        ``shared``: torch, CuPy and cuML use one RMM pool.  ``split``: CuPy and cuML do, torch keeps
-        its own.  ``given``: the process had chosen an RMM resource before, which stays.
+        ``shared``: torch, CuPy and cuML use one RMM pool.  ``split``: CuPy and cuML share an RMM
+        pool, torch has its own allocator.  ``given``: the process had set an RMM resource before,
+        which is kept.
     reason : str
-        Why this one, in words.
+        Why this layout.
     """
 
     name: str
@@ -54,16 +54,16 @@ class Layout(NamedTuple):
 
 @dataclass
 class Peak:
-    """The most device memory that was held during a stage, filled in when it ends.
+    """Peak device memory of a stage, filled in when the stage ends.
 
     Attributes
     ----------
     bytes : int or None
-        What was held before the stage is included; None where no pool is shared.  Where torch has
-        its own allocator its peak is added, and as the two need not have come at the same moment,
-        this is then an upper bound.
+        Peak in bytes, including memory allocated before the stage; None without a shared pool.  If
+        torch has its own allocator, the peak of torch is added; the two peaks may come at different
+        times, so the sum is an upper bound.
     torch_bytes : int or None
-        The part that torch's own allocator adds; None where torch uses the pool.
+        Part of `bytes` in torch's own allocator; None if torch uses the pool.
     """
 
     bytes: int | None = None
@@ -71,10 +71,18 @@ class Peak:
 
 
 class _Shared(NamedTuple):
-    """What `share_pool` set up.
+    """Result of `share_pool`.
 
-    `counters` is the statistics adaptor on top, `pool` RMM's pool or None for a resource that was
-    given, `below` what was held when each of the running stages began.
+    Attributes
+    ----------
+    layout : Layout
+        Memory allocator of each library.
+    counters : rmm.mr.StatisticsResourceAdaptor
+        Current RMM resource, which counts bytes.
+    pool : rmm.mr.PoolMemoryResource or None
+        Pool below the counters; None for the layout ``given``.
+    below : list of int
+        Bytes allocated at the start of each running stage, outermost first.
     """
 
     layout: Layout
@@ -83,19 +91,29 @@ class _Shared(NamedTuple):
     below: list[int]
 
 
-# Allocators belong to the process, so this does too.
+# Global, because a process has one allocator per library.
 _shared: _Shared | None = None
 
 
 def share_pool() -> Layout:
-    """Let torch, CuPy and cuML allocate from one RMM pool, and count what they hold.
+    """Make torch, CuPy and cuML allocate from one RMM pool on the current device.
 
-    To be called before anything is allocated on the device.  Another call changes nothing and
-    returns the same layout.  The pool is that of the current device.
+    Call it before the first allocation on the device.  Later calls change nothing and return the
+    same layout.
 
-    Torch takes another allocator only before it first touches CUDA in this process (allocating,
-    asking for a device's name).  Later than that it keeps its own; then call `release` when the
-    encoder is done, or its cache stays taken.
+    torch accepts another allocator only before it first uses CUDA in this process (an allocation,
+    or a query of the device's name).  After that it keeps its own allocator: call `release` when
+    the encoder is done, otherwise torch keeps its cached memory.
+
+    Returns
+    -------
+    Layout
+        Name of the layout and the reason.  ``split`` is logged as a warning.
+
+    Raises
+    ------
+    ImportError
+        CuPy or RMM is not installed.
     """
     global _shared
     if _shared is None:
@@ -131,16 +149,16 @@ def _new_pool(mr: Any) -> Any:
 
 
 def _given(resource: Any) -> Layout:
-    torch_too = "too" if _torch_plugged() else "not: it has its own"
+    torch_too = "too" if _torch_plugged() else "has its own allocator"
     return Layout(
         "given",
-        f"this process had set the RMM resource {type(resource).__name__} before, which is kept; "
+        f"this process had set the RMM resource {type(resource).__name__} before, so it is kept; "
         f"CuPy and cuML use it, torch {torch_too}",
     )
 
 
 def _with_torch() -> Layout:
-    """Move torch into the pool too, or say why it cannot."""
+    """Make torch use the pool, or return the reason why it cannot."""
     import torch
     from rmm.allocators.torch import rmm_torch_allocator
 
@@ -158,7 +176,7 @@ def _with_torch() -> Layout:
 
 
 def _torch_plugged() -> bool:
-    """Whether torch has a plugged-in allocator, which here can only be RMM's."""
+    """Return whether torch has a pluggable allocator; gpuclust only plugs in RMM's."""
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_available():
         return False
@@ -166,7 +184,7 @@ def _torch_plugged() -> bool:
 
 
 def _torch_apart() -> Any | None:
-    """Return torch when it is using CUDA with an allocator of its own."""
+    """Return the module torch if it uses CUDA with its own allocator, otherwise None."""
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_initialized() or _torch_plugged():
         return None
@@ -175,22 +193,30 @@ def _torch_apart() -> Any | None:
 
 @contextlib.contextmanager
 def stage_peak() -> Iterator[Peak]:
-    """Measure the most device memory that is held while the block runs.
+    """Measure the peak of device memory while the block runs.
 
-    The counters are the process's: a stage in another thread counts too.  Without `share_pool`
-    nothing is measured, at no cost.
+    The counters belong to the process, so allocations of other threads count too.  Before
+    `share_pool` nothing is measured, at no cost.
 
     Yields
     ------
     Peak
-        Filled in when the block ends, also by an error.
+        Filled in when the block ends, with or without an error.
+
+    Examples
+    --------
+    >>> from gpuclust.device import memory
+    >>> with memory.stage_peak() as peak:
+    ...     pass
+    >>> peak  # no pool is set up
+    Peak(bytes=None, torch_bytes=None)
     """
     peak = Peak()
     if _shared is None:
         yield peak
         return
     counters, below = _shared.counters, _shared.below
-    # New counters begin at zero, whatever is held.
+    # New counters start at zero even if memory is allocated.
     below.append(counters.push_counters().current_bytes)
     if torch := _torch_apart():
         torch.cuda.reset_peak_memory_stats()
@@ -205,9 +231,9 @@ def stage_peak() -> Iterator[Peak]:
 
 
 def free_bytes() -> int:
-    """Count the device bytes that torch can still have: the driver's and those its allocator keeps.
+    """Return the device bytes available to torch: free in the driver or unused in its allocator.
 
-    Fragments count as free, so leave a margin.
+    Needs a CUDA device.  Fragmented memory counts as free, so keep a margin.
     """
     import torch
 
@@ -221,20 +247,34 @@ def free_bytes() -> int:
 
 
 def held_before_stages() -> int:
-    """Count the bytes that were held when the stages that run began.
+    """Return the bytes allocated before the running stages began.
 
-    RMM's counters begin at zero with each `stage_peak`: what they tell is to be added to this.
+    RMM's counters restart at zero in each `stage_peak`: add them to this number for the total.
+
+    Examples
+    --------
+    >>> from gpuclust.device import memory
+    >>> memory.held_before_stages()
+    0
     """
     return 0 if _shared is None else sum(_shared.below)
 
 
 def is_out_of_memory(error: BaseException | None) -> bool:
-    """Tell whether an error, or one that it was raised from, says that memory ran out.
+    """Return whether an error, or one of its causes, means that host or device memory ran out.
 
-    On the host or on the device, from Python, NumPy, torch, CuPy, RMM or cuML.
+    Recognises errors of Python, NumPy, torch, CuPy, RMM and cuML.
+
+    Examples
+    --------
+    >>> from gpuclust.device import memory
+    >>> memory.is_out_of_memory(RuntimeError("CUDA error: out of memory"))
+    True
+    >>> memory.is_out_of_memory(ValueError("out of memory"))
+    False
     """
     while error is not None:
-        if isinstance(error, MemoryError):  # NumPy's and CuPy's are
+        if isinstance(error, MemoryError):  # base class of NumPy's and CuPy's errors
             return True
         if isinstance(error, RuntimeError) and _says_memory(error):
             return True
@@ -246,19 +286,24 @@ def _says_memory(error: RuntimeError) -> bool:
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(error, torch.OutOfMemoryError):
         return True
-    return any(text in str(error) for text in _SAID)
+    return any(text in str(error) for text in _MESSAGES)
 
 
 def release() -> None:
-    """Free what nothing refers to and give the caches of torch and CuPy back to the device.
+    """Collect garbage and return the cached memory of torch and CuPy to the device.
 
-    RMM's pool keeps what it has grown to, for whoever uses it next.  After a failure, leave the
-    ``except`` block first: the traceback holds the arrays of the frames that failed.
+    RMM's pool keeps its size for later allocations.  After an error, leave the ``except`` block
+    first: the traceback keeps the arrays of the failed frames alive.
+
+    Examples
+    --------
+    >>> from gpuclust.device import memory
+    >>> memory.release()
     """
     gc.collect()
     torch, cupy = sys.modules.get("torch"), sys.modules.get("cupy")
     if torch is not None:
-        torch.cuda.empty_cache()  # does nothing before torch uses CUDA, or when RMM allocates
+        torch.cuda.empty_cache()  # no effect before torch uses CUDA, or with RMM's allocator
     if cupy is not None and cupy.cuda.is_available():
         cupy.get_default_memory_pool().free_all_blocks()
         cupy.get_default_pinned_memory_pool().free_all_blocks()

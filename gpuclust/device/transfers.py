@@ -18,38 +18,45 @@ from ..errors import BackendError, InputError
 from .backend import Backend
 
 LARGE = 1 << 20
-# Kineto's name of a copy: "Memcpy DtoH (Device -> Pageable)"; A is an array, P a peer.
+# Kineto names a copy "Memcpy DtoH (Device -> Pageable)"; A is a CUDA array, P another GPU.
 _COPY = re.compile(r"Memcpy ([HDAP])to([HDAP])\b")
 _ON_GPU = {"kernel", "gpu_memcpy", "gpu_memset"}
 
 
 def check_trace(on: Backend) -> None:
-    """Raise `InputError` on a backend without a device: it has no copies to trace."""
+    """Raise `InputError` for the CPU backend, which has no device to trace.
+
+    Examples
+    --------
+    >>> from gpuclust.device import backend, transfers
+    >>> transfers.check_trace(backend.named("gpu"))
+    """
     if on.name != "gpu":
         raise InputError(
-            f"--trace-transfers measures copies between host and device, and this run has no "
-            f"device ({on.reason}). Leave it out, or run with --device gpu."
+            f"--trace-transfers measures copies between host and device, but this run uses the "
+            f"CPU ({on.reason}). Leave it out, or run with --device gpu."
         )
 
 
 @contextlib.contextmanager
 def trace() -> Iterator[dict[str, int]]:
-    """Measure the bytes that the block copies between host and device, by whichever library.
+    """Measure the bytes that the block copies between host and device.
 
-    Torch's profiler records what the driver (CUPTI) tells of the whole process, cuML and CuPy
-    included.  Every kernel is recorded too, which costs time and host memory: trace stages, not
-    whole grids.
+    torch's profiler reads the driver's records (CUPTI) for the whole process, so copies by cuML
+    and CuPy count too.  It also records every kernel, which takes time and host memory: trace
+    single stages, not whole grids.
 
     Yields
     ------
     dict
         Filled in when the block ends without an error.  ``to_host``, ``to_device`` and
-        ``on_device`` are bytes, ``to_host_large`` the number of copies to the host above 1 MiB.
+        ``on_device`` are bytes, ``to_host_large`` is the number of device-to-host copies above
+        1 MiB.
 
     Raises
     ------
     BackendError
-        Without a CUDA device, where another profiler is at work, or where CUPTI records nothing.
+        There is no CUDA device, another profiler is running, or CUPTI records nothing.
     """
     import torch
 
@@ -64,11 +71,11 @@ def trace() -> Iterator[dict[str, int]]:
         profiler.start()
     except RuntimeError as error:
         raise BackendError(
-            f"transfers cannot be traced: torch's profiler does not start ({error}). Only one can "
-            "run in a process: end the other one, or run without tracing."
+            f"transfers cannot be traced: torch's profiler does not start ({error}). A process can "
+            "run only one: end the other one, or run without tracing."
         ) from error
     try:
-        torch.zeros(1, device="cuda")  # so that there is something to be seen
+        torch.zeros(1, device="cuda")  # makes an empty trace mean that CUPTI failed
         yield found
         torch.cuda.synchronize()
     finally:
@@ -77,7 +84,7 @@ def trace() -> Iterator[dict[str, int]]:
 
 
 def _events_of(profiler: Any) -> list[dict[str, Any]]:
-    """Read what a profiler recorded: its own events do not carry bytes, those it exports do."""
+    """Read the events of a profiler from its exported trace: only there they have bytes."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "trace.json"
         profiler.export_chrome_trace(str(path))
@@ -85,20 +92,27 @@ def _events_of(profiler: Any) -> list[dict[str, Any]]:
 
 
 def count_copies(events: Iterable[dict[str, Any]]) -> dict[str, int]:
-    """Sum the copies among the events of a Chrome trace; for the keys see `trace`.
+    """Sum the bytes of the copies in a Chrome trace; for the keys see `trace`.
 
     Raises
     ------
     BackendError
-        When nothing that runs on a GPU is among the events, or a copy of unknown kind.
+        The trace has no GPU events, or a copy of unknown kind.
+
+    Examples
+    --------
+    >>> from gpuclust.device.transfers import count_copies
+    >>> name = "Memcpy DtoH (Device -> Pageable)"
+    >>> count_copies([{"cat": "gpu_memcpy", "name": name, "args": {"bytes": 24}}])
+    {'to_host': 24, 'to_device': 0, 'on_device': 0, 'to_host_large': 0}
     """
     events = [event for event in events if event.get("cat") in _ON_GPU]
     if not events:
         raise BackendError(
-            "transfers cannot be traced: CUPTI recorded nothing. Another profiler (nsys, ncu, a "
-            "debugger) may hold it, or the container may not: start it with --cap-add=SYS_ADMIN, "
-            "or have the driver's NVreg_RestrictProfilingToAdminUsers set to 0. Or run without "
-            "tracing."
+            "transfers cannot be traced: CUPTI recorded nothing. Either another profiler (nsys, "
+            "ncu, a debugger) uses it, or this container may not: start it with "
+            "--cap-add=SYS_ADMIN, or set the driver option NVreg_RestrictProfilingToAdminUsers to "
+            "0. Otherwise run without tracing."
         )
     total = {"to_host": 0, "to_device": 0, "on_device": 0, "to_host_large": 0}
     for event in events:
@@ -111,8 +125,8 @@ def _add_copy(total: dict[str, int], name: str, size: int) -> None:
     ends = _COPY.match(name)
     if ends is None:
         raise BackendError(
-            f"the trace has a copy of a kind that is not known here: {name!r}, {size} bytes. Its "
-            "figures would be wrong; run without tracing and report this."
+            f"the trace has a copy of unknown kind: {name!r}, {size} bytes. The sums would be "
+            "wrong: run without tracing, and please report this."
         )
     source, target = (end == "H" for end in ends.groups())
     if not source:
