@@ -1,4 +1,4 @@
-"""How cost grows with n: what is promised, what is fitted, and where memory ends."""
+"""Growth of time and memory with n: documented, fitted to measurements, and the memory limit."""
 
 from __future__ import annotations
 
@@ -7,52 +7,36 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..errors import InputError
+from ..methods.method import Growth
+from ..methods.spec import parse_clusterer, parse_reducer
 from ..methods.table import CLUSTERERS, REDUCERS
 from ..metrics.suite import INTERNAL
 
-# Below, fixed costs are a good part of the time: exponents are fitted from here on.
+# Exponents are fitted from this n on: below, fixed costs take a large part of the time.
 LARGE = 5_000
-
-
-class Promise(NamedTuple):
-    """What the docstrings say.
-
-    Attributes
-    ----------
-    power : float
-        Of n, in the time.
-    bytes : (c, p) or None
-        The buffer of c n^p bytes that ends the memory; None where everything is in proportion to n.
-    """
-
-    power: float
-    bytes: tuple[float, float] | None = None
+# Scores with time in proportion to n, and the growth assumed for anything without an entry.
+_LINEAR_SCORES = ("ami", "calinski_harabasz", "davies_bouldin")
+_ASSUMED = Growth(2)
 
 
 class End(NamedTuple):
-    """How many samples fill a memory, and by what that is known."""
+    """Number of samples that fill a memory, and the formula or measurement behind it."""
 
     n: int
     by: str
 
 
-_PAIRS = Promise(2)
-_LINEAR = Promise(1)
-_MATRIX = Promise(2, (4, 2))
-# By the name of a subject, else by that of its method; one that is not here is taken for n^2.
-_PROMISES = {
-    **dict.fromkeys(("l2", "zscore", "pca", "pacmap", "kmeans"), _LINEAR),
-    **dict.fromkeys(("ami", "calinski_harabasz", "davies_bouldin"), _LINEAR),
-    **{f"agglomerative(linkage={one})": _MATRIX for one in ("average", "complete", "weighted")},
-    "affinity": Promise(2, (5.5, 2)),
-}
-
-
 def subjects() -> list[str]:
-    """Name every method and the main scores, as `work.Job.what` takes them; UMAP comes last.
+    """List every method and the main scores, as `work.Job.what` takes them; UMAP comes last.
 
-    They come from the tables, so a new method is among them.  One whose first parameter is the
-    linkage is there in each.
+    Methods come from the registry.  A method whose first parameter is the linkage is listed once
+    per linkage.
+
+    Examples
+    --------
+    >>> subjects()[-1]
+    'umap'
     """
     names = [name for name in REDUCERS if name not in ("none", "umap")]
     for name, method in CLUSTERERS.items():
@@ -63,19 +47,60 @@ def subjects() -> list[str]:
 
 
 def family(subject: str) -> str:
-    """Say whether a subject is one of the ``reducers``, ``clusterers`` or ``scores``."""
+    """Return ``reducers``, ``clusterers`` or ``scores``.
+
+    Examples
+    --------
+    >>> family("agglomerative(linkage=ward)")
+    'clusterers'
+    """
     method = subject.partition("(")[0]
     kinds = {"reducers": REDUCERS, "clusterers": CLUSTERERS}
     return next((kind for kind, table in kinds.items() if method in table), "scores")
 
 
-def promise(subject: str) -> Promise:
-    """Find what a subject promises."""
-    return _PROMISES.get(subject, _PROMISES.get(subject.partition("(")[0], _PAIRS))
+def promise(subject: str) -> Growth:
+    """Return the documented growth of a method or score; n^2 when none is documented.
+
+    Parameters
+    ----------
+    subject : str
+        One of `subjects`, or another text.
+
+    Examples
+    --------
+    >>> promise("agglomerative(linkage=average)")
+    Growth(power=2, bytes=(4, 2))
+    """
+    kind = family(subject)
+    if kind == "scores":
+        return Growth(1) if subject in _LINEAR_SCORES else _ASSUMED
+    try:
+        spec = parse_clusterer(subject) if kind == "clusterers" else parse_reducer(subject)[0]
+    except InputError:  # a name without valid parameters, such as the title of a figure
+        return _ASSUMED
+    growth = (REDUCERS | CLUSTERERS)[spec.name].growth
+    return growth(dict(spec.params)) if growth else _ASSUMED
 
 
 def exponent(values: Mapping[int, float]) -> float | None:
-    """Fit log value = c + e log n from n = `LARGE` on; None with fewer than two points there."""
+    """Fit log value = c + e log n for n >= `LARGE` and return e.
+
+    Parameters
+    ----------
+    values : mapping of int to float
+        Seconds or bytes by n.
+
+    Returns
+    -------
+    float or None
+        None with fewer than two positive values there.
+
+    Examples
+    --------
+    >>> round(exponent({5_000: 1.0, 10_000: 4.0}), 6)
+    2.0
+    """
     kept = {n: value for n, value in values.items() if n >= LARGE and value > 0}
     if len(kept) < 2:
         return None
@@ -83,9 +108,14 @@ def exponent(values: Mapping[int, float]) -> float | None:
 
 
 def expected(subject: str, n: int, seconds: Mapping[int, float]) -> float | None:
-    """Expect the seconds of n samples from the largest size that is known; None without any.
+    """Extrapolate seconds from the largest measured n; None without measurements.
 
-    By the power that was fitted, and as long as there is none by the one that is promised.
+    The fitted exponent is used when there is one, else the documented one.
+
+    Examples
+    --------
+    >>> expected("kmeans", 20_000, {1_000: 2.0})
+    40.0
     """
     if not seconds:
         return None
@@ -94,10 +124,28 @@ def expected(subject: str, n: int, seconds: Mapping[int, float]) -> float | None
 
 
 def memory_end(subject: str, d: int, peak_mib: Mapping[int, float], gib: float) -> End | None:
-    """Say how many samples of d float32 dimensions fill so many GiB; None where nothing is known.
+    """Compute the number of samples that fill a memory; None without a formula or measurement.
 
-    By the buffer that is promised; else from the largest n that was measured, its input included,
-    in proportion to n, or to the higher power that was fitted.
+    Parameters
+    ----------
+    subject : str
+        One of `subjects`.
+    d : int
+        Dimensions of the float32 samples.
+    peak_mib : mapping of int to float
+        Measured peak memory in MiB by n, without the samples.
+    gib : float
+        Size of the memory in GiB.
+
+    Notes
+    -----
+    The documented buffer decides when there is one.  Otherwise the measurement at the largest n,
+    samples included, is extrapolated in proportion to n, or to the fitted power when it is higher.
+
+    Examples
+    --------
+    >>> memory_end("agglomerative(linkage=average)", 50, {}, 16)
+    End(n=65536, by='4 n^2 bytes')
     """
     if buffer := promise(subject).bytes:
         c, p = buffer

@@ -1,4 +1,4 @@
-"""How far from the limit of the machine: its measured rates, and what a method must move."""
+"""Roofline: time of a method compared with the limits of the machine."""
 
 from __future__ import annotations
 
@@ -10,41 +10,29 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..device.threads import cores
+from ..methods.method import Work, all_pairs
+from ..methods.table import CLUSTERERS, REDUCERS
 from ..metrics.suite import DISPERSIONS, EXTERNAL, SILHOUETTES
 
-# (n, d, k) -> bytes that must be moved and float32 operations that must be done, once the sizes of
-# caches are counted as unlimited for everything that is smaller than n x n or n x d.
-Must = Callable[[int, int, int], tuple[float, float]]
-# Distances are the same both ways: a product of all pairs is n^2 d, half of a full one.
-MUST: dict[str, Must] = {
-    # One pass over the samples and the distances to all centres, once.
-    "kmeans": lambda n, d, k: (4.0 * n * d, 2.0 * n * d * k),
-    # Distances between all pairs, once, for the graph of neighbours.
-    "spectral": lambda n, d, k: (4.0 * n * d, 1.0 * n * n * d),
-    "umap": lambda n, d, k: (4.0 * n * d, 1.0 * n * n * d),
-    "hdbscan": lambda n, d, k: (4.0 * n * d, 1.0 * n * n * d),
-    "agglomerative": lambda n, d, k: (4.0 * n * d, 1.0 * n * n * d),
-    "agglomerative_threshold": lambda n, d, k: (4.0 * n * d, 1.0 * n * n * d),
-    # S is written, read for its median, read and written for the noise; most messages need no more.
-    "affinity": lambda n, d, k: (16.0 * n * n, 1.0 * n * n * d),
-    # The covariance, or one product as large.
-    "pca": lambda n, d, k: (4.0 * n * d, 2.0 * n * d * min(n, d)),
-    # A pair of labels is read; a dispersion reads the samples twice; a silhouette needs distances.
-    **dict.fromkeys(EXTERNAL, lambda n, d, k: (16.0 * n, 0.0)),
-    **dict.fromkeys(DISPERSIONS, lambda n, d, k: (8.0 * n * d, 4.0 * n * d)),
-    **{f"silhouette_{m}": lambda n, d, k: (4.0 * n * d, 1.0 * n * n * d) for m in SILHOUETTES},
-    # The original space: neighbours, and one pass for two metrics; the 50-d one: six.
-    "unit": lambda n, d, k: (16.0 * n * n, 1.0 * n * n * (2 * d + 6 * 50)),
+# Lower bounds of the work of scores and of a whole unit, as in `Method.work`.
+_SCORES: dict[str, Callable[[int, int, int], Work]] = {
+    # External scores read a pair of labels per sample, dispersions read the samples twice,
+    # silhouettes need all pairwise distances.
+    **dict.fromkeys(EXTERNAL, lambda n, d, k: Work(16.0 * n, 0.0)),
+    **dict.fromkeys(DISPERSIONS, lambda n, d, k: Work(8.0 * n * d, 4.0 * n * d)),
+    **dict.fromkeys((f"silhouette_{metric}" for metric in SILHOUETTES), all_pairs),
+    # Original embedding: neighbors, and one pass for two metrics; 50-d UMAP: six passes.
+    "unit": lambda n, d, k: Work(16.0 * n * n, 1.0 * n * n * (2 * d + 6 * 50)),
 }
 
 
 class Machine(NamedTuple):
-    """What a machine does at most.
+    """Measured peak rates of a machine.
 
     Attributes
     ----------
     copy : float
-        Bytes per second, read and written, of large arrays.
+        Bytes per second, read plus written, when copying large arrays.
     multiply : float
         Float32 operations per second of large matrix products.
     """
@@ -54,7 +42,20 @@ class Machine(NamedTuple):
 
 
 def machine(xp: Any = np, synchronize: Callable[[], object] = lambda: None) -> Machine:
-    """Measure the rates, the best of five; a second on a CPU, 300 MiB."""
+    """Measure the peak rates, best of five; takes about one second on a CPU and 300 MiB.
+
+    Parameters
+    ----------
+    xp : module
+        Array namespace: numpy or cupy.
+    synchronize : callable
+        Waits for the device.
+
+    Examples
+    --------
+    >>> machine().copy > 0
+    True
+    """
     a = xp.ones(1 << 25, dtype=xp.float32)
     b = xp.empty_like(a)
     A = xp.ones((2048, 2048), dtype=xp.float32)
@@ -84,13 +85,34 @@ def _fastest(call: Callable[[], object], synchronize: Callable[[], object]) -> f
 
 
 def share(what: str, seconds: float, of: Machine, *, n: int, d: int, k: int) -> float | None:
-    """Give the share of the limit that is reached: 1 when no machine alike could be faster.
+    """Return the reached share of the machine's limit; 1 means it cannot be faster.
 
-    A lower bound of the work is counted, so the share is a lower bound too; None for work that has
-    no formula here.
+    Parameters
+    ----------
+    what : str
+        Method or score, with or without parameters.
+    seconds : float
+        Measured time.
+    of : Machine
+        Peak rates.
+    n, d, k : int
+        Samples, dimensions and clusters.
+
+    Returns
+    -------
+    float or None
+        A lower bound, because the work is one.  None when the work is unknown.
+
+    Examples
+    --------
+    >>> rates = Machine(copy=1e9, multiply=1e9)
+    >>> share("kmeans(n_init=1)", 8.0, rates, n=10**4, d=100, k=1000)
+    0.25
     """
     name = what.partition("(")[0].partition(" ")[0]
-    if name not in MUST or seconds <= 0:
+    method = REDUCERS.get(name) or CLUSTERERS.get(name)
+    formula = method.work if method else _SCORES.get(name)
+    if formula is None or seconds <= 0:
         return None
-    moved, done = MUST[name](n, d, k)
-    return max(moved / of.copy, done / of.multiply) / seconds
+    work = formula(n, d, k)
+    return max(work.moved / of.copy, work.operations / of.multiply) / seconds

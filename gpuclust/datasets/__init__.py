@@ -1,6 +1,6 @@
-"""Image data sets: one table (`registry`), one module per layout on disk that no library reads."""
+"""Image datasets: a registry of entries, and one reader per file layout."""
 
 from .dataset import Dataset
-from .registry import available, check, default_split, load, splits
+from .registry import available, check, default_split, entry_of, load, splits
 
-__all__ = ["Dataset", "available", "check", "default_split", "load", "splits"]
+__all__ = ["Dataset", "available", "check", "default_split", "entry_of", "load", "splits"]

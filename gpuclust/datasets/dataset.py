@@ -1,4 +1,4 @@
-"""What a data set is, and the form of it whose images are one array."""
+"""Interface of a dataset, and the implementation for images held in one array."""
 
 from __future__ import annotations
 
@@ -14,34 +14,47 @@ if TYPE_CHECKING:
 
 
 class Dataset(Protocol):
-    """Images in a fixed order, with or without labels; picklable, so that workers can read it.
+    """Images in a fixed order, with or without labels; picklable, for worker processes."""
 
-    Attributes
-    ----------
-    name, split : str
-        As the user asked for it.
-    class_names : tuple of str or None
-        Name of class 0, 1, ...; None when there are none.
-    labels : ndarray (n,) int64 or None
-        All labels, when they are known without decoding an image.
-    image_size : int or None
-        Side length of every image; None when the images differ.
-    fingerprint : str
-        SHA-256 over what identifies the data.
-    ignored : tuple of str
-        Files that were passed over because they are not images.
-    sequential : bool
-        Items can only be read in the order 0, 1, 2, ..., in one process.
-    """
+    @property
+    def name(self) -> str:
+        """Name that the user gave."""
+        ...
 
-    name: str
-    split: str
-    class_names: tuple[str, ...] | None
-    labels: np.ndarray | None
-    image_size: int | None
-    fingerprint: str
-    ignored: tuple[str, ...]
-    sequential: bool
+    @property
+    def split(self) -> str:
+        """Split that the user gave, or the default."""
+        ...
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """Name of class 0, 1, ...; None without names."""
+        ...
+
+    @property
+    def labels(self) -> np.ndarray | None:
+        """All labels (n,) int64; None when they are unknown without decoding images."""
+        ...
+
+    @property
+    def image_size(self) -> int | None:
+        """Height and width of every image in pixels; None when images differ or are not square."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of everything that identifies the data."""
+        ...
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """Files that are not images."""
+        ...
+
+    @property
+    def sequential(self) -> bool:
+        """Whether items can only be read in the order 0, 1, 2, ..., in one process."""
+        ...
 
     def __len__(self) -> int:
         """Count the images."""
@@ -52,18 +65,28 @@ class Dataset(Protocol):
         ...
 
     def where(self, i: int) -> str:
-        """Name image `i` for a report: its path, or ``"digits[17]"``."""
+        """Name image `i` for an error message: its path, or ``"digits[17]"``."""
         ...
 
 
 @dataclass(frozen=True)
 class ArrayDataset:
-    """A `Dataset` whose images are one grey array.
+    """A `Dataset` of square gray images held in one array.
 
     Attributes
     ----------
-    images : ndarray (n, side, side) uint8
-        All images; nothing is copied.
+    images : ndarray (n, size, size) uint8
+        All images; not copied.
+    labels : ndarray (n,) int64
+        Class of every image.
+
+    Examples
+    --------
+    >>> from gpuclust import datasets
+    >>> digits = datasets.load("digits")
+    >>> image, label = digits[17]
+    >>> digits.images.shape, image.mode, label
+    ((1797, 8, 8), 'RGB', 7)
     """
 
     name: str
@@ -83,17 +106,17 @@ class ArrayDataset:
         return Image.fromarray(self.images[i]).convert("RGB"), int(self.labels[i])
 
     def where(self, i: int) -> str:
-        """Name image `i` for a report."""
+        """Name image `i` for an error message."""
         return f"{self.name}[{i}]"
 
     @property
     def image_size(self) -> int:
-        """Side length of every image."""
-        return self.images.shape[1]
+        """Height and width of every image in pixels."""
+        return int(self.images.shape[1])
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over the pixels and the labels: O(bytes), once."""
+        """SHA-256 (hex) over pixels and labels; one pass over the bytes, then cached."""
         digest = hashlib.sha256(repr(self.images.shape).encode())
         digest.update(np.ascontiguousarray(self.images))
         digest.update(np.ascontiguousarray(self.labels))

@@ -1,9 +1,9 @@
-"""Open one image file as RGB, or say why it cannot be done.
+"""Open image files as RGB.
 
-`convert("RGB")` is what torchvision's ``ImageFolder`` does: the alpha channel of RGBA, LA and
-palette images is dropped, not blended; EXIF rotation is not applied; of an animation the first
-frame counts.  Only the 16- and 32-bit modes differ: `convert` would clip them to white, here they
-are scaled.  Truncated files are errors, never grey bars.
+Images are converted with Pillow's ``convert("RGB")``, as in torchvision's ``ImageFolder``: the
+alpha channel is dropped, not blended; EXIF rotation is not applied; of an animation only the first
+frame is read.  Only 16- and 32-bit modes differ: `convert` would clip them to white, so they are
+scaled.  A truncated file is an error, never a partly grey image.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from PIL import Image
 
 from ..errors import BadImagesError
 
-# Formats that Pillow can name but not decode, and EPS, for which it would start Ghostscript.
+# Formats that Pillow recognises but cannot decode, and EPS, because it would run Ghostscript.
 _NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 
-# What Pillow's decoders raise on bytes that are not what they should be.
+# Exceptions of Pillow's decoders on damaged files.
 UNDECODABLE = (
     OSError,
     SyntaxError,
@@ -41,36 +41,66 @@ UNDECODABLE = (
 
 @functools.cache
 def formats() -> tuple[str, ...]:
-    """List the formats that Pillow decodes here."""
+    """Return the names of the image formats that Pillow can decode on this machine.
+
+    Examples
+    --------
+    >>> from gpuclust.datasets import image
+    >>> "JPEG" in image.formats()
+    True
+    """
     Image.init()
     return tuple(sorted(set(Image.OPEN) - _NOT_DECODED))
 
 
 @functools.cache
 def extensions() -> frozenset[str]:
-    """List the file extensions of `formats`, lower case with the dot."""
+    """Return the file extensions of `formats`, in lower case with the dot.
+
+    Examples
+    --------
+    >>> from gpuclust.datasets import image
+    >>> ".jpg" in image.extensions()
+    True
+    """
     known = set(formats())
     return frozenset(end for end, name in Image.registered_extensions().items() if name in known)
 
 
 def read(source: str | Path | BinaryIO, *, where: str) -> Image.Image:
-    """Decode an image completely and return it in RGB.
+    """Decode a whole image and return it in RGB.
 
     Parameters
     ----------
     source : path or binary file
-        Where the bytes are.
+        Encoded image.
     where : str
-        Its name in the error.
+        Name of the image in errors.
+
+    Returns
+    -------
+    PIL.Image.Image
+        Image of mode RGB, 3 bytes per pixel.
 
     Raises
     ------
     BadImagesError
-        Not an image, truncated, unreadable, or above Pillow's decompression-bomb limit.
+        The file is no image, is truncated or unreadable, or exceeds twice Pillow's limit on the
+        number of pixels.
+
+    Examples
+    --------
+    >>> import io
+    >>> from PIL import Image
+    >>> from gpuclust.datasets import image
+    >>> file = io.BytesIO()
+    >>> Image.new("L", (6, 4), 255).save(file, "png")
+    >>> image.read(file, where="white.png").getpixel((0, 0))
+    (255, 255, 255)
     """
     try:
         with warnings.catch_warnings():
-            # Between one and two times the limit Pillow only warns: large photographs are welcome.
+            # Pillow warns above its limit and raises above twice the limit; large photos are fine.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             warnings.filterwarnings("ignore", "Palette images with Transparency")
             with Image.open(source, formats=formats()) as image:
@@ -80,7 +110,14 @@ def read(source: str | Path | BinaryIO, *, where: str) -> Image.Image:
 
 
 def reason(error: BaseException) -> str:
-    """Say in one line why an image is bad."""
+    """Return the reason for a decoding error in one line.
+
+    Examples
+    --------
+    >>> from gpuclust.datasets import image
+    >>> image.reason(OSError("image file is truncated (0 bytes not processed)"))
+    'image file is truncated (0 bytes not processed)'
+    """
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     lines = str(error).strip().splitlines()
@@ -88,11 +125,20 @@ def reason(error: BaseException) -> str:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert to RGB; modes deeper than 8 bits are scaled to 0..255 instead of clipped.
+    """Convert an image to RGB, scaling modes deeper than 8 bits to 0..255.
 
-    ``I;16`` by its full range (divided by 257), so images stay comparable with each other.  ``I``
-    the same when its values fit 16 bits.  ``F`` as 0..1 or 0..255 when its values fit that.
-    Anything else from its own minimum to its own maximum.
+    ``I;16`` is scaled by its full range (divided by 257), so that images remain comparable; so is
+    ``I`` if its values fit in 16 bits.  ``F`` is scaled from 0..1 or 0..255 if its values fit.
+    Other images are scaled from their own minimum to their own maximum.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from PIL import Image
+    >>> from gpuclust.datasets import image
+    >>> deep = Image.fromarray(np.full((1, 1), 65535, np.uint16))
+    >>> image.to_rgb(deep).getpixel((0, 0))
+    (255, 255, 255)
     """
     if image.mode == "RGB":
         image.load()
@@ -106,7 +152,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
 def _to_bytes(values: np.ndarray, *, mode: str) -> np.ndarray:
     """Scale (height, width) float32 to uint8."""
     if not np.isfinite(values).all():
-        message = "it has pixels that are not finite"
+        message = "it has NaN or infinite pixels"
         raise ValueError(message)
     low, high = float(values.min()), float(values.max())
     ceilings = (1.0, 255.0) if mode == "F" else (65535.0,)

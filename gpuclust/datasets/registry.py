@@ -1,124 +1,132 @@
-"""The table of data sets, and the functions that read it.  Imports nothing heavy."""
+"""Look up datasets in the registry, check names and splits, and open datasets."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..errors import InputError, unknown
+from ..registry import describe, find, load_target
 from .dataset import Dataset
-from .readers import digits, fashionmnist, folder, timm_factory
+from .table import DATASETS, DatasetEntry
+
+_SEE = "Your own images: folder:<path>. `gpuclust list datasets` shows all."
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A data set with a name of its own.  `sizes` maps its splits, default first, to their n."""
+def available() -> list[dict[str, Any]]:
+    """List all datasets with their metadata; imports no reader.
 
-    description: str
-    sizes: dict[str, int]
-    load: Callable[[str, Path | None], Dataset]
+    Returns
+    -------
+    list of dict
+        Keys ``name``, ``summary``, ``splits`` ({split: n or None}, the default first),
+        ``any_split``, ``classes``, ``imbalance``, ``group``, ``licence``, ``url``, ``extra``.
 
-
-DATASETS = {
-    "digits": Entry(
-        "handwritten digits, 8 x 8, 10 classes (inside scikit-learn)",
-        {"all": 1797},
-        digits.load,
-    ),
-    "fashionmnist": Entry(
-        "Fashion-MNIST, 28 x 28, 10 classes (apt-get install dataset-fashion-mnist, or --data-dir)",
-        {"test": 10_000, "train": 60_000},
-        fashionmnist.load,
-    ),
-}
-_FOLDER = "your images: one sub-folder per class, or flat and without labels"
-_HINT = (
-    "Or folder:<path> for your own images, or a data set of timm: torch/<name>, hfds/<name>, "
-    "tfds/<name>, wds/<name>."
-)
+    Examples
+    --------
+    >>> available()[0]["splits"]
+    {'all': 1797}
+    """
+    return [describe(entry.template(key), entry) for key, entry in DATASETS.items()]
 
 
-def available() -> list[dict]:
-    """Describe all data sets: dicts of name, description, splits and n ({split: n} or None)."""
-    rows = [
-        {"name": name, "description": e.description, "splits": tuple(e.sizes), "n": dict(e.sizes)}
-        for name, e in DATASETS.items()
-    ]
-    rows.append({"name": "folder:<path>", "description": _FOLDER, "splits": ("all",), "n": None})
-    rows += [
-        {"name": name, "description": text, "splits": names, "n": None}
-        for name, text, names in timm_factory.available()
-    ]
-    return rows
+def entry_of(name: str) -> DatasetEntry:
+    """Find the registry entry of a dataset.
+
+    Raises
+    ------
+    UnknownNameError
+        For an unknown name; the message suggests the nearest ones.
+    InputError
+        For a name without its second part, such as ``"folder:"``.
+
+    Examples
+    --------
+    >>> entry_of("fashionmnist").classes
+    10
+    """
+    found = find(name, DATASETS)
+    if found is None:
+        names = [entry.template(key) for key, entry in DATASETS.items()]
+        raise unknown("dataset", name, names, _SEE)
+    return DATASETS[found.key]
 
 
 def splits(name: str) -> tuple[str, ...] | None:
-    """List the splits of a data set, the default first; None when only its library knows them.
+    """List the splits of a dataset, the default first; None when only its reader knows them.
 
     Raises
     ------
-    UnknownNameError
-        No such data set.
+    UnknownNameError, InputError
+        As `entry_of`.
+
+    Examples
+    --------
+    >>> splits("fashionmnist")
+    ('test', 'train')
     """
-    if name in DATASETS:
-        return tuple(DATASETS[name].sizes)
-    if name.startswith(folder.PREFIX):
-        return ("all",)
-    if timm_factory.handles(name):
-        return timm_factory.splits(name)
-    raise unknown("data set", name, DATASETS, _HINT)
+    entry = entry_of(name)
+    return None if entry.any_split else tuple(entry.splits)
 
 
 def default_split(name: str) -> str:
-    """Return the split that `load` takes when none is given."""
-    names = splits(name)
-    return names[0] if names else timm_factory.DEFAULT_SPLIT
+    """Return the split that `load` opens when none is given.
+
+    Examples
+    --------
+    >>> default_split("torch/imagenet")
+    'val'
+    """
+    return next(iter(entry_of(name).splits))
 
 
 def check(name: str, split: str | None = None) -> None:
-    """Refuse a name or split that cannot work, before anything is loaded or read.
+    """Raise for a name or split that cannot work; reads no image and no label.
 
     Raises
     ------
     UnknownNameError
-        No such data set.
+        For an unknown dataset.
     InputError
-        It has no such split, there is no such folder, or the library that reads it is missing.
+        For an unknown split, a folder that does not exist, or a reader that is not installed.
+
+    Examples
+    --------
+    >>> check("digits", "all")
     """
-    names = splits(name)
+    entry, names = entry_of(name), splits(name)
     if split is not None and names is not None and split not in names:
         raise InputError(f"{name} has no split {split!r}; it has {', '.join(names)}.")
     if split is not None and not split:
         raise InputError(f"{name}: the split is empty. Leave it out for {default_split(name)!r}.")
-    if name.startswith(folder.PREFIX):
-        folder.check(name)
-    elif name not in DATASETS:
-        timm_factory.check(name)
+    if entry.check is not None:
+        load_target(entry.check)(name)
 
 
 def load(name: str, *, split: str | None = None, data_dir: str | Path | None = None) -> Dataset:
-    """Open a data set; no image is decoded.
+    """Open a dataset without decoding its images.
 
     Parameters
     ----------
     name : str
-        ``digits``, ``fashionmnist``, ``folder:<path>``, or a name of timm's factory.
+        A name of `available`, such as ``"digits"`` or ``"folder:~/photos"``.
     split : str, optional
-        One of `splits`; the default is `default_split`.
+        One of `splits`; `default_split` when None.
     data_dir : path, optional
-        Where data sets that are files lie.
+        Folder of the datasets that are read from files.
 
     Raises
     ------
-    InputError
-        See `check`; also data that is not there, with what to do about it.
+    UnknownNameError, InputError
+        As `check`, and for missing or damaged files; the message says how to get them.
+
+    Examples
+    --------
+    >>> len(load("digits"))
+    1797
     """
     check(name, split)
     split = default_split(name) if split is None else split
     where = None if data_dir is None else Path(data_dir).expanduser()
-    if name in DATASETS:
-        return DATASETS[name].load(split, where)
-    if name.startswith(folder.PREFIX):
-        return folder.load(name, split)
-    return timm_factory.load(name, split, where)
+    dataset: Dataset = load_target(entry_of(name).target)(name, split, where)
+    return dataset

@@ -32,7 +32,7 @@ def test_a_missing_library_is_named_before_anything_runs(name, monkeypatch):
 
 
 def test_torchvision_names_and_splits_are_checked_before_anything_runs():
-    with pytest.raises(UnknownNameError, match="Did you mean 'cifar10'"):
+    with pytest.raises(UnknownNameError, match="Did you mean 'torch/cifar10'"):
         datasets.check("torch/cifar")
     with pytest.raises(InputError, match="test, train"):
         datasets.check("torch/cifar10", "tset")

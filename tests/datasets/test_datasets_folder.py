@@ -69,7 +69,7 @@ def test_links_are_followed_but_not_in_circles(tmp_path):
 def test_images_beside_and_inside_sub_folders_are_refused(tmp_path):
     draw(tmp_path / "x.png")
     draw(tmp_path / "a/x.png")
-    with pytest.raises(InputError, match=r"images of its own \(x.png.*a/x.png.*Move"):
+    with pytest.raises(InputError, match=r"images at the top level \(x.png.*a/x.png.*Move"):
         open_folder(tmp_path)
 
 

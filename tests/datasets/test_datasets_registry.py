@@ -1,5 +1,6 @@
-"""Names, splits, and what importing costs."""
+"""Names, splits, metadata, and the imports of the registry of datasets."""
 
+import json
 import subprocess
 import sys
 from multiprocessing.reduction import ForkingPickler
@@ -8,7 +9,9 @@ import numpy as np
 import pytest
 
 from gpuclust import datasets
+from gpuclust.datasets.table import DATASETS, GROUPS
 from gpuclust.errors import InputError, UnknownNameError
+from gpuclust.registry import load_target
 
 
 def test_importing_the_table_imports_nothing_heavy():
@@ -35,7 +38,7 @@ def test_digits_are_the_scaled_images_of_scikit_learn():
     assert digits.where(17) == "digits[17]"
 
 
-def test_a_pickled_data_set_is_the_same():
+def test_a_pickled_dataset_is_the_same():
     digits = datasets.load("digits")
     again = ForkingPickler.loads(ForkingPickler.dumps(digits))
     assert again.fingerprint == digits.fingerprint
@@ -48,12 +51,12 @@ def test_a_misspelt_name_gets_a_suggestion():
 
 
 @pytest.mark.parametrize("name", ["timm/x", "torch/", "hfds", ""])
-def test_what_is_no_data_set_is_unknown(name):
+def test_a_name_without_entry_is_unknown(name):
     with pytest.raises(UnknownNameError, match="folder:<path>"):
         datasets.load(name)
 
 
-def test_an_unknown_split_names_those_that_exist():
+def test_an_unknown_split_lists_the_existing_ones():
     with pytest.raises(InputError, match=r"'valid'.*test, train"):
         datasets.check("fashionmnist", "valid")
 
@@ -69,14 +72,37 @@ def test_an_unknown_split_names_those_that_exist():
         ("hfds/cifar10", "validation"),
     ],
 )
-def test_every_data_set_has_a_default_split(name, split):
+def test_every_dataset_has_a_default_split(name, split):
     assert datasets.default_split(name) == split
 
 
-def test_available_lists_every_kind_with_its_columns():
-    rows = datasets.available()
-    assert all(set(row) == {"name", "description", "splits", "n"} for row in rows)
-    assert rows[0]["n"] == {"all": 1797}
-    assert {"digits", "fashionmnist", "folder:<path>", "torch/cifar10", "hfds/<name>"} <= {
-        row["name"] for row in rows
-    }
+@pytest.mark.parametrize(("name", "said"), [("hfds/", "hfds/<name>"), ("folder:", "no path")])
+def test_a_name_without_its_second_part_says_what_to_write(name, said):
+    with pytest.raises(InputError, match=said):
+        datasets.check(name)
+
+
+def test_available_lists_every_dataset_with_its_metadata():
+    rows = {row["name"]: row for row in datasets.available()}
+    assert len({frozenset(row) for row in rows.values()}) == 1
+    assert rows["digits"]["splits"] == {"all": 1797}
+    assert {"digits", "fashionmnist", "folder:<path>", "torch/cifar10", "hfds/<name>"} <= set(rows)
+    json.dumps(list(rows.values()))
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_the_metadata_of_every_entry_is_plausible(name):
+    entry = DATASETS[name]
+    assert entry.summary
+    assert entry.group in GROUPS
+    assert entry.splits
+    assert (entry.url == "") == (name == "folder")
+    assert (entry.imbalance or 1.0) >= 1.0
+    assert callable(load_target(entry.target))
+
+
+def test_the_entry_of_digits_agrees_with_its_images():
+    digits, entry = datasets.load("digits"), datasets.entry_of("digits")
+    sizes = np.bincount(digits.labels)
+    assert (len(digits), len(sizes)) == (entry.splits["all"], entry.classes)
+    assert sizes.max() / sizes.min() == pytest.approx(entry.imbalance, abs=0.005)

@@ -4,12 +4,11 @@ import sys
 import numpy as np
 import pytest
 
-from gpuclust.arrays import distances
 from gpuclust.device import backend
 from gpuclust.errors import BackendError, CellError, UnknownNameError
 from gpuclust.methods import build
 from gpuclust.methods.spec import parse_clusterer, parse_reducer
-from gpuclust.methods.table import CLUSTERERS, METRICS, REDUCERS, Fit
+from gpuclust.methods.table import CLUSTERERS, REDUCERS, Fit
 from gpuclust.registry import load_target
 
 ALL = REDUCERS | CLUSTERERS
@@ -83,10 +82,6 @@ def test_every_method_has_a_cpu_implementation_and_every_target_is_module_and_cl
     for name, method in ALL.items():
         assert method.cpu, name
         assert all(":" in one.target for one in (*method.cpu, *method.gpu))
-
-
-def test_the_metrics_are_the_metrics_of_the_distances():
-    assert METRICS == distances.METRICS
 
 
 @pytest.mark.parametrize(

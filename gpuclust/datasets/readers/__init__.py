@@ -1,1 +1,1 @@
-"""Readers, one module per layout on disk."""
+"""Dataset readers, one module per layout on disk."""

@@ -1,4 +1,4 @@
-"""Fashion-MNIST from its four idx files, wherever torchvision or Debian put them."""
+"""Fashion-MNIST from its four idx files, in the layout of torchvision or Debian."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 _STEM = {"train": "train", "test": "t10k"}
 
 
-def load(split: str, data_dir: Path | None) -> ArrayDataset:
-    """Load one split.
+def load(name: str, split: str, data_dir: Path | None) -> ArrayDataset:
+    """Load one split: 60,000 (train) or 10,000 (test) images of 28 x 28 pixels.
 
     Raises
     ------
     InputError
-        Not found (says where it looked), or a file that is truncated or is not what its name says.
+        The files are missing (the message lists the folders searched), truncated or invalid.
     """
     image_file, label_file = _find(_STEM[split], data_dir)
     images = read_idx(image_file, ndim=3)
@@ -42,12 +42,15 @@ def load(split: str, data_dir: Path | None) -> ArrayDataset:
     if len(images) != len(labels):
         raise InputError(
             f"{image_file} has {len(images)} images but {label_file} has {len(labels)} labels: "
-            f"they are not of the same data set. Download both again."
+            f"they belong to different datasets. Download both again."
         )
     if labels.size and labels.max() >= len(CLASSES):
-        raise InputError(f"{label_file} has label {labels.max()}; Fashion-MNIST has 0 to 9.")
+        raise InputError(
+            f"{label_file} has label {labels.max()}; Fashion-MNIST has labels 0 to 9. Download it "
+            f"again."
+        )
     return ArrayDataset(
-        name="fashionmnist",
+        name=name,
         split=split,
         images=images,
         labels=labels.astype(np.int64),
@@ -56,7 +59,7 @@ def load(split: str, data_dir: Path | None) -> ArrayDataset:
 
 
 def _find(stem: str, data_dir: Path | None) -> tuple[Path, Path]:
-    """Find the image and the label file of a split, both in one folder."""
+    """Return the image file and the label file of a split, from the first folder with both."""
     folders = [DEBIAN]
     if data_dir is not None:
         own = [data_dir / "FashionMNIST" / "raw", data_dir, data_dir / "fashion-mnist"]
@@ -67,14 +70,14 @@ def _find(stem: str, data_dir: Path | None) -> tuple[Path, Path]:
         if images and labels:
             return images, labels
     raise InputError(
-        f"fashionmnist: no {stem}-images-idx3-ubyte(.gz) with its labels in "
+        f"fashionmnist: {stem}-images-idx3-ubyte(.gz) and its label file were not found in "
         f"{', '.join(map(str, folders))}. On Debian or Ubuntu: apt-get install "
-        f"dataset-fashion-mnist; otherwise point --data-dir at the folder of the four files."
+        f"dataset-fashion-mnist; otherwise set --data-dir to the folder of the four files."
     )
 
 
 def _either(path: Path) -> Path | None:
-    """Return the plain file, or its .gz, or None."""
+    """Return the uncompressed file if it exists, otherwise its .gz, otherwise None."""
     packed = path.with_name(f"{path.name}.gz")
     return next((p for p in (path, packed) if p.is_file()), None)
 
@@ -85,19 +88,29 @@ def read_idx(path: Path, *, ndim: int) -> np.ndarray:
     Parameters
     ----------
     path : Path
-        The file; gzip when its name ends in ``.gz``.
+        File to read, compressed if its name ends in ``.gz``.
     ndim : int
-        How many dimensions it must have.
+        Number of dimensions expected.
 
     Returns
     -------
     ndarray uint8
-        Read-only, shape as the header says.
+        Read-only, with the shape of the header.
 
     Raises
     ------
     InputError
-        Wrong magic number, or fewer or more bytes than the header promises.
+        The magic number is wrong, or the number of bytes differs from the header.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from gpuclust.datasets.readers.fashionmnist import read_idx
+    >>> path = Path(tempfile.mkdtemp()) / "labels-idx1-ubyte"
+    >>> _ = path.write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 3, 7, 8, 9]))
+    >>> read_idx(path, ndim=1)
+    array([7, 8, 9], dtype=uint8)
     """
     content = _content(path)
     magic, header = struct.pack(">I", 0x0800 + ndim), 4 + 4 * ndim

@@ -1,7 +1,7 @@
-"""A folder of images: one sub-folder per class, or flat and without labels.
+"""Folder of images: one sub-folder per class, or flat and without labels.
 
-Links to files are followed; so are links to folders, unless they lead back to a folder that they
-lie in.  Hidden files and folders do not exist.  What is not an image by its extension is listed in
+Links to files and folders are followed, except links to a folder that contains the link.  Hidden
+files and folders are skipped.  Files without an image extension are listed in
 `FolderDataset.ignored`.
 """
 
@@ -26,14 +26,14 @@ PREFIX = "folder:"
 
 @dataclass(frozen=True)
 class FolderDataset:
-    """A `Dataset` read from image files.
+    """`Dataset` of the image files below a folder.
 
     Attributes
     ----------
     root : Path
-        The folder.
+        Folder of the dataset.
     files : tuple of str
-        Paths below `root`, with ``/``; sorted by class, then by path.
+        Paths relative to `root`, with ``/``; sorted by class, then by path.
     """
 
     name: str
@@ -57,52 +57,85 @@ class FolderDataset:
         return image.read(self.root / self.files[i], where=self.where(i)), label
 
     def where(self, i: int) -> str:
-        """Return the path of image `i`; bytes that are no UTF-8 are shown escaped."""
+        """Return the path of image `i`, with bytes that are not UTF-8 escaped."""
         return printable(str(self.root / self.files[i]))
 
 
 def printable(path: str) -> str:
-    r"""Replace what a file system allows in a name and UTF-8 does not by ``\xNN``."""
+    r"""Return a path with bytes that are not UTF-8 replaced by ``\xNN``.
+
+    Examples
+    --------
+    >>> from gpuclust.datasets.readers.folder import printable
+    >>> print(printable("\udcff.png"))
+    \xff.png
+    """
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def check(name: str) -> Path:
-    """Return the folder of ``folder:<path>``.
+    """Return the folder of ``folder:<path>``; no image is opened.
 
     Raises
     ------
     InputError
-        No path, or there is no folder at that path.
+        The path is empty, or is not a folder.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from gpuclust.datasets.readers import folder
+    >>> path = tempfile.mkdtemp()
+    >>> str(folder.check(f"folder:{path}")) == path
+    True
     """
     given = name.removeprefix(PREFIX)
     root = Path(given).expanduser()
     if not given:
-        raise InputError("folder: has no path. Write folder:<path>, say folder:~/photos.")
+        raise InputError("folder: has no path. Write folder:<path>, for example folder:~/photos.")
     if root.is_dir():
         return root
     if root.exists():
-        raise InputError(f"{root} is a file. Give the folder that it lies in: folder:{root.parent}")
+        raise InputError(
+            f"{root} is a file. Give the folder that contains it: folder:{root.parent}"
+        )
     start = "" if root.is_absolute() else f" (it is relative to {Path.cwd()})"
     raise InputError(f"there is no folder {root}. Check the path{start}.")
 
 
-def load(name: str, split: str) -> FolderDataset:
-    """List a folder; no image is opened.
+def load(name: str, split: str, data_dir: Path | None = None) -> FolderDataset:
+    """List the images of a folder; no image is opened.
 
     Raises
     ------
     InputError
-        No such folder, not readable, no images, or images both beside and inside sub-folders.
+        The folder is missing, unreadable, without images, or has images both at the top level and
+        in sub-folders.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from gpuclust.datasets.readers import folder
+    >>> root = Path(tempfile.mkdtemp())
+    >>> for name in ("cat", "dog"):
+    ...     (root / name).mkdir()
+    ...     Image.new("RGB", (8, 8)).save(root / name / "1.png")
+    >>> data = folder.load(f"folder:{root}", "all")
+    >>> data.files, data.class_names, data.labels.tolist()
+    (('cat/1.png', 'dog/1.png'), ('cat', 'dog'), [0, 1])
     """
+    del data_dir  # the path is in the name
     root = check(name)
     images, ignored = _listing(root)
     flat = sorted(path for path in images if "/" not in path)
     nested = sorted((path for path in images if "/" in path), key=lambda path: path.split("/"))
     if flat and nested:
         raise InputError(
-            f"{root} has images of its own ({printable(flat[0])}, ...) and sub-folders with images "
-            f"({printable(nested[0])}, ...), so it is unclear what the classes are. Move the "
-            f"{len(flat)} images at the top into a sub-folder, or the sub-folders elsewhere."
+            f"{root} has images at the top level ({printable(flat[0])}, ...) and in sub-folders "
+            f"({printable(nested[0])}, ...), so the classes are ambiguous. Move the {len(flat)} "
+            f"images at the top level into a sub-folder, or move the sub-folders elsewhere."
         )
     files = flat or nested
     if not files:
@@ -121,14 +154,14 @@ def load(name: str, split: str) -> FolderDataset:
 
 
 def _listing(root: Path) -> tuple[dict[str, int], list[str]]:
-    """Return the images below `root` with their sizes in bytes, and the other files."""
+    """Return the sizes in bytes of the images below `root`, and the paths of all other files."""
     from .. import image
 
     images, ignored = {}, []
     try:
         for entry, relative in _walk(root, "", ()):
             is_image = Path(entry.name).suffix.lower() in image.extensions()
-            if is_image and entry.is_file():  # false for a link that leads nowhere
+            if is_image and entry.is_file():  # False for a broken link
                 images[relative] = entry.stat().st_size
             else:
                 ignored.append(relative)
@@ -141,8 +174,10 @@ def _listing(root: Path) -> tuple[dict[str, int], list[str]]:
     return images, ignored
 
 
-def _walk(folder: Path, prefix: str, above: tuple) -> Iterator[tuple[os.DirEntry, str]]:
-    """Yield every file below a folder with its path from the root; `above` stops link loops."""
+def _walk(
+    folder: Path, prefix: str, above: tuple[tuple[int, int], ...]
+) -> Iterator[tuple[os.DirEntry[str], str]]:
+    """Yield all files below a folder with their relative paths; `above` detects link loops."""
     status = folder.stat()
     identity = (status.st_dev, status.st_ino)
     if identity in above:
@@ -159,7 +194,7 @@ def _walk(folder: Path, prefix: str, above: tuple) -> Iterator[tuple[os.DirEntry
 
 
 def _classes(nested: list[str]) -> tuple[tuple[str, ...] | None, np.ndarray | None]:
-    """Name the classes after the first folder of each path and number them in that order."""
+    """Return class names, the first folder of each path, and labels (n,) int64 in sorted order."""
     if not nested:
         return None, None
     tops = [path.partition("/")[0] for path in nested]
@@ -169,7 +204,7 @@ def _classes(nested: list[str]) -> tuple[tuple[str, ...] | None, np.ndarray | No
 
 
 def _fingerprint(files: list[str], sizes: dict[str, int]) -> str:
-    """Hash paths and sizes: no image is read, so a change that keeps the size is not seen."""
+    """Hash paths and sizes in bytes; a change of pixels with equal file size is not detected."""
     digest = hashlib.sha256()
     for path in files:
         digest.update(os.fsencode(path) + b"\0%d\n" % sizes[path])
@@ -183,6 +218,6 @@ def _no_images(root: Path, ignored: list[str]) -> str:
         else "nothing"
     )
     return (
-        f"{root} has no images: there is {found} in it. Give a folder with images in it, or with "
-        f"one sub-folder of images per class; .jpg, .png and all else that Pillow reads will do."
+        f"{root} has no images: there is {found} in it. Give a folder of images, or one with a "
+        f"sub-folder of images per class, in any format that Pillow reads (.jpg, .png, ...)."
     )

@@ -16,19 +16,28 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...errors import InputError, unknown
+from ...errors import InputError
 
 if TYPE_CHECKING:
     from PIL import Image
 
-DEFAULT_SPLIT = "validation"
-
 
 @dataclass(frozen=True)
 class Source:
-    """A prefix of timm's names: what it reads, the package it needs, and how to get that."""
+    """Requirements of one prefix of timm's names.
 
-    description: str
+    Attributes
+    ----------
+    package : str
+        Package that must be importable.
+    install : str
+        Arguments of ``pip install`` that bring it.
+    needs_folder : bool
+        Whether the data must lie in ``--data-dir``.
+    stream : bool
+        Whether images can only be read in order.
+    """
+
     package: str
     install: str
     needs_folder: bool = False
@@ -36,54 +45,17 @@ class Source:
 
 
 SOURCES = {
-    "torch": Source("torchvision, in --data-dir", "torchvision", "torchvision", needs_folder=True),
-    "hfds": Source("the Hugging Face hub or a folder of it", "datasets", "'gpuclust[hub]'"),
-    "tfds": Source(
-        "TensorFlow Datasets", "tensorflow_datasets", "tensorflow tensorflow-datasets", stream=True
-    ),
-    "wds": Source(
-        "WebDataset shards in --data-dir",
-        "webdataset",
-        "webdataset",
-        needs_folder=True,
-        stream=True,
-    ),
+    "torch": Source("torchvision", "torchvision", needs_folder=True),
+    "hfds": Source("datasets", "'gpuclust[hub]'"),
+    "tfds": Source("tensorflow_datasets", "tensorflow tensorflow-datasets", stream=True),
+    "wds": Source("webdataset", "webdataset", needs_folder=True, stream=True),
 }
-# timm reads *any* split but train as the test set here, so a typing error must stop before it.
-TORCHVISION = dict.fromkeys(
-    ("cifar10", "cifar100", "mnist", "kmnist", "qmnist", "fashion_mnist"), ("test", "train")
-) | dict.fromkeys(("imagenet", "inaturalist", "places365"), ("val", "train"))
 
 _REFUSALS = (OSError, RuntimeError, ValueError, AssertionError, ImportError, LookupError, TypeError)
 
 
-def available() -> list[tuple[str, str, tuple[str, ...] | None]]:
-    """List (name, description, splits) of what can be named."""
-    rows = [(f"torch/{name}", "torchvision, in --data-dir", s) for name, s in TORCHVISION.items()]
-    other = [(f"{p}/<name>", s.description, None) for p, s in SOURCES.items() if p != "torch"]
-    return rows + other
-
-
-def handles(name: str) -> bool:
-    """Tell whether a name has one of timm's prefixes."""
-    prefix, slash, rest = name.partition("/")
-    return bool(slash and rest) and prefix in SOURCES
-
-
-def splits(name: str) -> tuple[str, ...] | None:
-    """List the splits of ``torch/...``; of the others only the library knows them (None)."""
-    prefix, _, rest = name.partition("/")
-    if prefix != "torch":
-        return None
-    if rest not in TORCHVISION:
-        raise unknown(
-            "torchvision data set", rest, TORCHVISION, "For images in folders: folder:<path>."
-        )
-    return TORCHVISION[rest]
-
-
 def check(name: str) -> None:
-    """Refuse a name whose library is not installed; imports nothing."""
+    """Raise for a name whose library is not installed; imports no library."""
     source = SOURCES[name.partition("/")[0]]
     if importlib.util.find_spec(source.package) is None:
         raise InputError(

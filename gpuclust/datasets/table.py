@@ -1,0 +1,201 @@
+"""Registry of image datasets: one entry each, its reader named as text.
+
+Groups say how a dataset relates to ImageNet-1k, the pretraining data of most encoders.  They are
+the groups of the zero-shot clustering study (arXiv 2406.02465); "any" is for the user's own images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ..registry import Resource
+
+GROUPS = ("in-domain", "domain-shift", "near-ood", "fine-grained", "far-ood", "any")
+_READERS = "gpuclust.datasets.readers"
+_TIMM = f"{_READERS}.timm_factory:load"
+_TIMM_CHECK = f"{_READERS}.timm_factory:check"
+_IN_DATA_DIR = "torchvision, in --data-dir"
+_RESEARCH = "non-commercial research"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetEntry(Resource):
+    """Entry of a dataset.  `summary` and `target` suffice; all else has a default.
+
+    Attributes
+    ----------
+    target : str
+        ``"module:attribute"`` of a function (name, split, data_dir) -> `Dataset`.
+    splits : mapping of str to int or None
+        Number of images of each split, None when unknown; the first split is the default.
+    any_split : bool
+        Whether the reader may know further splits.
+    classes : int or None
+        Number of classes; None when unknown or without labels.
+    imbalance : float or None
+        Size of the largest class divided by the smallest, in the default split.
+    group : str
+        One of `GROUPS`.
+    """
+
+    splits: Mapping[str, int | None] = field(default_factory=lambda: {"all": None})
+    any_split: bool = False
+    classes: int | None = None
+    imbalance: float | None = None
+    group: str = "any"
+
+
+DATASETS: dict[str, DatasetEntry] = {
+    "digits": DatasetEntry(
+        summary="handwritten digits, 8 x 8 (inside scikit-learn)",
+        target=f"{_READERS}.digits:load",
+        splits={"all": 1797},
+        classes=10,
+        imbalance=1.05,
+        licence="CC BY 4.0",
+        group="far-ood",
+        url="https://archive.ics.uci.edu/dataset/80",
+    ),
+    "fashionmnist": DatasetEntry(
+        summary="Fashion-MNIST, 28 x 28 (apt-get install dataset-fashion-mnist, or --data-dir)",
+        target=f"{_READERS}.fashionmnist:load",
+        splits={"test": 10_000, "train": 60_000},
+        classes=10,
+        imbalance=1.0,
+        licence="MIT",
+        group="far-ood",
+        url="https://github.com/zalandoresearch/fashion-mnist",
+    ),
+    "folder": DatasetEntry(
+        summary="your images: one sub-folder per class, or flat and without labels",
+        target=f"{_READERS}.folder:load",
+        check=f"{_READERS}.folder:check",
+        rest=":<path>",
+        licence="yours",
+    ),
+    "torch/cifar10": DatasetEntry(
+        summary=f"CIFAR-10, 32 x 32 ({_IN_DATA_DIR})",
+        target=_TIMM,
+        check=_TIMM_CHECK,
+        splits={"test": 10_000, "train": 50_000},
+        classes=10,
+        imbalance=1.0,
+        licence="not stated",
+        group="in-domain",
+        url="https://www.cs.toronto.edu/~kriz/cifar.html",
+    ),
+    "torch/cifar100": DatasetEntry(
+        summary=f"CIFAR-100, 32 x 32 ({_IN_DATA_DIR})",
+        target=_TIMM,
+        check=_TIMM_CHECK,
+        splits={"test": 10_000, "train": 50_000},
+        classes=100,
+        imbalance=1.0,
+        licence="not stated",
+        group="in-domain",
+        url="https://www.cs.toronto.edu/~kriz/cifar.html",
+    ),
+    "torch/mnist": DatasetEntry(
+        summary=f"MNIST digits, 28 x 28 ({_IN_DATA_DIR})",
+        target=_TIMM,
+        check=_TIMM_CHECK,
+        splits={"test": 10_000, "train": 60_000},
+        classes=10,
+        imbalance=1.27,
+        licence="CC BY-SA 3.0",
+        group="far-ood",
+        url="http://yann.lecun.com/exdb/mnist",
+    ),
+    "torch/kmnist": DatasetEntry(
+        summary=f"Kuzushiji-MNIST, 28 x 28 ({_IN_DATA_DIR})",
+        target=_TIMM,
+        check=_TIMM_CHECK,
+        splits={"test": 10_000, "train": 60_000},
+        classes=10,
+        imbalance=1.0,
+        licence="CC BY-SA 4.0",
+        group="far-ood",
+        url="https://github.com/rois-codh/kmnist",
+    ),
+    "torch/qmnist": DatasetEntry(
+        summary=f"QMNIST digits, 28 x 28 ({_IN_DATA_DIR})",
+        target=_TIMM,
+        check=_TIMM_CHECK,
+        splits={"test": 60_000, "train": 60_000},
+        classes=10,
+        group="far-ood",
+        url="https://github.com/facebookresearch/qmnist",
+    ),
+    "torch/fashion_mnist": DatasetEntry(
+        summary=f"Fashion-MNIST, 28 x 28 ({_IN_DATA_DIR})",
+        target=_TIMM,
+        check=_TIMM_CHECK,
+        splits={"test": 10_000, "train": 60_000},
+        classes=10,
+        imbalance=1.0,
+        licence="MIT",
+        group="far-ood",
+        url="https://github.com/zalandoresearch/fashion-mnist",
+    ),
+    "torch/imagenet": DatasetEntry(
+        summary=f"ImageNet-1k ({_IN_DATA_DIR})",
+        target=_TIMM,
+        check=_TIMM_CHECK,
+        splits={"val": 50_000, "train": 1_281_167},
+        classes=1_000,
+        imbalance=1.0,
+        licence=_RESEARCH,
+        group="in-domain",
+        url="https://image-net.org",
+    ),
+    "torch/inaturalist": DatasetEntry(
+        summary=f"iNaturalist 2021, species ({_IN_DATA_DIR})",
+        target=_TIMM,
+        check=_TIMM_CHECK,
+        splits={"val": 100_000, "train": 2_686_843},
+        classes=10_000,
+        imbalance=1.0,
+        licence=_RESEARCH,
+        group="fine-grained",
+        url="https://github.com/visipedia/inat_comp/tree/master/2021",
+    ),
+    "torch/places365": DatasetEntry(
+        summary=f"Places365 scenes ({_IN_DATA_DIR})",
+        target=_TIMM,
+        check=_TIMM_CHECK,
+        splits={"val": 36_500, "train": 1_803_460},
+        classes=365,
+        imbalance=1.0,
+        group="near-ood",
+        url="http://places2.csail.mit.edu",
+    ),
+    "hfds": DatasetEntry(
+        summary="a dataset of the Hugging Face hub, or a local copy of it",
+        target=_TIMM,
+        check=_TIMM_CHECK,
+        rest="/<name>",
+        splits={"validation": None},
+        any_split=True,
+        extra="hub",
+        url="https://huggingface.co/datasets",
+    ),
+    "tfds": DatasetEntry(
+        summary="a dataset of TensorFlow Datasets",
+        target=_TIMM,
+        check=_TIMM_CHECK,
+        rest="/<name>",
+        splits={"validation": None},
+        any_split=True,
+        url="https://www.tensorflow.org/datasets",
+    ),
+    "wds": DatasetEntry(
+        summary="WebDataset shards in --data-dir",
+        target=_TIMM,
+        check=_TIMM_CHECK,
+        rest="/<name>",
+        splits={"validation": None},
+        any_split=True,
+        url="https://github.com/webdataset/webdataset",
+    ),
+}
