@@ -1,4 +1,4 @@
-"""What the commands share: the two consoles, the root, watching a run, Ctrl-C.
+"""Consoles, options and the Ctrl-C handler shared by all commands.
 
 Results go to standard output, everything else to standard error.
 """
@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-# In a file or a pipe nobody's window limits the width: tables keep their columns whole.
+# No window limits the width of a file or a pipe: there, tables keep their columns whole.
 out = Console(width=None if sys.stdout.isatty() else 200)
 err = Console(stderr=True)
 
@@ -25,48 +25,48 @@ Root = Annotated[
     typer.Option("--root", envvar="GPUCLUST_ROOT", help="Folder of embeddings and results."),
 ]
 Device = Annotated[
-    str, typer.Option("--device", help="auto, cpu or gpu; an explicit gpu never falls back.")
+    str, typer.Option("--device", help="auto, cpu or gpu; gpu never falls back to cpu.")
 ]
 DataDir = Annotated[
     Path | None,
     typer.Option("--data-dir", envvar="GPUCLUST_DATA", help="Folder of the image datasets."),
 ]
-BatchSize = Annotated[int | None, typer.Option("--batch-size", min=1, help="Images at a time.")]
+BatchSize = Annotated[
+    int | None, typer.Option("--batch-size", min=1, help="Images per forward pass.")
+]
 Loaders = Annotated[
     int | None, typer.Option("--loaders", min=0, help="Processes that decode images.")
 ]
 Threads = Annotated[
     int | None,
-    typer.Option("--threads", min=1, help="Threads to compute with (of each worker); default all."),
+    typer.Option("--threads", min=1, help="Threads per process or worker; default all."),
 ]
-SkipBad = Annotated[
-    bool, typer.Option("--skip-bad", help="Leave out images that cannot be decoded.")
-]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Skip images that cannot be decoded.")]
 TraceTransfers = Annotated[
     bool,
     typer.Option(
         "--trace-transfers",
-        help="Measure the bytes between host and device, per stage, into the rows (GPU; slower).",
+        help="Record bytes copied between host and device per stage in the rows (GPU; slower).",
     ),
 ]
 DEFAULT_ROOT = Path("gpuclust-results")
 
 
 def note(text: str) -> None:
-    """Tell the user something, on standard error."""
+    """Print a message on standard error."""
     err.print(escape(text), soft_wrap=True, highlight=False)
 
 
 class LogToConsole(logging.Handler):
-    """Show what the library logs (a halved batch size, say) as notes."""
+    """Print the library's log messages, such as a halved batch size, on standard error."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print one record."""
         note(record.getMessage())
 
 
-def hear_library() -> None:
-    """Send the library's log to the console, once."""
+def show_log() -> None:
+    """Print the library's log on standard error. Repeated calls change nothing."""
     logger = logging.getLogger("gpuclust")
     if not any(isinstance(handler, LogToConsole) for handler in logger.handlers):
         logger.addHandler(LogToConsole())
@@ -74,14 +74,17 @@ def hear_library() -> None:
 
 
 class Interrupt:
-    """The first Ctrl-C asks a run to stop after what is running; the second stops it at once."""
+    """Ctrl-C handler: the first one lets the running step end, the second stops at once.
+
+    Use it as a context manager; call it to ask whether the run should stop.
+    """
 
     def __init__(self) -> None:
         self.asked = False
         self._before: Any = None
 
     def __call__(self) -> bool:
-        """Answer whether the run was asked to stop."""
+        """Return True after the first Ctrl-C."""
         return self.asked
 
     def __enter__(self) -> Interrupt:
@@ -95,11 +98,11 @@ class Interrupt:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
-        note("Stopping as soon as the running step ends; what is done is kept. Again: at once.")
+        note("Stopping as soon as the running step ends; results are kept. Ctrl-C again: at once.")
 
 
 def show_table(header: list[str], lines: list[list[str]]) -> None:
-    """Print a table on standard output, as wide as it needs when that is not a terminal."""
+    """Print a table on standard output; in a file or a pipe at full width."""
     from rich.table import Table
 
     numeric = [bool(lines) and all(_number(line[i]) for line in lines) for i in range(len(header))]
@@ -112,7 +115,7 @@ def show_table(header: list[str], lines: list[list[str]]) -> None:
 
 
 def show_transfers(rows: list[dict[str, Any]]) -> None:
-    """Print what each unit copied between host and device, where it was traced."""
+    """Print the bytes that each traced unit copied between host and device."""
     from gpuclust.report.tables import transfers
 
     brief = transfers(rows)

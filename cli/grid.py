@@ -20,9 +20,9 @@ from .console import (
     SkipBad,
     Threads,
     TraceTransfers,
-    hear_library,
     note,
     out,
+    show_log,
     show_table,
     show_transfers,
 )
@@ -78,11 +78,12 @@ def grid(
 ) -> None:
     """Compute every combination of a grid file that has no result yet."""
     from gpuclust import cell
-    from gpuclust.device import backend, threads
+    from gpuclust.device import backend
+    from gpuclust.device.threads import use_threads
     from gpuclust.embeddings.load import Options
     from gpuclust.store.store import Store
 
-    hear_library()
+    show_log()
     units, store = cell.load_grid(file), Store(root)
     options = Options(data_dir=data_dir, batch_size=batch_size, workers=loaders, skip_bad=skip_bad)
     how = {"retry_failed": retry_failed, "save_labels": save_labels, "trace": trace_transfers}
@@ -93,7 +94,7 @@ def grid(
         _on_cluster(units, store, plan, device, options=options, json_log=json_log, **how)
     else:
         if threads is not None:
-            threads.use_threads(threads)
+            use_threads(threads)
         on = backend.select(device)
         note(f"backend: {on.name} ({on.reason})")
         run_and_report(units, store, on, options=options, json_log=json_log, **how)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .console import DEFAULT_ROOT, DataDir, Interrupt, Root, hear_library, note, show_table
+from .console import DEFAULT_ROOT, DataDir, Interrupt, Root, note, show_log, show_table
 from .progress import ConsoleWatcher
 
 RUNS = ("both", "cpu", "gpu", "none")
@@ -53,7 +53,7 @@ def parity(
     from gpuclust.report import parity
     from gpuclust.store.store import Store
 
-    hear_library()
+    show_log()
     if run not in RUNS:
         raise unknown("run", run, RUNS)
     sides = {"both": ("gpu", "cpu"), "none": ()}.get(run, (run,))

@@ -1,4 +1,4 @@
-"""Showing a run while it goes: a live table in a terminal, plain lines elsewhere, JSON in a log."""
+"""Progress of a run: a live table in a terminal, plain lines elsewhere, JSON lines in a log."""
 
 from __future__ import annotations
 
@@ -24,22 +24,32 @@ if TYPE_CHECKING:
     from gpuclust.cell import Unit
 
 HERE = "here"
-# Seconds between two lines about an embedding where there is no live table.
-EVERY = 15.0
+EVERY = 15.0  # seconds between two lines about one embedding, without a live table
 
 
-class Board:
-    """What a run has told so far: the state behind the live table.
+class Progress:
+    """State of a run, collected from its events, and the live table drawn from it.
+
+    Parameters
+    ----------
+    units, cells : int
+        Number of units and cells in the run; 0 if unknown.
+    clock : callable () -> float
+        Current time in seconds; replaced in tests.
 
     Attributes
     ----------
-    units, cells : int
-        How many the run has in all; 0 when that is not known.
+    computed, failed, skipped : int
+        Cells computed in this run, failures among them, and cells with a row from an earlier run.
+    done : int
+        Finished units.
+    workers : dict of str to dict
+        Name of each worker -> its current unit and step, its cells and its peak GPU memory.
     """
 
     def __init__(
         self, units: int = 0, cells: int = 0, *, clock: Callable[[], float] = time.monotonic
-    ):
+    ) -> None:
         self.units = units
         self.cells = cells
         self.computed = self.failed = self.skipped = self.done = 0
@@ -47,8 +57,8 @@ class Board:
         self._clock = clock
         self._start: float | None = None
 
-    def hear(self, event: Event) -> None:
-        """Take in one event."""
+    def update(self, event: Event) -> None:
+        """Count one event."""
         kind = event["event"]
         if kind == "done":
             self.done += 1
@@ -73,26 +83,28 @@ class Board:
 
     @property
     def rate(self) -> float:
-        """Cells per second since the first thing that was heard."""
+        """Cells per second since the first event of a unit; 0 before."""
         seconds = 0.0 if self._start is None else self._clock() - self._start
         return self.computed / seconds if seconds > 0 else 0.0
 
     def summary(self) -> str:
-        """Say in one line how far the run is."""
+        """Summarize the run in one line: units, cells, failures, rate and remaining time."""
         parts = [f"{self.done} of {self.units} units"] if self.units else []
         of = f" of {self.cells - self.skipped}" if self.cells else ""
         parts.append(f"{self.computed}{of} cells")
-        parts += [f"{self.failed} failed"] * bool(self.failed)
-        parts += [f"{self.rate:.2f} cells/s"] * bool(self.computed)
-        left = self.cells - self.skipped - self.computed
-        if self.cells and self.computed and left > 0:
+        if self.failed:
+            parts.append(f"{self.failed} failed")
+        if self.computed:
+            parts.append(f"{self.rate:.2f} cells/s")
+        remaining = self.cells - self.skipped - self.computed
+        if self.cells and self.computed and remaining > 0:
             from gpuclust.grid.cost import human
 
-            parts.append(f"about {human(left / self.rate)} left")
+            parts.append(f"about {human(remaining / self.rate)} remaining")
         return ", ".join(parts)
 
     def table(self) -> Table:
-        """Draw the table: the summary, then a line per worker."""
+        """Draw the summary and one line per worker."""
         from rich.table import Table
 
         table = Table(box=None, pad_edge=False, title=self.summary(), title_justify="left")
@@ -109,7 +121,7 @@ class Board:
 
 
 def name_of(event: Event) -> str:
-    """Name the worker that an event comes from."""
+    """Return the address of the worker of an event, or ``"here"`` for this process."""
     return _at(event["worker"]) if "worker" in event else HERE
 
 
@@ -122,21 +134,23 @@ def _images(event: Event, seconds: float) -> str:
     if not done or seconds <= 0:
         return f"{done}/{total} images"
     rate = done / seconds
-    return f"{done}/{total} images, {rate:.1f} images/s, {(total - done) / rate:.0f} s left"
+    return f"{done}/{total} images, {rate:.1f} images/s, {(total - done) / rate:.0f} s remaining"
 
 
 class ConsoleWatcher(Watcher):
-    """Shows a run on standard error: a line per row, each note once, and what runs right now.
+    """Print a run on standard error: one line per row, each note once, and the current step.
+
+    Use it as a context manager: the live table ends with the block.
 
     Parameters
     ----------
     stop : callable () -> bool
-        Whether the run was asked to stop: then an embedding ends at once, for half of one cannot be
-        kept.
+        Returns True after the user asked the run to stop. An embedding then ends at once, because
+        a partial embedding cannot be saved.
     failures : bool
-        Also show the rows of cells that failed.
+        Also print the rows of failed cells.
     units, cells : int
-        What there is to do in all, where that is known.
+        Number of units and cells in the run; 0 if unknown.
     """
 
     def __init__(
@@ -145,9 +159,9 @@ class ConsoleWatcher(Watcher):
         self._stop = stop
         self._failures = failures
         self._notes: set[str] = set()
-        self._board = Board(units, cells)
+        self._progress = Progress(units, cells)
         self._live: Live | None = None
-        self._told = 0.0
+        self._reported = 0.0
         self._lock = threading.Lock()
 
     def __enter__(self) -> ConsoleWatcher:
@@ -155,7 +169,10 @@ class ConsoleWatcher(Watcher):
             from rich.live import Live
 
             self._live = Live(
-                get_renderable=self._board.table, console=err, refresh_per_second=4, transient=True
+                get_renderable=self._progress.table,
+                console=err,
+                refresh_per_second=4,
+                transient=True,
             )
             self._live.start()
         return self
@@ -171,16 +188,22 @@ class ConsoleWatcher(Watcher):
         self._live = None
 
     def embedding(self, unit: Unit, done: int, total: int) -> None:
-        """Hear of an embedding that is made here."""
+        """Report progress of an embedding in this process.
+
+        Raises
+        ------
+        Stopped
+            If the user asked the run to stop.
+        """
         if self._stop():
             raise Stopped("the run was asked to stop")
         super().embedding(unit, done, total)
 
     def tell(self, event: Event) -> None:
-        """Show an event; from any thread."""
+        """Print one event. Threads may call it at the same time."""
         show = getattr(self, f"_show_{event['event']}", None)
         with self._lock:
-            self._board.hear(event)
+            self._progress.update(event)
             if show is not None:
                 show(event)
 
@@ -194,22 +217,22 @@ class ConsoleWatcher(Watcher):
 
     def _show_workers(self, event: Event) -> None:
         if not event["addresses"]:
-            note("no worker is there; waiting for one")
+            note("no workers connected; waiting for one")
 
     def _show_unit(self, event: Event) -> None:
-        left = event["left"]
+        count = event["left"]
         where = f" on {name_of(event)}" if "worker" in event else ""
-        note(f"{event['unit']}: {left} {'cell' if left == 1 else 'cells'} to do{where}")
+        note(f"{event['unit']}: {count} {'cell' if count == 1 else 'cells'} to do{where}")
 
     def _show_embedding(self, event: Event) -> None:
-        """Say now and then how far an embedding is, where there is no live table."""
+        """Print the progress of an embedding now and then, unless a live table shows it."""
         done, total = event["done"], event["total"]
         if not done:
             note(f"embedding {event['unit']}")
-            self._told = time.monotonic()
-        elif self._live is None and (time.monotonic() - self._told > EVERY or done == total):
-            self._told = time.monotonic()
-            note(f"  {self._board.workers[name_of(event)]['what']}")
+            self._reported = time.monotonic()
+        elif self._live is None and (time.monotonic() - self._reported > EVERY or done == total):
+            self._reported = time.monotonic()
+            note(f"  {self._progress.workers[name_of(event)]['what']}")
 
     def _show_row(self, event: Event) -> None:
         what = f"{event['reducer']} | {event['clusterer']}"
@@ -227,7 +250,18 @@ class ConsoleWatcher(Watcher):
 
 
 class JsonLog:
-    """Appends every event to a file, a line of JSON each."""
+    """Append every event to a file as one line of JSON.
+
+    Parameters
+    ----------
+    path : Path
+        File to append to; created if missing.
+
+    Raises
+    ------
+    StorageError
+        If the file cannot be opened, or later if an event cannot be written.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path

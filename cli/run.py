@@ -19,9 +19,9 @@ from .console import (
     Root,
     SkipBad,
     TraceTransfers,
-    hear_library,
     note,
     out,
+    show_log,
     show_table,
     show_transfers,
 )
@@ -63,7 +63,7 @@ def embed(
     from gpuclust.errors import InputError
     from gpuclust.store.store import Store
 
-    hear_library()
+    show_log()
     names = cell.place(dataset, split, encoder)
     unit = cell.Unit(**names, preprocess=cell.check_preprocess(preprocess), cells=())
     store, on = Store(root), backend.select(device)
@@ -146,7 +146,7 @@ def run(
     from gpuclust.embeddings import load
     from gpuclust.store.store import Store
 
-    hear_library()
+    show_log()
     on = backend.select(device)
     how = {"reducer": reducer, "clusterer": clusterer, "k": k, "seed": seed}
     how["metrics"] = metrics or ["default"]
@@ -265,7 +265,7 @@ def quickstart(
 
     from .grid import run_and_report
 
-    hear_library()
+    show_log()
     on = backend.select(device)
     note(f"backend: {on.name} ({on.reason})")
     names = cell.place("digits", None, "efficientnet_lite0")

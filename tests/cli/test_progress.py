@@ -1,11 +1,11 @@
-"""What is shown of a run while it goes: the board behind the live table, the lines, the log."""
+"""Progress of a run on the console: the live table, the plain lines and the JSON log."""
 
 import io
 import json
 
 import pytest
 from gpuclust_cli import progress
-from gpuclust_cli.progress import Board, ConsoleWatcher, JsonLog
+from gpuclust_cli.progress import ConsoleWatcher, JsonLog, Progress
 from rich.console import Console
 
 from gpuclust.cell import Unit
@@ -37,46 +37,48 @@ class Clock:
         return self.now
 
 
-def heard(board, **more):
-    """Give a watcher whose events reach the board."""
-    return Relay(board.hear, more=more)
+def events(run, **more):
+    """Return a watcher whose events update the progress of a run."""
+    return Relay(run.update, more=more)
 
 
-def test_the_board_counts_units_cells_and_rate():
+def test_progress_counts_units_cells_and_rate():
     clock = Clock()
-    board = Board(units=2, cells=8, clock=clock)
-    here = heard(board)
+    run = Progress(units=2, cells=8, clock=clock)
+    here = events(run)
     here.unit(UNIT, 4)
     clock.now = 2.0
     for status in ("ok", "failed"):
         here.row({**ROW, "status": status, "error": {"message": "no"}})
     here.done(UNIT, computed=2, failed=1, skipped=2)
-    assert board.rate == 1.0
-    assert board.summary() == ("1 of 2 units, 2 of 6 cells, 1 failed, 1.00 cells/s, about 4 s left")
+    assert run.rate == 1.0
+    assert run.summary() == (
+        "1 of 2 units, 2 of 6 cells, 1 failed, 1.00 cells/s, about 4 s remaining"
+    )
 
 
 def test_each_worker_has_a_line_until_it_is_gone():
-    board = Board(clock=Clock())
-    heard(board, **THERE).stage(UNIT, "none | kmeans")
+    run = Progress(clock=Clock())
+    events(run, **THERE).stage(UNIT, "none | kmeans")
     other = {**THERE, "worker": "tcp://10.0.0.2:3000"}
-    heard(board, **other).row({**ROW, "device": {"cluster": {"peak_bytes": 3 * 2**30}}})
-    assert set(board.workers) == {"10.0.0.1:3000", "10.0.0.2:3000"}
+    events(run, **other).row({**ROW, "device": {"cluster": {"peak_bytes": 3 * 2**30}}})
+    assert set(run.workers) == {"10.0.0.1:3000", "10.0.0.2:3000"}
     console = Console(file=io.StringIO(), width=200)
-    console.print(board.table())
+    console.print(run.table())
     drawn = console.file.getvalue()
     assert "none | kmeans" in drawn
     assert "3.0 GiB" in drawn
-    heard(board).workers(["tcp://10.0.0.2:3000"])
-    assert set(board.workers) == {"10.0.0.2:3000"}
+    events(run).workers(["tcp://10.0.0.2:3000"])
+    assert set(run.workers) == {"10.0.0.2:3000"}
 
 
-def test_an_embedding_tells_its_rate():
+def test_an_embedding_shows_its_rate():
     clock = Clock()
-    board = Board(clock=clock)
-    heard(board).embedding(UNIT, 0, 100)
+    run = Progress(clock=clock)
+    events(run).embedding(UNIT, 0, 100)
     clock.now = 10.0
-    heard(board).embedding(UNIT, 50, 100)
-    assert board.workers["here"]["what"] == "50/100 images, 5.0 images/s, 10 s left"
+    events(run).embedding(UNIT, 50, 100)
+    assert run.workers["here"]["what"] == "50/100 images, 5.0 images/s, 10 s remaining"
 
 
 @pytest.fixture
@@ -88,7 +90,7 @@ def lines(monkeypatch):
     return lambda: console.file.getvalue().splitlines()
 
 
-def test_plain_lines_where_nobody_looks(lines):
+def test_plain_lines_without_a_terminal(lines):
     with ConsoleWatcher(lambda: False) as watcher:
         watcher.unit(UNIT, 2)
         watcher.row(ROW)
@@ -104,7 +106,7 @@ def test_plain_lines_where_nobody_looks(lines):
         "    UserWarning: odd",
         "  failed  none | kmeans, k=10, seed 0: out of memory",
         "said once",
-        "no worker is there; waiting for one",
+        "no workers connected; waiting for one",
     ]
 
 
@@ -140,7 +142,7 @@ def test_the_log_has_a_line_of_json_per_event(tmp_path):
     assert all(event["worker"] == THERE["worker"] and event["time"] for event in events)
 
 
-def test_a_log_that_cannot_be_written_is_told(tmp_path):
+def test_a_log_that_cannot_be_written_raises(tmp_path):
     with pytest.raises(StorageError, match="--json-log"):
         JsonLog(tmp_path / "nowhere" / "events.jsonl")
     full = JsonLog(tmp_path / "full")
@@ -163,4 +165,4 @@ def test_every_event_is_plain_values():
     watcher.workers(["tcp://a:1"])
     watcher.note("text")
     assert json.loads(json.dumps(heard)) == heard
-    Watcher().tell(heard[0])  # nobody listens
+    Watcher().tell(heard[0])  # without a receiver
