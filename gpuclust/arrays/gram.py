@@ -1,50 +1,54 @@
-"""Euclidean and cosine distances as a matrix product, with the digits that it loses put back.
+"""Euclidean and cosine distances from a matrix product, accurate for close pairs too.
 
-``|x - y|^2 = |x|^2 - 2 x.y + |y|^2`` runs at the speed of a matrix product, but cancels for pairs
-that are close to each other and far from the origin.  So points are centred first, and what still
-cancels is evaluated again from the difference.
+``|x - y|^2 = |x|^2 - 2 x.y + |y|^2`` is as fast as a matrix product, but loses digits for pairs
+that are close to each other and far from the origin.  So points are centred first, and pairs that
+still lose digits are recomputed from their difference.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import array_api_compat
 import numpy as np
 
 from ..device import threads
 from ..device.block_size import block_rows
-from .symmetric import Mirror
+from .symmetric import SymmetricBlockCache
 
-# Bytes of the differences in one run of pairs that are evaluated again, and on a CPU.
-_RUN_BYTES = 32 << 20
-# Columns of a product on a CPU, for one thread: the same on every machine, and so are their bits.
+BlockOf = Callable[[int, int], Any]
+
+# Bytes of the differences of pairs that are recomputed together.
+_PAIR_BYTES = 32 << 20
+# Columns of one matrix product of one thread on NumPy.  Fixed, so that results round alike on
+# every machine.
 _COLUMNS = 512
-# Features from which on a product costs more than copying its mirror image.
-_MANY = 256
-# Bytes of float64 rows that are scaled to unit length at a time, on NumPy.
+# From this number of features on, a product costs more than copying its transpose.
+_MIN_FEATURES_TO_CACHE = 256
+# Bytes of float64 rows that are normalised together.
 _UNIT_BYTES = 1 << 20
 
 
-def euclidean_blocks(xp, X) -> Callable:
-    """Return ``block_of(start, stop)``, the euclidean distances from these rows to all rows."""
+def euclidean_blocks(xp: Any, X: Any) -> BlockOf:
+    """Return ``block_of(start, stop)``: euclidean distances from these rows to all rows."""
     squared = squared_blocks(xp, centred(xp, X))
 
-    def block_of(start: int, stop: int):
+    def block_of(start: int, stop: int) -> Any:
         D2 = squared(start, stop)
         return np.sqrt(D2, out=D2) if isinstance(D2, np.ndarray) else xp.sqrt(D2)
 
     return block_of
 
 
-def cosine_blocks(xp, X) -> Callable:
-    """Return ``block_of(start, stop)``, the cosine distances from these rows to all rows."""
-    unit, zero = _centred_units(xp, X)
+def cosine_blocks(xp: Any, X: Any) -> BlockOf:
+    """Return ``block_of(start, stop)``: cosine distances from these rows to all rows."""
+    unit, zero = _centred_unit_rows(xp, X)
     squared = squared_blocks(xp, unit)
     any_zero = bool(xp.any(zero))
 
-    def block_of(start: int, stop: int):
+    def block_of(start: int, stop: int) -> Any:
         D = squared(start, stop)
         D *= 0.5
         if any_zero:
@@ -55,108 +59,141 @@ def cosine_blocks(xp, X) -> Callable:
     return block_of
 
 
-def _centred_units(xp, X):
-    """Return the unit vectors of X about their mean (n, d), and which rows are zero (n,).
+def _centred_unit_rows(xp: Any, X: Any) -> tuple[Any, Any]:
+    """Return the unit vectors of the rows minus their mean (n, d), and the zero rows (n,) bool.
 
-    Made in float64, a few rows at a time, and once for the mean: no float64 copy of X is needed.
+    Computed twice in float64, a few rows at a time: this avoids a float64 copy of X.
     """
     n, d = X.shape
     step = block_rows(xp, 8 * d, cached=_UNIT_BYTES)
-    runs = [slice(start, min(start + step, n)) for start in range(0, n, step)]
-    mean = sum(xp.sum(_units(xp, X[rows, :]), axis=0) for rows in runs) / max(n, 1)
+    parts = [slice(start, min(start + step, n)) for start in range(0, n, step)]
+    mean = sum(xp.sum(_normalize(xp, X[rows, :]), axis=0) for rows in parts) / max(n, 1)
     out = xp.empty((n, d), dtype=X.dtype, device=array_api_compat.device(X))
-    for rows in runs:
-        # Centred before rounding to float32: embeddings in a narrow cone keep their digits.
-        out[rows, :] = xp.astype(_units(xp, X[rows, :]) - mean, X.dtype)
+    for rows in parts:
+        # Centred before rounding to float32, so that vectors in a narrow cone keep their digits.
+        out[rows, :] = xp.astype(_normalize(xp, X[rows, :]) - mean, X.dtype)
     return out, xp.all(X == 0, axis=1)
 
 
-def _units(xp, rows):
-    """Return the rows scaled to length 1, float64; a row of zeros stays."""
-    wide = xp.astype(rows, xp.float64)
+def _normalize(xp: Any, rows: Any) -> Any:
+    """Scale rows to unit length in float64, as ``sklearn.preprocessing.normalize``."""
+    rows = xp.astype(rows, xp.float64)
     if not rows.shape[1]:
-        return wide
-    # Scaled by the largest entry first: the squares of 1e200 and of 1e-200 are not finite numbers.
-    largest = xp.max(xp.abs(wide), axis=1, keepdims=True)
-    wide = wide / xp.where(largest > 0, largest, xp.ones_like(largest))
-    norms = xp.sqrt(xp.sum(wide * wide, axis=1, keepdims=True))
-    wide /= xp.where(norms > 0, norms, xp.ones_like(norms))
-    return wide
+        return rows
+    # Scaled by the largest entry first, because squares of 1e200 and 1e-200 over- and underflow.
+    largest = xp.max(xp.abs(rows), axis=1, keepdims=True)
+    rows = rows / xp.where(largest > 0, largest, xp.ones_like(largest))
+    norms = xp.sqrt(xp.sum(rows * rows, axis=1, keepdims=True))
+    rows /= xp.where(norms > 0, norms, xp.ones_like(norms))
+    return rows
 
 
-def tau(xp, dtype) -> float:
-    """Return the share of ``2 |x|^2`` below which a squared distance is evaluated again.
+def tau(xp: Any, dtype: Any) -> float:
+    """Return the share of ``2 |x|^2`` below which a squared distance is recomputed.
 
-    eps / tau is the error that stays in a pair just above it: the smaller tau, the fewer pairs are
-    evaluated twice.
+    The error just above that limit is eps / tau; a smaller tau recomputes fewer pairs.
+
+    Examples
+    --------
+    >>> tau(np, np.float32), tau(np, np.float64)
+    (0.001, 1e-06)
     """
     return 1e-3 if dtype == xp.float32 else 1e-6
 
 
-def centred(xp, X):
-    """Return the rows of X (n, d) about their mean, in the dtype of X."""
+def centred(xp: Any, X: Any) -> Any:
+    """Subtract the mean of the rows of X (n, d), in the dtype of X.
+
+    Examples
+    --------
+    >>> centred(np, np.array([[1.0], [3.0]])).tolist()
+    [[-1.0], [1.0]]
+    """
     if X.shape[0] == 0:
         return X
-    # Any shift leaves distances alone; the float64 sum only makes it a good one for many rows.
+    # Distances are the same after any shift; float64 only makes the mean accurate for many rows.
     mean = xp.sum(X, axis=0, dtype=xp.float64) / X.shape[0]
     return X - xp.astype(mean, X.dtype)[None, :]
 
 
-def squared_blocks(xp, X) -> Callable:
-    """Return the function that gives a block of squared distances of the centred rows X (n, d).
+def squared_blocks(xp: Any, X: Any) -> BlockOf:
+    """Return ``block_of(start, stop)``: squared distances from these rows to all rows.
 
-    ``block_of(start, stop)`` of shape (stop - start, n) is never negative.  Pairs with
-    ``D2 < 2 tau |x|^2`` are evaluated from their difference, O(d) each; see
-    `gpuclust.arrays.distances.distance_blocks` for the precision.
+    Blocks have shape (stop - start, n) and no negative entries.  Pairs with ``D2 < 2 tau |x|^2``
+    are recomputed from their difference, in O(d) each; for the precision see
+    `gpuclust.arrays.distances.distance_blocks`.  The distance of a row to itself is meant to be set
+    by `fill_diagonal`.
+
+    Parameters
+    ----------
+    xp : namespace
+        Namespace of X.
+    X : array of shape (n, d)
+        Rows about their mean, see `centred`; float32 or float64.
+
+    Examples
+    --------
+    >>> block_of = squared_blocks(np, np.array([[-2.0], [1.0], [1.0]]))
+    >>> fill_diagonal(np, block_of(0, 2), 0, value=0.0).tolist()
+    [[0.0, 9.0, 9.0], [9.0, 0.0, 0.0]]
     """
-    least = tau(xp, X.dtype)
+    share = tau(xp, X.dtype)
     if array_api_compat.is_numpy_namespace(xp):
-        return _compiled_blocks(np.ascontiguousarray(X), least)
+        return _compiled_blocks(np.ascontiguousarray(X), share)
     norms = xp.sum(X * X, axis=1)  # (n,)
-    pairs = block_rows(xp, 8 * X.shape[1], cached=_RUN_BYTES)
+    pairs = block_rows(xp, 8 * X.shape[1], cached=_PAIR_BYTES)
 
-    def block_of(start: int, stop: int):
+    def block_of(start: int, stop: int) -> Any:
         D2 = (X[start:stop, :] * -2.0) @ X.T
         D2 += norms[start:stop][:, None]
         D2 += norms[None, :]
         D2 = fill_diagonal(xp, D2, start, value=float("inf"))
-        # The row's own norm stands for both: where the pair is close, the two are nearly equal.
-        # A negative value is below the limit too, so that nothing negative is left.
-        close = (2 * least) * norms[start:stop][:, None] > D2
+        # Two rows of a close pair have nearly equal norms, so the norm of one is enough.  Negative
+        # values are below the limit too, hence recomputed.
+        close = (2 * share) * norms[start:stop][:, None] > D2
         if bool(xp.any(close)):
             i, j = xp.nonzero(close)
-            # `nonzero` and boolean assignment walk the block in the same order; assignment by
-            # integer arrays is not in the standard.
-            D2[close] = _squared_gaps(xp, X, i + start, j, pairs)
+            # Assignment by integer arrays is not in the array API standard.  `nonzero` and boolean
+            # assignment use the same order.
+            D2[close] = _squared_differences(xp, X, i + start, j, pairs)
         return D2
 
     return block_of
 
 
-def _compiled_blocks(X: np.ndarray, least: float) -> Callable:
-    """Return the blocks on NumPy: products of a few columns, finished while the cache has them."""
-    n, norms = X.shape[0], np.vecdot(X, X)
-    limits = X.dtype.type(2 * least) * norms
-    kernel, each = _kernel(), threads.all_cores()
-    mirror = Mirror(n, X.dtype, each) if X.shape[1] >= _MANY else None
+class _KernelRows(NamedTuple):
+    """Rows as the compiled kernel needs them."""
 
-    def block_of(start: int, stop: int):
-        rows, D2 = X[start:stop], np.empty((stop - start, n), dtype=X.dtype)
-        known = start if mirror is None else mirror.fill(start, D2)
+    X: np.ndarray  # (n, d) about their mean
+    norms: np.ndarray  # (n,) squared
+    limits: np.ndarray  # (n,) smaller squared distances are recomputed
+
+
+def _compiled_blocks(X: np.ndarray, share: float) -> BlockOf:
+    """Return `squared_blocks` for NumPy: products of a few columns, finished while in the cache."""
+    n, norms = X.shape[0], np.vecdot(X, X)
+    rows = _KernelRows(X, norms, X.dtype.type(2 * share) * norms)
+    kernel, each = _kernel(), threads.all_cores()
+    cache = SymmetricBlockCache(n, X.dtype, each) if X.shape[1] >= _MIN_FEATURES_TO_CACHE else None
+
+    def block_of(start: int, stop: int) -> np.ndarray:
+        D2 = np.empty((stop - start, n), dtype=X.dtype)
+        known = start if cache is None else cache.fill(start, D2)
         strips = [
-            (left, min(left + _COLUMNS, end))
-            for first, end in ((0, known), (start, n))
-            for left in range(first, end, _COLUMNS)
+            (first, min(first + _COLUMNS, end))
+            for begin, end in ((0, known), (start, n))
+            for first in range(begin, end, _COLUMNS)
         ]
 
-        def columns(left: int, right: int) -> None:
-            np.matmul(rows, X[left:right].T, out=D2[:, left:right])
-            kernel(D2, start, (left, right), X, (norms, limits))
+        def compute(a: int, b: int) -> None:
+            for first, last in strips[a:b]:
+                np.matmul(X[start:stop], X[first:last].T, out=D2[:, first:last])
+                kernel(D2, start, first, last, rows)
 
         with threads.one_blas_thread():
-            each(lambda a, b: [columns(*strip) for strip in strips[a:b]], len(strips), step=1)
-        if mirror is not None:
-            mirror.keep(start, stop, D2)
+            each(compute, len(strips), step=1)
+        if cache is not None:
+            cache.store(start, stop, D2)
         return D2
 
     return block_of
@@ -164,46 +201,56 @@ def _compiled_blocks(X: np.ndarray, least: float) -> Callable:
 
 @functools.cache
 def _kernel() -> Callable:
-    """Compile ``kernel(D2, first, columns, X, (norms, limits))``: of products squared distances."""
+    """Compile ``kernel(D2, start, first, last, rows)``: products become squared distances.
+
+    D2 is the block of rows from `start` on; the kernel works on its columns ``first:last``.
+    """
 
     @threads.compiled
-    def kernel(D2, first, columns, X, sizes):
-        (left, right), (norms, limits) = columns, sizes
-        others = norms[left:right]
-        for own in range(first, first + len(D2)):
-            row, norm, limit = D2[own - first, left:right], norms[own], limits[own]
-            if left <= own < right:
-                row[own - left] = -np.inf  # infinitely far: not evaluated again
+    def kernel(D2, start, first, last, rows):
+        X, others = rows.X, rows.norms[first:last]
+        for own in range(start, start + len(D2)):
+            row, norm, limit = D2[own - start, first:last], rows.norms[own], rows.limits[own]
+            if first <= own < last:
+                row[own - first] = -np.inf  # becomes +inf, which is never recomputed
             far = 0
             for j in range(len(row)):
-                # Twice the product, in the dtype of the row.
+                # The product is doubled by addition, to stay in the dtype of the row.
                 row[j] = (norm - (row[j] + row[j])) + others[j]
                 far += row[j] >= limit
-            for j in range(len(row) if far < len(row) else 0):
-                if not row[j] >= limit:  # what has overflowed too
+            if far == len(row):
+                continue
+            for j in range(len(row)):
+                if not row[j] >= limit:  # negated to catch NaN from overflow too
                     total = 0.0
                     for f in range(X.shape[1]):
-                        gap = float(X[own, f]) - float(X[left + j, f])
-                        total += gap * gap
+                        difference = float(X[own, f]) - float(X[first + j, f])
+                        total += difference * difference
                     row[j] = total
 
     return kernel
 
 
-def fill_diagonal(xp, D, start: int, *, value: float):
-    """Set the distance of each row of the block ``start:`` to itself."""
+def fill_diagonal(xp: Any, D: Any, start: int, *, value: float) -> Any:
+    """Set the entry of each row of the block ``start:`` in its own column.
+
+    Examples
+    --------
+    >>> fill_diagonal(np, np.zeros((1, 3)), 1, value=7.0).tolist()
+    [[0.0, 7.0, 0.0]]
+    """
     rows = D.shape[0]
     square = D[:, start : start + rows]
-    itself = xp.eye(rows, dtype=xp.bool, device=array_api_compat.device(D))
-    D[:, start : start + rows] = xp.where(itself, xp.full_like(square, value), square)
+    diagonal = xp.eye(rows, dtype=xp.bool, device=array_api_compat.device(D))
+    D[:, start : start + rows] = xp.where(diagonal, xp.full_like(square, value), square)
     return D
 
 
-def _squared_gaps(xp, X, i, j, pairs: int):
-    """Give the squared norms of the differences of the rows `i` and `j`, so many at a time."""
+def _squared_differences(xp: Any, X: Any, i: Any, j: Any, pairs: int) -> Any:
+    """Return the squared norms of the differences of the rows `i` and `j`, `pairs` at a time."""
     parts = []
     for first in range(0, i.shape[0], pairs):
-        run = slice(first, min(first + pairs, i.shape[0]))
-        difference = xp.take(X, i[run], axis=0) - xp.take(X, j[run], axis=0)
+        some = slice(first, min(first + pairs, i.shape[0]))
+        difference = xp.take(X, i[some], axis=0) - xp.take(X, j[some], axis=0)
         parts.append(xp.sum(difference * difference, axis=1))
     return xp.concat(parts)

@@ -1,6 +1,6 @@
-"""Half of a symmetric matrix that is made row by row, kept until its mirror image is due.
+"""Cache that lets row blocks of a symmetric matrix reuse entries computed before.
 
-For blocks of rows on NumPy whose entries cost more to make than to copy.
+For NumPy, where computing an entry costs more than copying it.
 """
 
 from __future__ import annotations
@@ -12,55 +12,68 @@ import numpy as np
 
 from ..device.block_size import block_bytes
 
-# A quarter of the matrix is kept at most.  Where that is more than this, entries far from the
-# diagonal are made twice.
-_BYTES = 128 << 20
+# Largest size of the cache.  A matrix whose quarter is larger has some entries computed twice.
+_MAX_BYTES = 128 << 20
 
 
-class Mirror:
-    """What blocks of rows of a symmetric matrix (n, n) say of the rows to come.
+class SymmetricBlockCache:
+    """Entries of a symmetric matrix (n, n) that later row blocks need, transposed.
+
+    Holds at most a quarter of the matrix, and at most 128 MiB scaled by `smaller_blocks`.
 
     Parameters
     ----------
     n : int
-        Rows.
+        Number of rows.
     dtype : dtype
-        Of the blocks.
+        Type of the entries.
     each : callable
-        See `gpuclust.device.threads.all_cores`.
+        Runs copies on all cores, see `gpuclust.device.threads.all_cores`.
+
+    Examples
+    --------
+    >>> from gpuclust.device.threads import all_cores
+    >>> D = np.array([[0.0, 1.0, 2.0], [1.0, 0.0, 3.0], [2.0, 3.0, 0.0]])
+    >>> cache = SymmetricBlockCache(3, D.dtype, all_cores())
+    >>> cache.store(0, 1, D[:1])
+    >>> block = np.full((1, 3), np.nan)
+    >>> cache.fill(1, block), block.tolist()
+    (0, [[1.0, nan, nan]])
     """
 
     def __init__(self, n: int, dtype: np.dtype, each: Callable):
         self._n, self._each = n, each
-        room = block_bytes(np, cached=_BYTES) // dtype.itemsize
-        # What waits is a rectangle of up to (n / 2)^2, or where it ends earlier, a triangle.
-        self._width = n if n * n <= 4 * room else math.isqrt(2 * room)
-        self._waiting: dict[int, list[tuple[int, np.ndarray]]] = {}
+        entries = block_bytes(np, cached=_MAX_BYTES) // dtype.itemsize
+        # Cached at one time is a rectangle of up to (n / 2)^2 entries; with a limit on the
+        # distance from the diagonal it becomes a triangle.
+        self._max_distance = n if n * n <= 4 * entries else math.isqrt(2 * entries)
+        self._pieces: dict[int, list[tuple[int, np.ndarray]]] = {}
 
-    def keep(self, start: int, stop: int, block: np.ndarray) -> None:
-        """Copy of the rows ``start:stop`` what will be columns of the blocks that follow.
+    def store(self, start: int, stop: int, block: np.ndarray) -> None:
+        """Copy entries of the rows ``start:stop`` that are columns of the blocks to follow.
 
-        Those are expected to be as large as this one; what does not fit them is not used.
+        Blocks to follow are expected to have as many rows as this one; others find nothing.
         """
-        ends = range(stop, min(stop + self._width, self._n), stop - start)
+        size = stop - start
+        starts = range(stop, min(stop + self._max_distance, self._n), size)
 
         def copy(a: int, b: int) -> None:
-            for left in ends[a:b]:
-                piece = block[:, left : left + stop - start].copy()
-                self._waiting.setdefault(left, []).append((start, piece))
+            for first in starts[a:b]:
+                piece = block[:, first : first + size].copy()
+                self._pieces.setdefault(first, []).append((start, piece))
 
-        self._each(copy, len(ends))
+        self._each(copy, len(starts))
 
     def fill(self, start: int, block: np.ndarray) -> int:
-        """Set what is known of the columns before `start` of the rows from `start` on.
+        """Set the cached columns before `start` in the rows from `start` on.
 
         Returns
         -------
         int
-            The first of these columns; `start` where nothing is known.
+            First of these columns; `start` if none is cached.
         """
         known, pieces = start, []
-        for first, piece in reversed(self._waiting.pop(start, [])):
+        for first, piece in reversed(self._pieces.pop(start, [])):
             if (first + len(piece), piece.shape[1]) == (known, len(block)):
                 known = first
                 pieces.append((first, piece))

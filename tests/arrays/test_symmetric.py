@@ -21,7 +21,7 @@ def whole(X, metric="euclidean", rows=64):
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
 @pytest.mark.parametrize("room", [1 << 30, 200_000, 1])
 def test_distances_are_the_same_both_ways(points, metric, room, monkeypatch):
-    monkeypatch.setattr(symmetric, "_BYTES", room)
+    monkeypatch.setattr(symmetric, "_MAX_BYTES", room)
     found = whole(points, metric)
     np.testing.assert_allclose(found, pairwise_distances(points, metric=metric), rtol=2e-5)
     if room == 1 << 30:
@@ -55,10 +55,10 @@ def test_blocks_may_come_in_any_order_and_size(points):
 
 @pytest.mark.parametrize(("room", "share"), [(1 << 30, 0.25), (100_000, None)])
 def test_what_waits_is_a_quarter_of_the_matrix_or_fits_the_room(room, share, monkeypatch):
-    monkeypatch.setattr(symmetric, "_BYTES", room)
+    monkeypatch.setattr(symmetric, "_MAX_BYTES", room)
     full = np.arange(N * N, dtype=np.float32).reshape(N, N)
     full = full + full.T
-    kept = symmetric.Mirror(N, full.dtype, threads.all_cores())
+    kept = symmetric.SymmetricBlockCache(N, full.dtype, threads.all_cores())
     most, known = 0, 0
     for start in range(0, N, 10):
         block = np.full((10, N), np.nan, np.float32)
@@ -66,8 +66,8 @@ def test_what_waits_is_a_quarter_of_the_matrix_or_fits_the_room(room, share, mon
         np.testing.assert_array_equal(block[:, first:start], full[start : start + 10, first:start])
         assert np.isnan(block[:, :first]).all()
         known += start - first
-        kept.keep(start, start + 10, full[start : start + 10])
-        most = max(most, sum(p.nbytes for waiting in kept._waiting.values() for _, p in waiting))
+        kept.store(start, start + 10, full[start : start + 10])
+        most = max(most, sum(p.nbytes for waiting in kept._pieces.values() for _, p in waiting))
     assert most <= (room if share is None else share * full.nbytes) * 1.2
     assert known > 0 if share is None else known == sum(range(0, N, 10))
 
