@@ -112,7 +112,7 @@ def test_labels_that_are_minus_one_are_no_labels(raw, tmp_path):
 
 def test_text_labels_of_the_hub_are_refused(raw):
     raw.value = HubImages([{"image": {"bytes": b"x"}, "label": "cat"}])
-    with pytest.raises(InputError, match="not class numbers"):
+    with pytest.raises(InputError, match="dtype <U3; integers 0, 1, 2"):
         datasets.load("hfds/x")
 
 
@@ -133,7 +133,7 @@ def test_a_stream_is_read_in_order_and_can_start_again(raw):
     assert data.sequential
     assert [data[i][1] for i in range(3)] == [0, 1, 2]
     assert data[0][0].mode == "RGB"
-    with pytest.raises(InputError, match="out of order"):
+    with pytest.raises(InputError, match="image 2 was requested, but image 1 is next"):
         data[2]
 
 
@@ -146,5 +146,5 @@ def test_a_stream_that_ends_early_says_so(raw):
 
 def test_a_stream_of_unknown_length_is_refused(raw):
     raw.value = Stream(0, 2)
-    with pytest.raises(InputError, match="does not say how many"):
+    with pytest.raises(InputError, match=r"no number of images.*--split 'shard"):
         datasets.load("wds/x", data_dir=".")

@@ -1,7 +1,7 @@
-"""Whatever timm's data set factory reads: torchvision, Hugging Face, TensorFlow, WebDataset.
+"""Datasets of timm's factory: torchvision, Hugging Face, TensorFlow Datasets and WebDataset.
 
-timm replaces an image that it cannot decode by the next one and only logs it.  Here the images are
-taken below that layer, so that a bad image is reported.
+timm only logs an image that cannot be decoded, and returns the next one instead.  Images are read
+below that layer, so that a bad image is an error.
 """
 
 from __future__ import annotations
@@ -51,30 +51,57 @@ SOURCES = {
     "wds": Source("webdataset", "webdataset", needs_folder=True, stream=True),
 }
 
+# Exceptions of the four libraries for missing files, unknown names and unknown splits.
 _REFUSALS = (OSError, RuntimeError, ValueError, AssertionError, ImportError, LookupError, TypeError)
 
 
 def check(name: str) -> None:
-    """Raise for a name whose library is not installed; imports no library."""
-    source = SOURCES[name.partition("/")[0]]
-    if importlib.util.find_spec(source.package) is None:
-        raise InputError(
-            f"{name} needs the package {source.package}, which is not installed. "
-            f"pip install {source.install}"
-        )
+    """Raise if the library for a dataset is not installed; imports no library.
 
-
-def load(name: str, split: str, data_dir: Path | None) -> IndexedDataset | StreamDataset:
-    """Open a data set through `timm.data.create_dataset`; nothing from torchvision is downloaded.
+    Parameters
+    ----------
+    name : str
+        Name with a prefix of `SOURCES`, such as ``"torch/cifar10"``.
 
     Raises
     ------
     InputError
-        Not there, no such split, no `data_dir`, or whatever else the library said.
+        The library is missing; the message says how to install it.
+
+    Examples
+    --------
+    >>> from gpuclust.datasets.readers import timm_factory
+    >>> timm_factory.check("torch/cifar10")
+    """
+    source = SOURCES[name.partition("/")[0]]
+    if importlib.util.find_spec(source.package) is None:
+        raise InputError(
+            f"{name} needs the package {source.package}, which is not installed. "
+            f"Install it: pip install {source.install}"
+        )
+
+
+def load(name: str, split: str, data_dir: Path | None) -> IndexedDataset | StreamDataset:
+    """Open a dataset with `timm.data.create_dataset`; torchvision datasets are not downloaded.
+
+    Parameters
+    ----------
+    name : str
+        Name with a prefix of `SOURCES`, such as ``"torch/cifar10"``.
+    split : str
+        Split of the dataset; for WebDataset ``"shard-{000..009}.tar|n"`` with the number of images.
+    data_dir : Path or None
+        Folder of the dataset.
+
+    Raises
+    ------
+    InputError
+        The files or the split are missing, `data_dir` is needed, or the library refused; the
+        message quotes it.
     """
     source = SOURCES[name.partition("/")[0]]
     if source.needs_folder and data_dir is None:
-        raise InputError(f"{name} is read from a folder. Give it with --data-dir.")
+        raise InputError(f"{name} is read from a folder. Name the folder with --data-dir.")
     from timm.data import create_dataset
 
     root = None if data_dir is None else str(data_dir)
@@ -91,10 +118,10 @@ def _refusal(name: str, split: str, data_dir: Path | None, error: Exception) -> 
     message = f"could not open {name}, split {split!r}{where}: {type(error).__name__}: {said}."
     if name.startswith("torch/"):
         return (
-            f"{message} gpuclust downloads nothing from torchvision: put the files there, or let "
-            f"torchvision.datasets do so once with download=True on a machine with a network."
+            f"{message} gpuclust does not download torchvision datasets: copy the files there, or "
+            f"open the dataset once with torchvision.datasets and download=True."
         )
-    return f"{message} Check the name, the --split and --data-dir."
+    return f"{message} Check the name, --split and --data-dir."
 
 
 def _open(path: str) -> Image.Image:
@@ -105,7 +132,7 @@ def _open(path: str) -> Image.Image:
 
 @dataclass(frozen=True)
 class IndexedDataset:
-    """A `Dataset` over a torchvision data set or a Hugging Face reader of timm."""
+    """`Dataset` with random access: torchvision, or timm's reader of Hugging Face datasets."""
 
     name: str
     split: str
@@ -132,22 +159,22 @@ class IndexedDataset:
         return picture, _label(label if self.labels is None else self.labels[i])
 
     def where(self, i: int) -> str:
-        """Return the path of image `i`, or ``"torch/mnist[17]"``."""
+        """Return the path of image `i`, or a name such as ``"torch/mnist[17]"`` without files."""
         for listing in ("samples", "imgs"):
             if hasattr(self.raw, listing):
                 return str(getattr(self.raw, listing)[i][0])
         return f"{self.name}[{i}]"
 
 
-def _source(item: dict) -> Any:
-    """Return what Pillow opens for an undecoded Hugging Face image."""
+def _source(item: dict[str, Any]) -> Any:
+    """Return the bytes or the path of an undecoded Hugging Face image, for Pillow."""
     import io
 
     return io.BytesIO(item["bytes"]) if item.get("bytes") else item["path"]
 
 
 def _label(value: Any) -> int | None:
-    """Return a class number; negative numbers and None mean that there is no label."""
+    """Return a class index, or None for None and negative numbers (no label)."""
     if value is None:
         return None
     label = operator.index(value.item() if hasattr(value, "item") else value)
@@ -156,7 +183,7 @@ def _label(value: Any) -> int | None:
 
 def _indexed(name: str, split: str, raw: Any) -> IndexedDataset:
     if hasattr(raw, "loader"):
-        raw.loader = _open  # deep images are scaled, and bad ones are reported with their path
+        raw.loader = _open  # scales 16-bit images and reports bad images by path
     names = getattr(raw, "classes", None)
     if hasattr(raw, "reader"):
         number = raw.reader.class_to_idx
@@ -169,12 +196,12 @@ def _indexed(name: str, split: str, raw: Any) -> IndexedDataset:
         labels=labels,
         class_names=tuple(n if isinstance(n, str) else n[0] for n in names) if names else None,
         fingerprint=_fingerprint(name, split, raw, labels),
-        image_size=_side(raw),
+        image_size=_image_size(raw),
     )
 
 
 def _labels(raw: Any) -> np.ndarray | None:
-    """Return all labels (n,) int64 without decoding, or None when some images have none."""
+    """Return labels (n,) int64 without decoding images, or None if any label is missing."""
     if hasattr(raw, "reader"):
         dataset, key = raw.reader.dataset, raw.reader.label_key
         targets = dataset[key] if key in dataset.column_names else None
@@ -186,18 +213,21 @@ def _labels(raw: Any) -> np.ndarray | None:
         return None
     labels = np.asarray(targets)
     if labels.dtype.kind not in "iu":
-        raise InputError(f"the labels are {labels.dtype}, not class numbers such as 0, 1, 2.")
-    labels = labels[:, 0] if labels.ndim == 2 else labels  # QMNIST: class, then who wrote it
+        raise InputError(
+            f"the labels have dtype {labels.dtype}; integers 0, 1, 2, ... are needed. Choose a "
+            f"dataset with integer class labels."
+        )
+    labels = labels[:, 0] if labels.ndim == 2 else labels  # QMNIST: the class, then the writer
     return labels.astype(np.int64) if labels.min(initial=0) >= 0 else None
 
 
-def _side(raw: Any) -> int | None:
+def _image_size(raw: Any) -> int | None:
     shape = np.shape(getattr(raw, "data", ()))
     return int(shape[1]) if len(shape) >= 3 and shape[1] == shape[2] else None
 
 
 def _fingerprint(name: str, split: str, raw: Any, labels: np.ndarray | None) -> str:
-    """Hash the pixels where they are in memory; otherwise name, split, count, labels and paths."""
+    """Hash name, split, number of images and labels, and the pixels or paths where available."""
     digest = hashlib.sha256(f"{name}\0{split}\0{len(raw)}\0".encode())
     if labels is not None:
         digest.update(np.ascontiguousarray(labels))
@@ -213,13 +243,13 @@ def _fingerprint(name: str, split: str, raw: Any, labels: np.ndarray | None) -> 
 
 @dataclass(frozen=True)
 class StreamDataset:
-    """A `Dataset` that is a stream: item `i` can only follow item `i - 1`; 0 starts again."""
+    """`Dataset` read as a stream: image `i` must follow image `i - 1`; image 0 restarts it."""
 
     name: str
     split: str
     raw: Any = field(repr=False)
     fingerprint: str
-    at: dict = field(default_factory=dict, repr=False, compare=False)
+    at: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
     labels: None = None
     class_names: None = None
     image_size: None = None
@@ -235,22 +265,26 @@ class StreamDataset:
         if i == 0:
             self.at.update(next=0, stream=iter(self.raw))
         if i != self.at.get("next"):
-            raise InputError(f"{self.name} is a stream: image {i} was asked for out of order.")
+            expected = self.at.get("next", 0)
+            raise InputError(
+                f"{self.name} is a stream: image {i} was requested, but image {expected} is next. "
+                f"Read the images in the order 0, 1, 2, ..."
+            )
         picture, label = self._following(self.at["stream"], i)
         self.at["next"] = i + 1
         return image.to_rgb(picture), _label(label)
 
-    def _following(self, stream: Iterator, i: int) -> tuple[Any, Any]:
+    def _following(self, stream: Iterator[Any], i: int) -> tuple[Any, Any]:
         try:
             return next(stream)
         except StopIteration:
             raise InputError(
-                f"{self.name} ended after {i} of {len(self)} images: shards are missing, hold bad "
-                f"images, or the number that was given is wrong."
+                f"{self.name} ended after {i} of {len(self)} images: shards are missing, contain "
+                f"bad images, or the number of images in --split is wrong. Check them."
             ) from None
 
     def where(self, i: int) -> str:
-        """Return ``"wds/name[17]"``."""
+        """Return a name for image `i`, such as ``"wds/name[17]"``."""
         return f"{self.name}[{i}]"
 
 
@@ -258,8 +292,8 @@ def _stream(name: str, split: str, raw: Any) -> StreamDataset:
     n = len(raw)
     if not n:
         raise InputError(
-            f"{name} does not say how many images split {split!r} has. Write the number behind the "
-            f"shards: --split 'shard-{{000..009}}.tar|10000'."
+            f"{name} has no number of images for split {split!r}. Append it to the shards: "
+            f"--split 'shard-{{000..009}}.tar|10000'."
         )
     identity = hashlib.sha256(f"{name}\0{split}\0{n}".encode()).hexdigest()
     return StreamDataset(name=name, split=split, raw=raw, fingerprint=identity)
