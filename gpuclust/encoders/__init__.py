@@ -1,11 +1,20 @@
-"""Pretrained encoders behind one kind of name; importing this package imports no torch.
+"""Pretrained encoders, found by name; importing this package does not import torch.
 
-``parse`` reads a name, ``check`` validates it without weights, ``load`` gives an `Encoder`,
-``available`` lists what there is.
+``parse`` reads a name, ``check`` validates it without weights, ``load`` returns an `Encoder` and
+``available`` lists names with their metadata.
 """
 
-from .encoder import Encoder, load
-from .listing import EncoderInfo, available
-from .names import EncoderName, check, parse
+from .encoder import PREPROCESSINGS, Encoder, load
+from .listing import available
+from .names import EncoderName, check, entry_of, parse
 
-__all__ = ["Encoder", "EncoderInfo", "EncoderName", "available", "check", "load", "parse"]
+__all__ = [
+    "PREPROCESSINGS",
+    "Encoder",
+    "EncoderName",
+    "available",
+    "check",
+    "entry_of",
+    "load",
+    "parse",
+]

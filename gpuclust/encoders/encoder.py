@@ -1,4 +1,4 @@
-"""An encoder that is ready to be called, and the one function that makes it."""
+"""Encoder ready to embed images, and the function that loads it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import unknown
+from ..registry import load_target
 from .names import EncoderName, check
-from .table import SOURCES, Parts
+from .table import ENCODERS, Parts
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -19,7 +20,7 @@ PREPROCESSINGS = ("own", "study")
 
 @dataclass(frozen=True, eq=False)
 class Encoder:
-    """A frozen encoder on the CPU, in evaluation mode, in float32.
+    """Frozen encoder on the CPU, in evaluation mode, in float32.
 
     Attributes
     ----------
@@ -28,18 +29,18 @@ class Encoder:
     module : torch.nn.Module
         ``module(batch)``: (b, 3, height, width) float32 -> (b, d) features, not normalised.
     transform : callable
-        PIL RGB image -> float32 tensor (3, height, width); can be sent to another process.
+        PIL RGB image -> float32 tensor (3, height, width); picklable, for worker processes.
     preprocessing : dict
-        Full description of `transform` in JSON values; sizes in pixels.
+        Full description of `transform` as JSON values; sizes in pixels.
     preprocess : str
         ``"own"`` or ``"study"``.
     pool : str
-        Pooling that was asked for; empty for the model's own feature.
+        Requested pooling; empty for the model's own feature.
     weights_hash : str
         SHA-256 (hex) over the sorted names, shapes, dtypes and bytes of the state dict without
         its classifier; the same in every process.
     source : dict
-        Library, version, and where the weights came from, in JSON values.
+        Library, version and origin of the weights, as JSON values.
     """
 
     name: str
@@ -55,33 +56,45 @@ class Encoder:
 def load(
     name: str | EncoderName, *, preprocess: str = "own", image_size: int | None = None
 ) -> Encoder:
-    """Load an encoder by name.
+    """Load an encoder by name, downloading its weights when they are not cached.
 
     Parameters
     ----------
     name : str or EncoderName
-        See `table.SOURCES` for the forms.
+        A name of `available`, such as ``"timm/resnet50.a1_in1k"``.
     preprocess : {"own", "study"}
         ``"own"`` is the preprocessing of the encoder's configuration.  ``"study"`` resizes the
-        shorter side to 224 (bilinear, antialiased), crops the centre 224 x 224 and normalises
-        with the encoder's *own* mean and standard deviation.  Every study encoder but CLIP has
-        ImageNet's, and CLIP had its own there too, so this is what the study did;
-        ``random/...`` takes ImageNet's, as in the study.  ``raw`` is the same under both.
+        shorter side of an image to 224 (bilinear, antialiased), crops the center 224 x 224 and
+        normalizes with the mean and standard deviation of the encoder, as the study did: these
+        are ImageNet's for every encoder of the study but CLIP.  ``random/...`` uses ImageNet's.
+        ``raw`` is the same under both.
     image_size : int, optional
-        Side of the data set's images in pixels.  Only ``raw`` uses it: it never enlarges.
+        Height and width of the dataset's images in pixels.  Only ``raw`` uses it, to avoid
+        enlarging images.
+
+    Returns
+    -------
+    Encoder
+        On the CPU.
 
     Raises
     ------
     UnknownNameError
-        For a name or a preprocessing that does not exist.
+        For an unknown name or preprocessing.
     WeightsError
-        For weights that cannot be fetched or do not fit.
+        For weights that cannot be downloaded or do not fit the architecture.
     InputError
         For a pooling or a preprocessing that this encoder cannot take.
 
     Notes
     -----
-    The global random state of torch is left as it was.
+    The global random state of torch does not change.
+
+    Examples
+    --------
+    >>> encoder = load("raw", image_size=8)
+    >>> encoder.preprocessing["crop"]
+    [8, 8]
     """
     if preprocess not in PREPROCESSINGS:
         raise unknown("preprocessing", preprocess, PREPROCESSINGS)
@@ -103,17 +116,25 @@ def load(
 def _build(parsed: EncoderName, image_size: int | None) -> Parts:
     import torch
 
-    # Every library first fills a model with random numbers, which the weights then replace.
+    entry = ENCODERS[parsed.source]
+    # Libraries fill a new model with random numbers before they load its weights.
     with torch.random.fork_rng(devices=[]):
-        parts = SOURCES[parsed.source].loader().build(parsed, image_size=image_size)
-    # The wrapper may hold the backbone or only its method, so both are put in order.
+        parts: Parts = load_target(entry.target, entry.extra)(parsed, image_size=image_size)
+    # The wrapper need not contain the backbone as a submodule, so both are converted.
     for module in (parts.backbone, parts.module):
         module.float().eval().requires_grad_(requires_grad=False)
     return parts
 
 
 def hash_weights(state: dict[str, Tensor]) -> str:
-    """Hash a state dict: SHA-256 over sorted names, dtypes, shapes and bytes."""
+    """Hash a state dict: SHA-256 (hex) over sorted names, dtypes, shapes and bytes.
+
+    Examples
+    --------
+    >>> import torch
+    >>> hash_weights({"w": torch.zeros(2)})[:8]
+    '3c4534d6'
+    """
     import torch
 
     digest = hashlib.sha256()

@@ -1,11 +1,18 @@
+import hashlib
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import timm
+import torch
 
 from gpuclust import encoders
+from gpuclust.encoders.sources import package
+from gpuclust.encoders.table import ENCODERS, LABELS
 from gpuclust.errors import InputError, UnknownNameError, WeightsError
+from gpuclust.registry import load_target
 
 
 def test_importing_and_listing_the_table_imports_no_torch():
@@ -33,7 +40,7 @@ def test_a_canonical_name_survives_parsing(name):
     assert str(encoders.parse(name)) == name
 
 
-def test_names_that_mean_the_same_are_equal():
+def test_names_of_the_same_encoder_are_equal():
     a = encoders.parse("random/resnet18?seed=1&pool=avg")
     b = encoders.parse("random/resnet18?pool=avg&seed=01")
     assert a == b
@@ -41,7 +48,7 @@ def test_names_that_mean_the_same_are_equal():
     assert str(encoders.parse("random/resnet18?seed=0")) == "random/resnet18"
 
 
-def test_the_parts_of_a_name_can_be_asked_for():
+def test_the_parts_of_a_name_are_attributes():
     name = encoders.parse("file:/a/b.pth?arch=resnet18&pool=avg")
     assert (name.source, name.model, name.pool) == ("file", "/a/b.pth", "avg")
     assert name.option("arch") == "resnet18"
@@ -68,7 +75,7 @@ def test_an_unknown_name_gets_a_suggestion(name, hint):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("timm/", "lacks its model"),
+        ("timm/", "has no name; write 'timm/<name>'"),
         ("random/resnet18?seed=-1", "whole number"),
         ("random/resnet18?seed=x", "whole number"),
         ("random/resnet18?seed=1&seed=2", "given twice"),
@@ -108,7 +115,7 @@ def test_check_suggests_models_of_the_library(name, hint):
         ("efficientnet_lite0?pool=cls", "none"),
     ],
 )
-def test_check_finds_a_pooling_or_a_part_that_cannot_be(name, said):
+def test_check_refuses_an_impossible_pooling_or_missing_weights(name, said):
     with pytest.raises(InputError) as caught:
         encoders.check(name)
     assert said in str(caught.value)
@@ -130,21 +137,22 @@ def test_check_looks_at_the_file_and_its_architecture(tmp_path):
         encoders.check(f"file:{other}?arch=resnet18")
 
 
-def test_an_architecture_without_weights_is_pointed_to_what_works():
+def test_an_architecture_without_weights_suggests_random_weights():
     bare = next(name for name in timm.list_models("resnet*") if not timm.is_model_pretrained(name))
     with pytest.raises(UnknownNameError, match=f"'random/{bare}'"):
         encoders.check(f"timm/{bare}")
     assert encoders.check(f"random/{bare}").model == bare
 
 
-def test_the_list_has_one_row_per_source_and_searches_the_libraries():
-    table = [row.name for row in encoders.available()]
-    assert len(table) == len(set(table)) == 9
-    assert all(row.description for row in encoders.available())
-    found = [row.name for row in encoders.available("resnet50")]
+def test_the_list_has_one_row_per_entry_and_searches_the_libraries():
+    rows = encoders.available()
+    assert [row["name"] for row in rows] == [entry.template(k) for k, entry in ENCODERS.items()]
+    assert len({frozenset(row) for row in rows}) == 1
+    json.dumps(rows)
+    found = [row["name"] for row in encoders.available("resnet50")]
     assert "torchvision/ResNet50_Weights.IMAGENET1K_V2" in found
     assert any(name.startswith("timm/resnet50.") for name in found)
-    assert [row.name for row in encoders.available("open_clip/vit-b-32/openai*")] == [
+    assert [row["name"] for row in encoders.available("open_clip/vit-b-32/openai*")] == [
         "open_clip/ViT-B-32/openai"
     ]
     assert encoders.available("no such encoder") == []
@@ -152,4 +160,34 @@ def test_the_list_has_one_row_per_source_and_searches_the_libraries():
 
 def test_every_listed_name_passes_the_check():
     for row in encoders.available("*resnet18*"):
-        encoders.check(row.name)
+        encoders.check(row["name"])
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_the_metadata_of_every_entry_is_plausible(name):
+    entry = ENCODERS[name]
+    assert entry.summary
+    assert entry.labels in LABELS
+    assert set(entry.options) <= {"pool", "seed", "arch"}
+    for target in filter(None, (entry.target, entry.check, entry.names)):
+        assert callable(load_target(target))
+
+
+@pytest.mark.parametrize("name", ["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"])
+def test_the_packaged_weights_are_the_file_of_the_entry(name):
+    content = Path(package.weights_path(name)).read_bytes()
+    assert hashlib.sha256(content).hexdigest() == encoders.entry_of(name).sha256
+
+
+def test_the_dimension_of_an_entry_is_the_dimension_of_its_feature():
+    encoder = encoders.load("efficientnet_lite0")
+    features = encoder.module(torch.zeros(1, 3, 64, 64))
+    assert features.shape[1] == encoders.entry_of("efficientnet_lite0").dimension
+
+
+def test_the_names_of_preprocessings_need_no_torch():
+    code = (
+        "import sys; from gpuclust.encoders.encoder import PREPROCESSINGS;"
+        "assert PREPROCESSINGS == ('own', 'study'); assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -12,11 +12,6 @@ from ..names import EncoderName
 from ..table import Parts
 
 
-def names() -> list[str]:
-    """List nothing: what files there are is not ours to search."""
-    return []
-
-
 def check(name: EncoderName) -> None:
     """Check that the file exists and the architecture is known."""
     checkpoint.check_file(Path(name.model))

@@ -18,11 +18,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def names() -> list[str]:
-    """List nothing: each of these sources is one encoder."""
-    return []
-
-
 def check(name: EncoderName) -> None:
     """Check that the package is installed, and the pooling: only that takes an import of torch."""
     weights_path(name.source)

@@ -9,15 +9,6 @@ from ..table import Parts
 SIZE = 32
 
 
-def names() -> list[str]:
-    """List nothing: the source is one encoder."""
-    return []
-
-
-def check(name: EncoderName) -> None:
-    """Accept: there is nothing that could be wrong."""
-
-
 def build(name: EncoderName, *, image_size: int | None) -> Parts:
     """Flatten (3, s, s) ImageNet-normalised pixels to 3 s^2, s = min(32, image_size)."""
     from torch import nn

@@ -14,11 +14,6 @@ from ..preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from ..table import Parts
 
 
-def names() -> list[str]:
-    """List nothing: the architectures of timm are listed once, with their weights."""
-    return []
-
-
 def check(name: EncoderName) -> None:
     """Check architecture and pooling."""
     timm_model.check_architecture(name.model)
