@@ -1,92 +1,114 @@
-"""What a grid will take: a rough estimate before anything runs.
+"""Estimate the time of a grid before it runs.
 
-The growth of each method is known, its constant was measured once, on two cores with 10,000 real
-embeddings (see `benchmarks/results/`).  An estimate within a factor of three is all that is meant.
+The formulas are in the registry of methods, the speeds of encoders in the registry of encoders.
+Both were measured once, on two cores with 10,000 image embeddings (`benchmarks/results/`), and aim
+at a factor of three.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..cell import Cell, Unit
 from ..embeddings.load import Options
+from ..encoders.table import ENCODERS
 from ..errors import DamagedFileError, InputError
+from ..methods.spec import Spec
+from ..methods.table import CLUSTERERS, REDUCERS
 from ..store.store import Store
 
 if TYPE_CHECKING:
-    from ..embeddings.embed import EmbeddingMeta
+    from ..embeddings.files import EmbeddingMeta
 
-BASIS = "Estimates are rough: measured on 2 cores, on the CPU engine."
+BASIS = "Estimates are rough: measured on 2 cores, on the CPU backend."
 
-# Seconds for n samples of d dimensions.
-REDUCE: dict[str, Callable[[int, int], float]] = {
-    "none": lambda n, d: 0.0,
-    "l2": lambda n, d: 4e-9 * n * d,
-    "zscore": lambda n, d: 1e-8 * n * d,
-    "pca": lambda n, d: 1e-10 * n * d * min(n, d),
-    "umap": lambda n, d: 1.5 + 3.5e-4 * n + 1.4e-11 * n * n * d,
-    "pacmap": lambda n, d: 5.0 + 3e-3 * n,
-}
-# Seconds for n samples of m dimensions and k clusters.
-CLUSTER: dict[str, Callable[[int, int, int], float]] = {
-    "kmeans": lambda n, m, k: 4e-9 * n * m * k,
-    "spectral": lambda n, m, k: 0.2 + 5e-11 * n * n * m + 1e-6 * n * k,
-    "agglomerative": lambda n, m, k: n * n * (1e-8 + 4e-11 * m),
-    "agglomerative_threshold": lambda n, m, k: n * n * (1e-8 + 4e-11 * m),
-    "affinity": lambda n, m, k: n * n * (3e-8 + 4.5e-11 * m),
-    "hdbscan": lambda n, m, k: n * n * (5e-8 if m > 100 else 1e-8),
-}
-# Images per second on two cores, where no side-car knows better. Only Lite0 is measured; Lite1 and
-# Lite2 follow from their operations (0.63 and 0.90 GFLOP against 0.41), raw is a cautious guess.
-SPEED = {
-    "efficientnet_lite0": 100.0,
-    "efficientnet_lite1": 65.0,
-    "efficientnet_lite2": 45.0,
-    "raw": 2000.0,
-}
+# Assumed for an embedding that is not computed yet.
+_DIMENSION = 1280
+_CLASSES = 10
 
 
 def estimate(unit: Unit, store: Store, options: Options) -> float | None:
-    """Estimate the seconds that the cells of a unit will take, with its embedding if that is due.
+    """Estimate the seconds of the cells of a unit, and of its embedding when that is missing.
+
+    Reads one metadata file and, for a missing embedding, lists the dataset; nothing is computed.
+
+    Parameters
+    ----------
+    unit : Unit
+        With only the cells to compute.
+    store : Store
+        Metadata of embeddings: number of samples, dimension, measured speed of the encoder.
+    options : Options
+        Folder of the datasets.
 
     Returns
     -------
     float or None
-        None when the size of the dataset or the speed of the encoder is unknown.
+        None when the size of the dataset, the speed of the encoder or the cost of a method is
+        unknown; see `unknown_costs`.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from gpuclust.cell import Cell, units_of
+    >>> names = {"dataset": "digits", "split": "all", "encoder": "raw"}
+    >>> (unit,) = units_of([Cell.of(**names, clusterer="kmeans")])
+    >>> round(estimate(unit, Store(Path("results")), Options()))
+    1
     """
     if not unit.cells:
         return 0.0
+    if unknown_costs(unit):
+        return None
     meta = _meta(unit, store)
     if meta is not None:
-        return _cells(unit.cells, meta.n, meta.d, meta.n_classes or 10)
+        return _cells(unit.cells, meta.n, meta.d, meta.n_classes or _CLASSES)
     size, speed = _size(unit, options), _speed(unit, store)
     if size is None or speed is None:
         return None
-    return size / speed + _cells(unit.cells, size, 1280, 10)
+    encoder = ENCODERS.get(unit.encoder)
+    dimension = (encoder and encoder.dimension) or _DIMENSION
+    return size / speed + _cells(unit.cells, size, dimension, _CLASSES)
+
+
+def unknown_costs(unit: Unit) -> tuple[str, ...]:
+    """List the methods of a unit whose entry gives no `seconds`, in alphabetical order."""
+    reducers = {spec.name for cell in unit.cells for spec in cell.reducer}
+    clusterers = {cell.clusterer.name for cell in unit.cells}
+    unknown = [name for name in reducers if REDUCERS[name].seconds is None]
+    unknown += [name for name in clusterers if CLUSTERERS[name].seconds is None]
+    return tuple(sorted(unknown))
 
 
 def _cells(cells: Sequence[Cell], n: int, d: int, n_classes: int) -> float:
-    seconds = 0.0
-    spaces: dict[Any, list[Cell]] = {}
+    """Sum the seconds of cells; those with the same reducer and seed are reduced once."""
+    groups: dict[tuple[tuple[Spec, ...], int], list[Cell]] = {}
     for cell in cells:
-        spaces.setdefault((cell.reducer, cell.seed), []).append(cell)
-    for (chain, _), inside in spaces.items():
+        groups.setdefault((cell.reducer, cell.seed), []).append(cell)
+    total = 0.0
+    for (chain, _), group in groups.items():
         m = d
         for spec in chain:
-            seconds += REDUCE[spec.name](n, m)
+            total += _seconds(REDUCERS[spec.name], n, m, n_classes)
             m = int(dict(spec.params).get("n_components", m)) or m
-        seconds += 4 * n * n * (1.5e-9 + 3e-12 * (d + m))  # four distance passes
-        seconds += sum(CLUSTER[cell.clusterer.name](n, m, cell.k or n_classes) for cell in inside)
+        total += 4 * n * n * (1.5e-9 + 3e-12 * (d + m))  # four passes over all distances
+        for cell in group:
+            total += _seconds(CLUSTERERS[cell.clusterer.name], n, m, cell.k or n_classes)
+    return total
+
+
+def _seconds(method: Any, n: int, d: int, k: int) -> float:
+    seconds: float = method.seconds(n, d, k)
     return seconds
 
 
 def _meta(unit: Unit, store: Store) -> EmbeddingMeta | None:
-    from ..embeddings import embed
+    from ..embeddings import files
 
     try:
-        return embed.load_meta(store.embedding(unit))
+        return files.load_meta(store.embedding(unit))
     except DamagedFileError:
         return None
 
@@ -101,17 +123,27 @@ def _size(unit: Unit, options: Options) -> int | None:
 
 
 def _speed(unit: Unit, store: Store) -> float | None:
-    """Find how fast this encoder embedded another dataset of this root, else a measured default."""
+    """Return images per second of an encoder, measured on another dataset of this store or typical.
+
+    None when neither is known.
+    """
     for path in (store.root / "embeddings").glob(f"*/{store.embedding(unit).meta.name}"):
         try:
             return float(json.loads(path.read_bytes())["images_per_second"])
         except (OSError, ValueError, KeyError):
             continue
-    return SPEED.get(unit.encoder)
+    encoder = ENCODERS.get(unit.encoder)
+    return encoder.images_per_second if encoder else None
 
 
 def human(seconds: float) -> str:
-    """Write a duration for people."""
+    """Write a duration with a unit that suits its length.
+
+    Examples
+    --------
+    >>> human(9000)
+    '2.5 h'
+    """
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 90 * 60:

@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 
 from gpuclust.cell import Cell, units_of
@@ -11,24 +13,18 @@ from gpuclust.store.store import Store
 CPU = backend.select("cpu")
 
 
-def test_every_method_has_its_cost():
-    assert set(cost.REDUCE) == set(REDUCERS)
-    assert set(cost.CLUSTER) == set(CLUSTERERS)
+@pytest.mark.parametrize("method", [*REDUCERS.values(), *CLUSTERERS.values()])
+def test_more_samples_never_cost_less(method):
+    assert method.seconds is not None
+    assert 0 <= method.seconds(1_000, 50, 10) <= method.seconds(10_000, 50, 10)
 
 
-@pytest.mark.parametrize("table", [cost.REDUCE, cost.CLUSTER])
-def test_more_samples_never_cost_less(table):
-    extra = (10,) if table is cost.CLUSTER else ()
-    for price in table.values():
-        assert 0 <= price(1_000, 50, *extra) <= price(10_000, 50, *extra)
-
-
-def units(dataset="digits", encoder="raw"):
+def units(dataset="digits", encoder="raw", **how):
     names = {"dataset": dataset, "split": "all", "encoder": encoder}
-    return units_of([Cell.of(**names, clusterer="kmeans", metrics=["ami"])])
+    return units_of([Cell.of(**names, clusterer="kmeans", metrics=["ami"], **how)])
 
 
-def test_a_grid_that_is_done_costs_nothing(tmp_path):
+def test_a_finished_grid_costs_nothing(tmp_path):
     (unit,) = units()
     before = status([unit], Store(tmp_path), CPU)["seconds_left"]
     run_grid([unit], Store(tmp_path), CPU)
@@ -36,13 +32,22 @@ def test_a_grid_that_is_done_costs_nothing(tmp_path):
     assert status([unit], Store(tmp_path), CPU)["seconds_left"] == 0
 
 
-def test_what_cannot_be_estimated_is_not_guessed(tmp_path):
+def test_an_unknown_speed_or_size_has_no_estimate(tmp_path):
     (unknown_speed,) = units(encoder="random/resnet50")
     assert cost.estimate(unknown_speed, Store(tmp_path), Options()) is None
     (unknown_size,) = units(dataset="torch/cifar10")
     assert cost.estimate(unknown_size, Store(tmp_path), Options()) is None
 
 
+@pytest.mark.parametrize(("table", "name"), [(REDUCERS, "pca"), (CLUSTERERS, "kmeans")])
+def test_a_method_of_unknown_cost_has_no_estimate_and_is_named(tmp_path, monkeypatch, table, name):
+    monkeypatch.setitem(table, name, dataclasses.replace(table[name], seconds=None))
+    (unit,) = units(reducer="pca(2)")
+    assert cost.estimate(unit, Store(tmp_path), Options()) is None
+    assert cost.unknown_costs(unit) == (name,)
+    assert status([unit], Store(tmp_path), CPU)["seconds_left"] is None
+
+
 @pytest.mark.parametrize(("seconds", "text"), [(3, "3 s"), (600, "10 min"), (9000, "2.5 h")])
-def test_durations_are_written_for_people(seconds, text):
+def test_durations_have_a_unit_that_suits_their_length(seconds, text):
     assert cost.human(seconds) == text
