@@ -1,6 +1,7 @@
-"""The README is true: its commands run, in its order, with the files it speaks of."""
+"""The documents are true: commands of the README run in its order, named files and names exist."""
 
 import os
+import pkgutil
 import re
 import shlex
 import subprocess
@@ -9,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from texts import PAGES, ROOT, name
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-# Run once by .ci/run itself: they set up the environment that this test runs in.
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+# .ci/run itself runs these: they set up the environment of this test.
 BY_CI = ("make demo", "make test")
 
 
@@ -27,7 +29,7 @@ def commands():
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory, digits):
-    """A folder with what the README takes for granted: photos, vectors, the grid file."""
+    """A folder with the files of the README: photos, vectors, the grid file."""
     from PIL import Image
 
     folder = tmp_path_factory.mktemp("readme")
@@ -69,18 +71,26 @@ def test_the_readme_speaks_of_every_command():
     from gpuclust_cli import app
     from typer.main import get_command
 
-    for name in get_command(app).commands:
-        assert f"gpuclust {name}" in README, name
+    for command in get_command(app).commands:
+        assert f"gpuclust {command}" in README, command
 
 
 def test_every_file_the_readme_links_is_there():
-    root = Path(__file__).parents[2]
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", README)
     assert links
     for link in links:
-        assert (root / link).exists(), link
+        assert (ROOT / link).exists(), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_files_and_names_of_the_project_in_the_documents_exist(page):
+    text = page.read_text(encoding="utf-8")
+    path = r"(?<![\w/.-])(?:gpuclust|tests|cli|docs|docker|benchmarks)/[\w./-]*\w(?![\w*<{/-])"
+    assert [file for file in re.findall(path, text) if not (ROOT / file).exists()] == []
+    for dotted in re.findall(r"(?<![\w./-])gpuclust(?:\.\w+)+", text):
+        pkgutil.resolve_name(dotted)
 
 
 def test_what_is_said_of_the_gpu_is_backed_or_called_not_measured():
-    results = list((Path(__file__).parents[2] / "benchmarks" / "results").glob("*h200*.json"))
+    results = list((ROOT / "benchmarks" / "results").glob("*h200*.json"))
     assert results or "not measured yet" in README
