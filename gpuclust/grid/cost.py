@@ -8,7 +8,7 @@ at a factor of three.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..cell import Cell, Unit
@@ -80,6 +80,20 @@ def unknown_costs(unit: Unit) -> tuple[str, ...]:
     unknown = [name for name in reducers if REDUCERS[name].seconds is None]
     unknown += [name for name in clusterers if CLUSTERERS[name].seconds is None]
     return tuple(sorted(unknown))
+
+
+def reason(units: Iterable[Unit]) -> str:
+    """Say why some units have no estimate.
+
+    Examples
+    --------
+    >>> reason([])
+    'unknown: the size of a dataset or the speed of an encoder'
+    """
+    names = sorted({name for unit in units for name in unknown_costs(unit)})
+    if names:
+        return f"unknown: the cost of {', '.join(names)}"
+    return "unknown: the size of a dataset or the speed of an encoder"
 
 
 def _cells(cells: Sequence[Cell], n: int, d: int, n_classes: int) -> float:

@@ -45,6 +45,7 @@ def test_a_method_of_unknown_cost_has_no_estimate_and_is_named(tmp_path, monkeyp
     (unit,) = units(reducer="pca(2)")
     assert cost.estimate(unit, Store(tmp_path), Options()) is None
     assert cost.unknown_costs(unit) == (name,)
+    assert cost.reason([unit]) == f"unknown: the cost of {name}"
     assert status([unit], Store(tmp_path), CPU)["seconds_left"] is None
 
 
