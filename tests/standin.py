@@ -1,9 +1,9 @@
-"""A stand-in for RAPIDS on a machine without a GPU: its classes, on arrays that NumPy cannot read.
+"""Stand-ins for RAPIDS on a machine without a GPU.
 
-Arrays are of `array_api_strict` on its second device, where every silent conversion to NumPy
-raises, as it would cost a transfer on a GPU.  The classes compute with scikit-learn on the host,
-take only arrays of that device and the keywords of the real ones (which tests/contract compares
-with the real packages), and hand back arrays of that device.
+Arrays are of `array_api_strict` on its second device, where an implicit conversion to NumPy, a
+device-to-host copy on a GPU, is an error.  The classes compute with scikit-learn, accept only
+arrays of that device and the keywords of RAPIDS (tests/contract compares these with the real
+packages), and return arrays of that device.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ DEVICE = strict.Device("device1")
 
 
 def put(values: Any) -> Any:
-    """Copy to the device; what is there stays as it is."""
+    """Copy an array to the device, or return it unchanged if it is there already."""
     if isinstance(values, strict._array_object.Array):
         assert values.device == DEVICE
         return values
@@ -34,7 +34,7 @@ def put(values: Any) -> Any:
 
 
 def host(values: Any) -> np.ndarray:
-    """Read an array of the device, and nothing else: what is on the host should not be."""
+    """Copy an array of the device to NumPy; an array on the host is an error."""
     assert values.device == DEVICE, "an input of cuML is not on the device"
     return np.array(to_host(values))
 
@@ -81,7 +81,7 @@ class PCA:
 
 
 class UMAP:
-    """Not UMAP, but a function of the graph that it is given, of the right shape."""
+    """Not UMAP, but PCA of the given neighbor graph, with UMAP's output shape."""
 
     def __init__(self, *, n_components, n_neighbors, random_state, precomputed_knn, **how):
         assert how.pop("output_type") == "cupy"
@@ -128,7 +128,7 @@ def spectral_embedding(A, *, n_components, affinity, random_state, drop_first):
 
 
 def symmetric_graph(indices):
-    """What `rapids.symmetric_graph` makes of CuPy's sparse matrices, of SciPy's."""
+    """Return the graph of `gpuclust.algorithms.cuml.symmetric_graph`, made with SciPy."""
     from scipy.sparse import csr_array
 
     near = host(indices)
@@ -139,7 +139,7 @@ def symmetric_graph(indices):
 
 
 def install(monkeypatch: Any) -> None:
-    """Put the stand-ins where `import cuml` and `import cupy` find them."""
+    """Make `import cuml` and `import cupy` find the stand-ins."""
     from gpuclust.algorithms import cuml
     from gpuclust.device import machine as host_facts
     from gpuclust.device import memory
@@ -156,7 +156,7 @@ def install(monkeypatch: Any) -> None:
         "cuml.neighbors": {"NearestNeighbors": NearestNeighbors},
         "cupy": {
             "asarray": put,
-            "ndarray": type("ndarray", (), {}),  # what array_api_compat looks for
+            "ndarray": type("ndarray", (), {}),  # used by array_api_compat
             "ascontiguousarray": lambda array: array,
             "cuda": types.SimpleNamespace(
                 Device=lambda: types.SimpleNamespace(synchronize=lambda: None, id=0),

@@ -1,4 +1,4 @@
-"""A whole unit on the GPU engine, on stand-ins for RAPIDS: nothing comes to the host unasked."""
+"""A whole unit on the GPU backend with stand-ins for RAPIDS: no implicit copies to the host."""
 
 import array_api_strict
 import numpy as np
@@ -63,21 +63,21 @@ def test_labels_and_reduced_arrays_of_every_method_stay_on_the_device(data, monk
 
 
 @pytest.mark.parametrize("reducer", ["none", "zscore", "pca(10)", "pca(0.9)"])
-def test_the_gpu_engine_finds_what_the_cpu_engine_finds(data, reducer):
+def test_gpu_and_cpu_backend_agree(data, reducer):
     unit = unit_of((reducer,), CLUSTERERS)
     ours = {r.row["clusterer"]: r for r in run_unit(unit, data, GPU)}
     theirs = {r.row["clusterer"]: r for r in run_unit(unit, data, CPU)}
     for name, found in ours.items():
         expected = theirs[name]
         agreement = adjusted_rand_score(to_host(found.labels), expected.labels)
-        # The stand-in eigenvectors are of float32, and HDBSCAN's distances tie in the pixels.
+        # The stand-in returns float32 eigenvectors, and HDBSCAN's distances tie in the pixels.
         assert agreement > (0.9 if name.startswith(("spectral", "hdbscan")) else 0.999), name
         if agreement == 1.0:
             scores = {k: v for k, v in expected.row["scores"].items() if v is not None}
             assert {k: found.row["scores"][k] for k in scores} == pytest.approx(scores, rel=1e-4)
 
 
-def test_rows_say_which_class_ran(data):
+def test_rows_name_the_class_in_use(data):
     unit = unit_of(("pca(5)|zscore",), ("kmeans", "hdbscan", "hdbscan(metric=l1)"))
     ran = [r.row["ran"] for r in run_unit(unit, data, GPU)]
     assert [one["clusterer"] for one in ran] == [
@@ -93,7 +93,7 @@ def test_rows_say_which_class_ran(data):
     }
 
 
-def test_one_search_of_neighbours_serves_umap_and_spectral(data, monkeypatch):
+def test_umap_and_spectral_share_one_neighbor_search(data, monkeypatch):
     asked = []
     original = cuml.kneighbors
 
@@ -107,12 +107,12 @@ def test_one_search_of_neighbours_serves_umap_and_spectral(data, monkeypatch):
     assert asked == [(64, 30), (8, 15)]
 
 
-def test_a_method_without_a_gpu_form_says_so(data):
+def test_a_method_without_a_gpu_implementation_is_an_error(data):
     with pytest.raises(BackendError, match="pacmap has no gpu implementation"):
         list(run_unit(unit_of(("pacmap",), ("kmeans",)), data, GPU))
 
 
-def test_values_that_are_not_finite_are_found_on_the_device(digits):
+def test_non_finite_values_are_found_on_the_device(digits):
     X = digits.X.copy()
     X[17, 3] = np.nan
     with pytest.raises(Exception, match="in 1 of 600 samples, first in row 17"):

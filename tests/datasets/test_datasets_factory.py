@@ -1,4 +1,4 @@
-"""timm's factory: the real one for torchvision, stand-ins for libraries that are not installed."""
+"""Datasets of timm's factory: torchvision for real, fakes for libraries that may be missing."""
 
 import importlib.util
 import types
@@ -15,7 +15,7 @@ from gpuclust.errors import BadImagesError, InputError, UnknownNameError
 
 @pytest.fixture
 def raw(monkeypatch):
-    """Let timm's factory return what the test says, as if its library were there."""
+    """Make timm's factory return the test's dataset, as if its library were installed."""
     import timm.data
 
     given = types.SimpleNamespace(value=None)
@@ -38,7 +38,7 @@ def test_torchvision_names_and_splits_are_checked_before_anything_runs():
         datasets.check("torch/cifar10", "tset")
 
 
-def test_a_data_set_that_is_not_there_says_what_to_do(tmp_path):
+def test_a_missing_dataset_says_how_to_get_it(tmp_path):
     with pytest.raises(InputError, match="--data-dir"):
         datasets.load("torch/cifar10")
     with pytest.raises(InputError, match="download=True"):
@@ -105,7 +105,7 @@ def test_a_bad_image_of_the_hub_is_reported_and_not_replaced(raw, tmp_path):
         data[1]
 
 
-def test_labels_that_are_minus_one_are_no_labels(raw, tmp_path):
+def test_a_label_of_minus_one_means_no_label(raw, tmp_path):
     raw.value = HubImages([{"image": {"bytes": b"x"}, "label": -1}])
     assert datasets.load("hfds/x").labels is None
 
@@ -137,7 +137,7 @@ def test_a_stream_is_read_in_order_and_can_start_again(raw):
         data[2]
 
 
-def test_a_stream_that_ends_early_says_so(raw):
+def test_a_stream_that_ends_early_is_an_error(raw):
     raw.value = Stream(5, 2)
     data = datasets.load("tfds/x")
     with pytest.raises(InputError, match="ended after 2 of 5"):

@@ -1,4 +1,4 @@
-"""Fashion-MNIST from a synthetic set of idx files."""
+"""Fashion-MNIST read from synthetic idx files."""
 
 import gzip
 import struct
@@ -47,7 +47,7 @@ def test_debians_package_is_found_without_a_folder(tmp_path):
     assert len(datasets.load("fashionmnist", split="train")) == 12
 
 
-def test_not_found_says_where_it_looked_and_what_to_do(tmp_path):
+def test_missing_files_are_an_error_with_the_folders_and_the_next_step(tmp_path):
     with pytest.raises(InputError) as caught:
         datasets.load("fashionmnist", data_dir=tmp_path)
     for part in (
@@ -70,7 +70,7 @@ def test_not_found_says_where_it_looked_and_what_to_do(tmp_path):
         (idx(IMAGES[:5]), "5 images but"),
     ],
 )
-def test_a_file_that_does_not_hold_what_its_header_says_is_refused(tmp_path, content, match):
+def test_a_file_that_contradicts_its_header_is_refused(tmp_path, content, match):
     write(tmp_path, packed=False)
     (tmp_path / "t10k-images-idx3-ubyte").write_bytes(content)
     with pytest.raises(InputError, match=match):
@@ -85,7 +85,7 @@ def test_a_truncated_gz_is_refused(tmp_path):
         datasets.load("fashionmnist", data_dir=tmp_path)
 
 
-def test_the_fingerprint_follows_the_pixels(tmp_path):
+def test_the_fingerprint_depends_on_the_pixels(tmp_path):
     write(tmp_path, packed=True)
     before = datasets.load("fashionmnist", data_dir=tmp_path).fingerprint
     changed = IMAGES.copy()

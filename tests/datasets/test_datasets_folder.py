@@ -1,4 +1,4 @@
-"""Folders of images, the many ways in which they are not what they should be."""
+"""Folders of images: layouts, fingerprints, and damaged or missing files."""
 
 import os
 import subprocess
@@ -44,7 +44,7 @@ def test_a_flat_folder_has_no_labels(tmp_path):
     assert (data.labels, data.class_names, data[0][1]) == (None, None, None)
 
 
-def test_other_files_are_listed_and_hidden_ones_do_not_exist(tmp_path):
+def test_other_files_are_listed_and_hidden_files_are_skipped(tmp_path):
     draw(tmp_path / "a/x.png")
     draw(tmp_path / ".thumbs/x.png")
     draw(tmp_path / "a/.hidden.png")
@@ -81,13 +81,13 @@ def test_images_beside_and_inside_sub_folders_are_refused(tmp_path):
         (lambda p: (p / "a").mkdir(), "has no images: there is nothing"),
     ],
 )
-def test_a_folder_without_images_says_what_is_in_it(tmp_path, make, match):
+def test_a_folder_without_images_lists_its_files(tmp_path, make, match):
     make(tmp_path)
     with pytest.raises(InputError, match=match):
         open_folder(tmp_path)
 
 
-def test_a_path_that_is_not_there_or_is_a_file_is_refused_before_anything_runs(tmp_path):
+def test_a_missing_path_or_a_file_is_refused_before_anything_runs(tmp_path):
     with pytest.raises(InputError, match="there is no folder"):
         datasets.check(f"folder:{tmp_path}/no")
     with pytest.raises(InputError, match=f"is a file.*folder:{tmp_path}"):
@@ -132,7 +132,7 @@ def test_an_unreadable_sub_folder_says_how_to_make_it_readable(tmp_path):
     assert "chmod -R u+rX" in done.stderr
 
 
-def test_the_fingerprint_follows_names_and_sizes_not_the_place(tmp_path):
+def test_the_fingerprint_depends_on_names_and_sizes_not_on_the_path(tmp_path):
     for where in ("one", "two"):
         draw(tmp_path / where / "a/x.png")
         draw(tmp_path / where / "a/y.png")
@@ -144,7 +144,7 @@ def test_the_fingerprint_follows_names_and_sizes_not_the_place(tmp_path):
     assert open_folder(tmp_path / "one").fingerprint != first.fingerprint
 
 
-def test_a_name_that_is_no_utf8_is_shown_escaped(tmp_path):
+def test_a_name_that_is_not_utf8_is_escaped(tmp_path):
     path = os.fsencode(tmp_path) + b"/\xff.png"
     try:
         with open(path, "wb") as file:  # noqa: PTH123 - a bytes path
@@ -185,11 +185,13 @@ def test_a_decompression_bomb_is_bad(tmp_path, monkeypatch):
     path = draw(tmp_path / "x.png", size=(50, 50))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     assert "decompression bomb" in bad_reason(path)
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2000)  # only a warning, so it is read
+    monkeypatch.setattr(
+        Image, "MAX_IMAGE_PIXELS", 2000
+    )  # above the limit but below twice the limit: read
     assert open_folder(tmp_path)[0][0].size == (50, 50)
 
 
-def test_deep_images_are_scaled_not_clipped_to_white(tmp_path):
+def test_16_and_32_bit_images_are_scaled_not_clipped_to_white(tmp_path):
     ramp = np.linspace(0, 65535, 256).reshape(16, 16)
     Image.fromarray(ramp.astype(np.uint16)).save(tmp_path / "a.png")
     Image.fromarray(ramp.astype(np.int32)).save(tmp_path / "b.tiff")
@@ -203,7 +205,7 @@ def test_deep_images_are_scaled_not_clipped_to_white(tmp_path):
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "PA", "RGBA", "CMYK"])
-def test_every_mode_becomes_what_pillow_converts_it_to(tmp_path, mode):
+def test_every_mode_is_converted_as_pillow_does(tmp_path, mode):
     image = Image.new("RGB", (3, 3), (10, 200, 30)).convert("L" if mode == "LA" else "RGB")
     image = image.convert("P").convert("PA") if mode == "PA" else image.convert(mode)
     path = tmp_path / ("x.tiff" if mode == "CMYK" else "x.png")

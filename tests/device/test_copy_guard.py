@@ -1,4 +1,4 @@
-"""`copy_guard.guard` counts device-to-host copies made from Python, and restores the libraries."""
+"""Counting of device-to-host copies made from Python code (`copy_guard.guard`)."""
 
 import sys
 from importlib.machinery import ModuleSpec
@@ -14,7 +14,7 @@ HERE = Path(__file__).name
 
 
 class OnDevice(torch.Tensor):
-    """A tensor that passes for one of a GPU; what its methods return does not."""
+    """CPU tensor that claims to be on a GPU; results of its methods do not."""
 
     is_cuda = True
     __torch_function__ = torch._C._disabled_torch_function_impl
@@ -22,7 +22,7 @@ class OnDevice(torch.Tensor):
 
 @pytest.fixture
 def cupy(monkeypatch):
-    """A CuPy whose arrays lie on the host, but say otherwise."""
+    """Fake CuPy: arrays on the host that claim to be on a GPU."""
 
     class _Base:
         __cuda_array_interface__ = property(lambda self: pytest.fail("made a costly property"))
@@ -67,14 +67,14 @@ def test_each_way_to_the_host_is_counted_once(cupy):
     assert (copies.calls, copies.bytes) == (4, 80)
 
 
-def test_a_copy_is_reported_at_our_line_and_not_at_cupys(cupy):
+def test_a_copy_is_reported_at_the_line_of_the_caller_of_cupy(cupy):
     with copy_guard.guard() as copies:
         cupy.asnumpy(cupy.ndarray([1]))
         line = sys._getframe().f_lineno - 1
     assert [one.site for one in copies.seen] == [f"{__file__}:{line}"]
 
 
-def test_tensors_of_a_gpu_are_counted_and_those_of_the_cpu_are_not(monkeypatch):
+def test_only_cuda_tensors_are_counted(monkeypatch):
     for name in ("cpu", "to"):
         monkeypatch.setattr(torch.Tensor, name, lambda self, *_: self.as_subclass(torch.Tensor))
     tensor = torch.ones(5).as_subclass(OnDevice)
@@ -103,7 +103,7 @@ def test_a_call_that_fails_copied_nothing(cupy):
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_afterwards_all_is_as_before(cupy, fails):
+def test_the_classes_are_restored_afterwards(cupy, fails):
     before = [dict(vars(cls)) for cls in (cupy.ndarray, torch.Tensor)]
     with pytest.raises(KeyError) if fails else copy_guard.guard(), copy_guard.guard():
         assert vars(cupy.ndarray)["get"] is not before[0]["get"]
@@ -112,12 +112,12 @@ def test_afterwards_all_is_as_before(cupy, fails):
     assert [dict(vars(cls)) for cls in (cupy.ndarray, torch.Tensor)] == before
 
 
-def test_what_is_within_the_budget_passes(cupy):
+def test_copies_within_the_budget_pass(cupy):
     with copy_guard.guard(8):
         cupy.ndarray(np.float64(1)).item()
 
 
-def test_what_is_over_the_budget_names_every_call_the_largest_first(cupy):
+def test_an_exceeded_budget_lists_every_call_the_largest_first(cupy):
     with pytest.raises(copy_guard.TooManyCopiesError) as caught, copy_guard.guard(100):
         cupy.ndarray(np.ones(1)).item()
         cupy.ndarray(np.ones(100)).get()
@@ -128,7 +128,7 @@ def test_what_is_over_the_budget_names_every_call_the_largest_first(cupy):
     assert third.endswith("ndarray.item, 8 bytes")
 
 
-def test_of_many_calls_twenty_are_named(cupy):
+def test_at_most_twenty_calls_are_listed(cupy):
     array = cupy.ndarray(np.ones(1))
     with pytest.raises(AssertionError, match=r"\.\.\. and 5 more$"), copy_guard.guard(0):
         [array.item() for _ in range(25)]

@@ -1,4 +1,4 @@
-"""From torch to CuPy: shared where that is safe, copied where it is not, in order always."""
+"""Conversion of torch tensors to CuPy: shared memory if safe, else a copy, in stream order."""
 
 import contextlib
 import logging
@@ -14,10 +14,10 @@ from gpuclust.device import dlpack, memory
 HALVES = [torch.bfloat16, torch.float16]
 
 
-# ---- tensors of the CPU -------------------------------------------------------------------------
+# ---- CPU tensors --------------------------------------------------------------------------------
 
 
-def test_a_tensor_of_the_cpu_becomes_a_numpy_array_of_the_same_memory():
+def test_a_cpu_tensor_becomes_a_numpy_array_of_the_same_memory():
     tensor = torch.arange(6.0).reshape(2, 3)
     array = dlpack.from_torch(tensor)
     assert array.ctypes.data == tensor.data_ptr()
@@ -26,7 +26,7 @@ def test_a_tensor_of_the_cpu_becomes_a_numpy_array_of_the_same_memory():
 
 
 @pytest.mark.parametrize("dtype", HALVES)
-def test_halves_become_float32(dtype):
+def test_half_precision_becomes_float32(dtype):
     array = dlpack.from_torch(torch.tensor([1.5, -2.0], dtype=dtype))
     assert array.dtype == np.float32
     assert array.tolist() == [1.5, -2.0]
@@ -40,14 +40,14 @@ def test_other_dtypes_stay(dtype):
     )
 
 
-def test_what_is_not_contiguous_is_made_so_and_a_gradient_is_left_behind():
+def test_the_array_is_contiguous_and_detached_from_the_gradient():
     tensor = torch.arange(6.0, requires_grad=True).reshape(2, 3).T
     array = dlpack.from_torch(tensor)
     assert array.flags.c_contiguous
     assert array.tolist() == [[0, 3], [1, 4], [2, 5]]
 
 
-def test_what_was_made_for_inference_only_can_be_handed_over():
+def test_an_inference_mode_tensor_can_be_converted():
     with torch.inference_mode():
         tensor = torch.ones(3)
     assert dlpack.from_torch(tensor).sum() == 3
@@ -58,7 +58,7 @@ def test_what_was_made_for_inference_only_can_be_handed_over():
 
 @pytest.fixture
 def streams(monkeypatch):
-    """A CuPy that writes down what is done on which of its streams; torch's are numbers too."""
+    """Fake CuPy that records the calls per stream; streams are numbers."""
     state = SimpleNamespace(current=0, done=[])
 
     class Stream:
@@ -110,7 +110,7 @@ def test_between_default_streams_and_within_one_nothing_is_copied(streams, maker
     assert [step[0] for step in streams.done] == ["import"]
 
 
-def test_the_stream_of_the_thread_is_not_asked_of_torch_which_refuses_it(streams):
+def test_the_legacy_stream_replaces_the_per_thread_stream_refused_by_torch(streams):
     streams.current = 2
     imported(0)
     assert streams.done == [("import", 0)]
@@ -128,12 +128,12 @@ def test_between_other_streams_a_copy_is_made_before_the_memory_is_used_again(
     assert streams.done == [("import", on), ("copy", on), ("record", on), ("wait", maker, "event")]
 
 
-# ---- rows that stay -----------------------------------------------------------------------------
+# ---- rows on a device ---------------------------------------------------------------------------
 
 
 @pytest.fixture
 def on_gpu(monkeypatch):
-    """Tensors of the CPU pass for some of a GPU with 1,000 free bytes."""
+    """CPU tensors claim to be on a GPU with 1,000 free bytes."""
     monkeypatch.setattr(torch.Tensor, "is_cuda", True)
     monkeypatch.setattr(memory, "free_bytes", lambda: 1000)
     monkeypatch.setattr(dlpack, "from_torch", lambda tensor: ("CuPy", tensor))
@@ -153,19 +153,19 @@ def test_batches_become_one_array_in_their_order(on_gpu):
     assert torch.equal(rows, torch.cat(batches))
 
 
-def test_where_images_were_left_out_the_array_ends_earlier(on_gpu):
+def test_with_skipped_images_the_array_has_fewer_rows(on_gpu):
     _, rows = gathered(12, [torch.ones(5, 4), torch.ones(3, 4)])
     assert rows.shape == (8, 4)
     assert rows.is_contiguous()
 
 
-def test_what_comes_from_the_cpu_is_not_gathered(monkeypatch):
+def test_cpu_batches_are_not_collected(monkeypatch):
     monkeypatch.setattr(memory, "free_bytes", lambda: pytest.fail("asked a GPU"))
     assert gathered(5, [torch.ones(5, 4)]) is None
 
 
 @pytest.mark.parametrize(("n", "kept"), [(31, True), (32, False)])
-def test_half_of_the_free_memory_is_left_to_compute(on_gpu, caplog, n, kept):
+def test_half_of_the_free_memory_is_reserved_for_clustering(on_gpu, caplog, n, kept):
     with caplog.at_level(logging.WARNING, "gpuclust"):
         array = gathered(n, [torch.ones(2, 4), torch.ones(2, 4)])
     assert (array is not None) == kept
@@ -179,9 +179,7 @@ def test_half_of_the_free_memory_is_left_to_compute(on_gpu, caplog, n, kept):
         (RuntimeError("cudaErrorIllegalAddress"), pytest.raises(RuntimeError, match="Illegal")),
     ],
 )
-def test_memory_that_is_free_in_fragments_only_is_not_an_error(
-    on_gpu, monkeypatch, error, expected
-):
+def test_fragmented_free_memory_is_not_an_error(on_gpu, monkeypatch, error, expected):
     def refuse(*_, **__):
         raise error
 
@@ -203,7 +201,7 @@ def test_on_a_device_the_memory_is_shared_and_kept_alive():
     array = dlpack.from_torch(tensor)
     assert array.data.ptr == pointer
     del tensor
-    torch.zeros(6, device="cuda")  # would get the memory if it were free
+    torch.zeros(6, device="cuda")  # would reuse the memory if it were free
     assert array.get().tolist() == [[0, 1, 2], [3, 4, 5]]
     with cupy.cuda.Stream.ptds:
         assert dlpack.from_torch(torch.ones(3, device="cuda")).sum().get() == 3
@@ -211,14 +209,14 @@ def test_on_a_device_the_memory_is_shared_and_kept_alive():
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("dtype", HALVES)
-def test_on_a_device_halves_become_float32(dtype):
+def test_on_a_device_half_precision_becomes_float32(dtype):
     array = dlpack.from_torch(torch.tensor([1.5, -2.0], dtype=dtype, device="cuda"))
     assert array.dtype == np.float32
     assert array.get().tolist() == [1.5, -2.0]
 
 
 def busy(tensor, times=60):
-    """Keep the current stream at work for a while."""
+    """Queue work of some milliseconds on the current stream."""
     for _ in range(times):
         tensor = tensor @ tensor
         tensor /= tensor.norm()
@@ -227,38 +225,38 @@ def busy(tensor, times=60):
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("explicit", [True, False])
-def test_on_a_device_cupy_waits_for_a_side_stream(explicit):
-    side, work = torch.cuda.Stream(), torch.rand(4096, 4096, device="cuda")
+def test_on_a_device_cupy_waits_for_another_stream(explicit):
+    other, work = torch.cuda.Stream(), torch.rand(4096, 4096, device="cuda")
     torch.cuda.synchronize()
-    with torch.cuda.stream(side):
+    with torch.cuda.stream(other):
         out = torch.zeros(1 << 20, device="cuda")
         busy(work)
         out.fill_(7)
         if not explicit:
             array = dlpack.from_torch(out)
     if explicit:
-        array = dlpack.from_torch(out, side)
-    assert not side.query(), "the work was over before the hand-over: make it longer"
+        array = dlpack.from_torch(out, other)
+    assert not other.query(), "the work ended before the conversion: queue more"
     assert float(array.sum()) == 7 * (1 << 20)
 
 
 @pytest.mark.gpu
-def test_on_a_device_memory_of_a_side_stream_is_not_used_again_too_early():
+def test_on_a_device_memory_of_another_stream_is_not_reused_too_early():
     import cupy
 
-    side, user = torch.cuda.Stream(), cupy.cuda.Stream(non_blocking=True)
+    other, user = torch.cuda.Stream(), cupy.cuda.Stream(non_blocking=True)
     work = cupy.random.rand(4096, 4096, dtype=cupy.float32)
     torch.cuda.synchronize()
     for _ in range(5):
-        with torch.cuda.stream(side):
+        with torch.cuda.stream(other):
             out = torch.full((1 << 20,), 7.0, device="cuda")
         with user:
             for _ in range(20):
                 work = work @ work
                 work /= cupy.linalg.norm(work)
-            array = dlpack.from_torch(out, side)
+            array = dlpack.from_torch(out, other)
             del out
-            with torch.cuda.stream(side):
+            with torch.cuda.stream(other):
                 torch.full((1 << 20,), 8.0, device="cuda")
             total = array.sum()
         user.synchronize()
@@ -266,7 +264,7 @@ def test_on_a_device_memory_of_a_side_stream_is_not_used_again_too_early():
 
 
 @pytest.mark.gpu
-def test_on_a_device_rows_are_gathered_as_a_cupy_array():
+def test_on_a_device_rows_are_collected_as_a_cupy_array():
     import cupy
 
     array = gathered(12, [torch.full((size, 4), float(size), device="cuda") for size in (5, 3)])

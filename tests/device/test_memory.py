@@ -1,6 +1,6 @@
-"""Device memory: who allocates where, what a stage held at most, and what running out looks like.
+"""Device memory: allocator of each library, peak of a stage, and out-of-memory errors.
 
-The fakes count as RMM does; the last section holds them against the real RMM where it is installed.
+The fakes count like RMM; one section compares them with the real RMM where it is installed.
 """
 
 import logging
@@ -36,7 +36,7 @@ class PoolMemoryResource:
 
 
 class StatisticsResourceAdaptor:
-    """RMM's counters: a stack that is pushed with zeros and popped into what is below."""
+    """Fake of RMM's counters: a stack; a popped counter is added to the one below."""
 
     def __init__(self, upstream):
         self.upstream, self.stack = upstream, [SimpleNamespace(current_bytes=0, peak_bytes=0)]
@@ -69,7 +69,7 @@ def module(name, **attributes):
 
 @pytest.fixture
 def rapids(monkeypatch):
-    """A machine with RMM, CuPy and a GPU of which 80 GiB are free, in a fresh process."""
+    """Fake RMM and CuPy with 80 GiB of free device memory, as in a new process."""
     state = SimpleNamespace(current=CudaMemoryResource(), free=80 * GIB, cupy=None, torch=[])
     classes = (
         CudaMemoryResource,
@@ -100,7 +100,7 @@ def rapids(monkeypatch):
 
 
 def torch_has_its_own(monkeypatch, peak=0, **changes):
-    """Torch uses CUDA by its own allocator."""
+    """Make torch claim to use CUDA with its own allocator."""
     values = {
         "is_initialized": lambda: True,
         "is_available": lambda: True,
@@ -133,13 +133,13 @@ def test_a_second_call_changes_nothing(rapids):
 @pytest.mark.parametrize(
     ("free", "first"), [(80 * GIB, GIB), (GIB, GIB // 8), (GIB - 1, GIB // 8 - 256), (100, 0)]
 )
-def test_the_pool_starts_small_and_never_with_half_of_the_card(rapids, free, first):
+def test_the_pool_starts_with_1_gib_or_an_eighth_of_the_free_memory(rapids, free, first):
     rapids.free = free
     memory.share_pool()
     assert rapids.current.upstream.size == first
 
 
-def test_torch_that_was_first_keeps_its_allocator_and_that_is_told(rapids, monkeypatch, caplog):
+def test_torch_used_before_keeps_its_allocator_with_a_warning(rapids, monkeypatch, caplog):
     def refuse(_):
         raise RuntimeError("Can't swap an already initialized allocator\nException raised from ...")
 
@@ -152,13 +152,13 @@ def test_torch_that_was_first_keeps_its_allocator_and_that_is_told(rapids, monke
     assert "torch had used CUDA before" in caplog.text
 
 
-def test_torch_without_cuda_is_left_alone(rapids):
+def test_torch_without_cuda_is_not_changed(rapids):
     rapids.plug.rmm_torch_allocator = None
     layout = memory.share_pool()
     assert layout == ("split", "CuPy and cuML share an RMM pool; torch sees no CUDA device")
 
 
-def test_a_resource_that_was_set_before_stays_and_is_counted(rapids):
+def test_an_existing_resource_is_kept_and_counted(rapids):
     rapids.current = mine = ManagedMemoryResource()
     layout = memory.share_pool()
     assert layout.name == "given"
@@ -168,7 +168,7 @@ def test_a_resource_that_was_set_before_stays_and_is_counted(rapids):
     assert rapids.torch == []
 
 
-def test_counters_that_were_set_before_are_used(rapids, monkeypatch):
+def test_existing_counters_are_used(rapids, monkeypatch):
     torch_has_its_own(monkeypatch, get_allocator_backend=lambda: "pluggable")
     rapids.current = mine = StatisticsResourceAdaptor(PoolMemoryResource(CudaMemoryResource()))
     assert memory.share_pool().reason.endswith("torch too")
@@ -181,7 +181,7 @@ def test_counters_that_were_set_before_are_used(rapids, monkeypatch):
 # ---- peaks --------------------------------------------------------------------------------------
 
 
-def test_without_a_pool_there_is_no_peak_and_nothing_is_imported(monkeypatch):
+def test_without_a_pool_there_is_no_peak_and_no_import(monkeypatch):
     monkeypatch.setattr(memory, "_shared", None)
     before = set(sys.modules)
     with memory.stage_peak() as peak:
@@ -190,7 +190,7 @@ def test_without_a_pool_there_is_no_peak_and_nothing_is_imported(monkeypatch):
     assert set(sys.modules) == before
 
 
-def test_a_peak_includes_what_was_held_before(rapids):
+def test_a_peak_includes_earlier_allocations(rapids):
     memory.share_pool()
     rapids.current.take(100)
     for _ in range(2):
@@ -202,7 +202,7 @@ def test_a_peak_includes_what_was_held_before(rapids):
         assert peak == memory.Peak(150, None)
 
 
-def test_a_stage_that_fails_has_a_peak_too(rapids):
+def test_a_failed_stage_has_a_peak_too(rapids):
     memory.share_pool()
     with pytest.raises(MemoryError), memory.stage_peak() as peak:
         rapids.current.take(9)
@@ -211,7 +211,7 @@ def test_a_stage_that_fails_has_a_peak_too(rapids):
     assert len(rapids.current.stack) == 1
 
 
-def test_a_stage_within_a_stage_is_measured_as_well(rapids):
+def test_nested_stages_are_measured(rapids):
     memory.share_pool()
     rapids.current.take(100)
     with memory.stage_peak() as outer:
@@ -222,7 +222,7 @@ def test_a_stage_within_a_stage_is_measured_as_well(rapids):
     assert (outer.bytes, inner.bytes) == (111, 111)
 
 
-def test_a_torch_of_its_own_adds_its_peak(rapids, monkeypatch):
+def test_the_peak_of_torchs_own_allocator_is_added(rapids, monkeypatch):
     memory.share_pool()
     resets = []
     torch_has_its_own(monkeypatch, peak=1000, reset_peak_memory_stats=lambda: resets.append(1))
@@ -232,10 +232,10 @@ def test_a_torch_of_its_own_adds_its_peak(rapids, monkeypatch):
     assert resets == [1]
 
 
-# ---- what is free -------------------------------------------------------------------------------
+# ---- free memory --------------------------------------------------------------------------------
 
 
-def test_what_the_pool_holds_unused_is_free(rapids, monkeypatch):
+def test_unused_memory_of_the_pool_is_free(rapids, monkeypatch):
     memory.share_pool()
     torch_has_its_own(monkeypatch, get_allocator_backend=lambda: "pluggable")
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (5 * GIB, 0))
@@ -245,7 +245,7 @@ def test_what_the_pool_holds_unused_is_free(rapids, monkeypatch):
         assert memory.free_bytes() == 6 * GIB - 120
 
 
-def test_what_torch_caches_unused_is_free(monkeypatch):
+def test_unused_memory_in_torchs_cache_is_free(monkeypatch):
     torch_has_its_own(monkeypatch)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (1000, 0))
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda: 50)
@@ -253,7 +253,7 @@ def test_what_torch_caches_unused_is_free(monkeypatch):
     assert memory.free_bytes() == 1020
 
 
-def test_of_a_given_resource_only_what_the_driver_has_is_known_to_be_free(rapids, monkeypatch):
+def test_with_a_given_resource_only_the_drivers_free_memory_counts(rapids, monkeypatch):
     rapids.current = ManagedMemoryResource()
     memory.share_pool()
     torch_has_its_own(monkeypatch, get_allocator_backend=lambda: "pluggable")
@@ -287,7 +287,7 @@ def numpy_error():
         RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate"),
     ],
 )
-def test_every_library_says_that_memory_ran_out_in_its_own_words(error):
+def test_out_of_memory_errors_of_all_libraries_are_recognised(error):
     assert memory.is_out_of_memory(error)
 
 
@@ -302,11 +302,11 @@ def test_every_library_says_that_memory_ran_out_in_its_own_words(error):
         GpuclustError("out of memory on cuda with a single image"),
     ],
 )
-def test_other_errors_are_not_taken_for_it(error):
+def test_other_errors_are_not_out_of_memory(error):
     assert not memory.is_out_of_memory(error)
 
 
-def test_an_error_that_was_raised_from_one_counts():
+def test_an_error_caused_by_out_of_memory_counts():
     error = GpuclustError("the encoder does not fit")
     error.__cause__ = MemoryError()
     assert memory.is_out_of_memory(error)
@@ -326,12 +326,12 @@ def test_releasing_without_a_gpu_does_nothing():
     memory.release()
 
 
-# ---- the real RMM: counters and pool over an upstream that only counts ---------------------------
+# ---- the real RMM: counters and pool over a counting upstream ------------------------------------
 
 
 @pytest.fixture
 def upstream():
-    """A resource of the real RMM that hands out addresses and touches no device."""
+    """Resource of the real RMM that returns addresses without using a device."""
     mr = pytest.importorskip("rmm").mr
     asked, at = [], [1 << 20]
 
@@ -364,7 +364,7 @@ def test_rmm_counts_as_the_fake_does(upstream):
         assert fake.allocation_counts.peak_bytes == real.allocation_counts.peak_bytes
 
 
-def test_rmms_pool_doubles_or_takes_what_is_needed(upstream):
+def test_rmms_pool_doubles_or_takes_the_needed_size(upstream):
     try:
         pool = upstream.mr.PoolMemoryResource(upstream.resource, initial_pool_size=4096)
         for size in (4096, 256, 256, 100_096):
@@ -375,20 +375,20 @@ def test_rmms_pool_doubles_or_takes_what_is_needed(upstream):
     assert pool.pool_size() == sum(upstream.asked)
 
 
-def test_rmm_refuses_what_is_no_multiple_of_256(upstream):
+def test_rmm_refuses_sizes_that_are_not_multiples_of_256(upstream):
     with pytest.raises(RuntimeError, match="multiple of 256"):
         upstream.mr.PoolMemoryResource(upstream.resource, initial_pool_size=1000)
 
 
-def test_what_rmm_raises_is_recognised(upstream):
+def test_errors_of_rmm_are_recognised(upstream):
     limited = upstream.mr.LimitingResourceAdaptor(upstream.resource, 100)
     with pytest.raises(MemoryError, match="std::bad_alloc") as caught:
         limited.allocate(1000)
     assert memory.is_out_of_memory(caught.value)
-    assert memory.is_out_of_memory(RuntimeError(str(caught.value)))  # as torch hands it on
+    assert memory.is_out_of_memory(RuntimeError(str(caught.value)))  # as torch raises it
 
 
-# ---- on a device, in processes of their own: allocators cannot be changed back ------------------
+# ---- on a device, one process each: an allocator cannot be replaced twice -----------------------
 
 
 def on_device(code):
@@ -419,7 +419,7 @@ def test_on_a_device_all_three_are_counted_in_one_pool():
 
 
 @pytest.mark.gpu
-def test_on_a_device_torch_that_was_first_is_counted_apart():
+def test_on_a_device_torch_used_before_is_counted_separately():
     on_device("""
         import torch
         first = torch.ones(1 << 20, device="cuda")
@@ -435,7 +435,7 @@ def test_on_a_device_torch_that_was_first_is_counted_apart():
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("first", ["memory.share_pool()", "torch.ones(1, device='cuda')"])
-def test_on_a_device_running_out_is_recognised_and_survived(first):
+def test_on_a_device_a_process_recovers_from_out_of_memory(first):
     on_device(f"""
         import torch
         from gpuclust.device import memory
@@ -451,7 +451,7 @@ def test_on_a_device_running_out_is_recognised_and_survived(first):
             except (RuntimeError, MemoryError) as error:
                 assert memory.is_out_of_memory(error), repr(error)
             else:
-                raise AssertionError("that cannot have fitted")
+                raise AssertionError("32 TiB cannot be allocated")
             memory.release()
         assert float(torch.ones(4, device="cuda").sum() + int(cupy.ones(4).sum())) == 8
     """)

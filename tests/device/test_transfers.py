@@ -1,4 +1,4 @@
-"""Counting what crosses: the parser of traces, and the guard that finds who copies."""
+"""Host-device copies: the parser of traces, and tracing of a stage."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ MIB = 1 << 20
 
 
 def copy(name, size, **args):
-    """A copy as libkineto writes it."""
+    """Return the event of a copy in libkineto's format."""
     facts = {"device": 0, "context": 1, "stream": 7, "correlation": 41, "bytes": size}
     facts["memory bandwidth (GB/s)"] = 11.5
     return {
@@ -63,7 +63,7 @@ TRACE = {
 }
 
 
-def test_copies_are_summed_by_where_they_go():
+def test_copies_are_summed_by_direction():
     assert transfers.count_copies(TRACE["traceEvents"]) == {
         "to_host": 2 * MIB + 12,
         "to_device": 307,
@@ -77,7 +77,7 @@ def test_a_stage_without_copies_has_zeros():
     assert transfers.count_copies([*OTHERS, KERNEL]) == zeros
 
 
-def test_a_trace_in_which_nothing_ran_on_a_gpu_is_an_error_and_not_zero():
+def test_a_trace_without_gpu_events_is_an_error_and_not_zero():
     events = [event for event in OTHERS if event.get("cat") != "gpu_memset"]
     with pytest.raises(BackendError, match=r"CUPTI recorded nothing.*--cap-add=SYS_ADMIN"):
         transfers.count_copies(events)
@@ -88,7 +88,7 @@ def test_a_copy_of_unknown_kind_is_an_error():
         transfers.count_copies([copy("Memcpy <unknown> (Unknown -> Device)", 5)])
 
 
-def test_what_torch_really_exports_can_be_read():
+def test_a_real_trace_of_torch_can_be_read():
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as real:
         torch.ones(3).sum()
     events = transfers._events_of(real)
@@ -99,7 +99,7 @@ def test_what_torch_really_exports_can_be_read():
 
 @pytest.fixture
 def profiler(monkeypatch):
-    """A profiler that records TRACE, on a machine where torch sees a device."""
+    """Fake profiler that records TRACE; torch claims to have a device."""
     state = SimpleNamespace(steps=[], start=lambda: None)
 
     class Profile:
@@ -123,7 +123,7 @@ def profiler(monkeypatch):
     return state
 
 
-def test_a_stage_is_traced_from_end_to_end(profiler):
+def test_the_whole_stage_is_traced(profiler):
     with transfers.trace() as found:
         assert found == {}
         profiler.steps.append("stage")
@@ -140,7 +140,7 @@ def test_a_stage_that_fails_ends_the_trace(profiler):
     assert found == {}
 
 
-def test_a_second_profiler_is_an_error_that_says_what_to_do(profiler):
+def test_a_second_profiler_is_an_error_with_advice(profiler):
     def refuse():
         raise RuntimeError("Profiler is already enabled on this thread")
 
@@ -162,7 +162,7 @@ def test_without_a_device_nothing_can_be_traced(monkeypatch):
 
 
 @pytest.mark.gpu
-def test_on_a_device_the_trace_finds_exactly_what_was_copied():
+def test_on_a_device_the_trace_counts_every_byte():
     import cupy
 
     host = np.ones(2 * MIB, np.uint8)
@@ -195,7 +195,7 @@ def test_on_a_device_cuml_is_traced_too():
 
 
 @pytest.mark.gpu
-def test_on_a_device_traces_do_not_nest_and_the_next_one_works():
+def test_on_a_device_nested_traces_fail_and_the_next_one_works():
     with pytest.raises(BackendError), transfers.trace(), transfers.trace():
         pytest.fail("began")
     with transfers.trace() as found:

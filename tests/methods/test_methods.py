@@ -1,11 +1,10 @@
 import inspect
-import sys
 
 import numpy as np
 import pytest
 
 from gpuclust.device import backend
-from gpuclust.errors import BackendError, CellError, UnknownNameError
+from gpuclust.errors import BackendError, CellError
 from gpuclust.methods import build
 from gpuclust.methods.spec import parse_clusterer, parse_reducer
 from gpuclust.methods.table import CLUSTERERS, REDUCERS, Fit
@@ -99,38 +98,6 @@ def test_every_method_has_a_cpu_implementation_and_every_target_is_module_and_cl
 def test_too_few_samples_are_refused_before_the_library_is_called(text, n, d, k, said):
     with pytest.raises(CellError, match=said):
         build_on_cpu(text.partition("(")[0], text, fit(n=n, d=d, k=k))
-
-
-def test_an_explicit_gpu_is_never_replaced_by_the_cpu(monkeypatch):
-    monkeypatch.setattr(backend, "why_no_gpu", lambda: "there is no driver")
-    with pytest.raises(BackendError, match="not available: there is no driver"):
-        backend.select("gpu")
-
-
-def test_auto_says_why_it_took_the_cpu(monkeypatch):
-    monkeypatch.setattr(backend, "why_no_gpu", lambda: "there is no driver")
-    chosen = backend.select("auto")
-    assert chosen.name == "cpu"
-    assert "there is no driver" in chosen.reason
-
-
-def test_a_cupy_that_cannot_be_imported_is_a_reason_and_no_crash(tmp_path, monkeypatch):
-    for package in backend.PACKAGES:
-        (tmp_path / f"{package}.py").write_text("raise ImportError('libnvrtc.so.13 is missing')\n")
-        monkeypatch.delitem(sys.modules, package, raising=False)
-    monkeypatch.syspath_prepend(tmp_path)
-    assert "libnvrtc.so.13 is missing" in backend.why_no_gpu()
-    assert backend.select("auto").name == "cpu"
-
-
-def test_this_machine_has_a_reason_or_a_gpu():
-    reason = backend.why_no_gpu()
-    assert reason is None or len(reason) > 10
-
-
-def test_an_unknown_device_brings_the_nearest():
-    with pytest.raises(UnknownNameError, match="Did you mean 'gpu'"):
-        backend.select("gpuu")
 
 
 def test_a_method_without_a_gpu_implementation_is_refused_with_alternatives():
