@@ -115,7 +115,7 @@ def show_table(header: list[str], lines: list[list[str]]) -> None:
 
 
 def show_transfers(rows: list[dict[str, Any]]) -> None:
-    """Print the bytes that each traced unit copied between host and device."""
+    """Print the bytes copied between host and device, per traced unit."""
     from gpuclust.report.tables import transfers
 
     brief = transfers(rows)

@@ -38,7 +38,7 @@ class Clock:
 
 
 def events(run, **more):
-    """Return a watcher whose events update the progress of a run."""
+    """Return a watcher to update the progress of a run."""
     return Relay(run.update, more=more)
 
 
@@ -83,7 +83,7 @@ def test_an_embedding_shows_its_rate():
 
 @pytest.fixture
 def lines(monkeypatch):
-    """Catch what is written to the console."""
+    """Return the lines written to the console so far."""
     console = Console(file=io.StringIO(), width=200)
     monkeypatch.setattr(progress, "err", console)
     monkeypatch.setattr("gpuclust_cli.console.err", console)

@@ -62,7 +62,7 @@ def options(command: str) -> dict[str, Any]:
 
 @functools.cache
 def parser_options(path: Path) -> set[str]:
-    """Return the options that a script gives to its argparse parser."""
+    """Return the options of a script with an argparse parser."""
     nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
     calls = [n for n in nodes if isinstance(n, ast.Call) and n.args]
     added = [n.args[0] for n in calls if getattr(n.func, "attr", "") == "add_argument"]
@@ -70,7 +70,7 @@ def parser_options(path: Path) -> set[str]:
 
 
 def program(before: str) -> str | None:
-    """Return the last command, script or other program that a text names."""
+    """Return the last command, script or other program named in a text."""
     for command, script, other in reversed(PROGRAM.findall(before)):
         if command in COMMANDS or (ROOT / script).is_file() or other in OTHERS:
             return command or script or other
@@ -78,7 +78,7 @@ def program(before: str) -> str | None:
 
 
 def meant(where: str) -> tuple[list[str], bool]:
-    """Return the commands that a file speaks of, and whether an option must be in all of them."""
+    """Return the commands meant in a file, and True if an option must be in all of them."""
     room = "/".join(where.split("/")[:2])
     own = [key for key in COMMANDS if home(COMMANDS[key]) == where]
     return list(ROOMS.get(room, own or COMMANDS)), room in ROOMS
@@ -89,7 +89,7 @@ def home(command: Any) -> str:
 
 
 def fault(flag: str, value: str | None, where: str, before: str) -> str | None:
-    """Return the reason why `flag` is no option of the command that `before` or `where` names."""
+    """Return the reason if `flag` is no option of the command named in `before`, or of `where`."""
     named = program(before)
     if named in COMMANDS:
         return wrong(flag, value, [named], every=True)

@@ -1,4 +1,4 @@
-"""Start-up: heavy imports are deferred, so that help and errors appear at once."""
+"""Start-up: heavy imports are deferred, so help and errors appear at once."""
 
 import subprocess
 import sys
@@ -26,7 +26,7 @@ def loaded_by(statement):
 
 
 def command(*words):
-    """Return statements that run a command of gpuclust and fail where it fails."""
+    """Return statements to run a command of gpuclust; they fail with it."""
     return (
         f"import gpuclust_cli; sys.argv[1:] = {list(words)}\n"
         "try: gpuclust_cli.main()\n"
@@ -73,5 +73,5 @@ def test_help_loads_nothing_but_the_command_line_library():
 
 
 def third_party(statement):
-    """Return the packages beyond the standard library that a statement loads."""
+    """Return the packages loaded by a statement, without the standard library."""
     return loaded_by(statement) - loaded_by("pass") - sys.stdlib_module_names

@@ -44,7 +44,7 @@ HOUSE_WORD = re.compile(WORDS, re.IGNORECASE)
 LEGITIMATE = r"""
 (exit|error|status|return|label|category|source) codes
 (disk|free|address|white|colou?r|vector|euclidean|parameter|search) spaces?|no space left on device
-(closed|condensed|quadratic|normal|short|long|html) forms?
+(closed|expanded|condensed|quadratic|normal|short|long|html) forms?
 (shorter|longer) side|side by side|side effects?|(left|right)[- ]hand side
 (spectral|eigenvalue) gaps?|gap statistic
 wide resnet|(process|machine|system)-wide

@@ -1,4 +1,4 @@
-"""Layout of the code: few modules at the top, and imports that run in one direction."""
+"""Layout of the code: few modules at the top, and imports in one direction."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MODULES = {module(path): path for path in python("gpuclust", "cli", "benchmarks"
 
 
 def statements(node: ast.AST, *, functions: bool) -> Iterator[ast.Import | ast.ImportFrom]:
-    """Yield import statements: the ones that run on import, with `functions` also later ones.
+    """Yield import statements; with `functions` also the ones inside functions.
 
     Imports under ``if TYPE_CHECKING:`` never run and are left out.
     """
@@ -42,7 +42,7 @@ def statements(node: ast.AST, *, functions: bool) -> Iterator[ast.Import | ast.I
 
 
 def targets(statement: ast.Import | ast.ImportFrom, name: str) -> Iterator[str]:
-    """Yield the modules of this project that a statement in module `name` imports."""
+    """Yield the modules of this project imported by a statement in module `name`."""
     if isinstance(statement, ast.Import):
         yield from filter(None, (known(alias.name, name) for alias in statement.names))
         return

@@ -38,7 +38,8 @@ def prose(path: Path) -> Iterator[Text]:
     yield from docs
     yield from ((line, text) for line, text in others if len(text.split()) > 3)
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == tokenize.COMMENT or "neighbour" in token.string.lower():
+        british = token.type == tokenize.NAME and "neighbour" in token.string.lower()
+        if token.type == tokenize.COMMENT or british:
             yield token.start[0], token.string.replace("_", " ")
 
 
