@@ -1,8 +1,9 @@
 """Euclidean and cosine distances of the same rows from one matrix product.
 
-``|x - y|^2 = (|x| - |y|)^2 + 2 |x| |y| (1 - cos(x, y))``: the cosine distance is what the lengths
-leave of the squared distance.  Where they leave too few digits it is evaluated from the two unit
-vectors, as `gpuclust.arrays.gram` evaluates its own close pairs.
+``|x - y|^2 = (|x| - |y|)^2 + 2 |x| |y| (1 - cos(x, y))``: subtracting the difference of the norms
+from the squared euclidean distance gives the cosine distance.  If this loses too many digits, the
+cosine distance of the pair is recomputed from the two unit vectors, as `gpuclust.arrays.gram` does
+for its own close pairs.
 """
 
 from __future__ import annotations
@@ -18,42 +19,56 @@ from ..device import threads
 from ..device.block_size import block_rows
 from . import gram
 
-# Bytes of float64 rows at a time.
-_RUN_BYTES = 4 << 20
-# The least share of the squared distances that angles make up on average.  With less, too many
-# pairs would have to be evaluated again, and two products are faster than one.
-_SHARE = 0.05
-# Fewer features than these make products that cost less than taking distances apart.
-_FEWEST = 128
+# Bytes of float64 rows processed together.
+_ROWS_BYTES = 4 << 20
+# Least average share of angles, as opposed to norms, in the squared distances.  Below it so many
+# pairs are recomputed that two products are faster than one.
+_MIN_ANGLE_SHARE = 0.05
+# With fewer features a second product costs less than computing one distance from the other.
+_MIN_FEATURES = 128
 
 
-class _Rows(NamedTuple):
-    """What the block needs to know of every row."""
+class _RowNorms(NamedTuple):
+    """Norms of the rows, from which squared distances become cosine distances."""
 
-    length: Any  # (n,) about their mean, dtype of X
-    inverse: Any  # (n,) float64, of the length; 0 for a row of zeros
-    limit: Any  # (n,) dtype of X; what lengths leave of a squared distance has digits above it
+    shifted: Any  # (n,) norms minus their mean, dtype of X
+    inverse: Any  # (n,) float64, 1 / norm; 0 for a zero row
+    limit: Any  # (n,) dtype of X; smaller remainders of a squared distance lack digits
 
 
-def euclidean_and_cosine_blocks(xp, X) -> Callable:
-    """Return ``block_of(start, stop)``: euclidean and cosine distances from these rows to all rows.
+def euclidean_and_cosine_blocks(xp: Any, X: Any) -> Callable[[int, int], tuple[Any, Any]]:
+    """Return ``block_of(start, stop)``: both distances from these rows to all rows.
 
-    Both are as precise as `gram.euclidean_blocks` and `gram.cosine_blocks` have them, for little
-    more than the time of one.  Rows of few features, or whose distances come from their lengths
-    rather than from their angles, take both of these.
+    As accurate as `gram.euclidean_blocks` and `gram.cosine_blocks`, for little more than the time
+    of one.  Falls back to these two for fewer than 128 features, for norms whose products overflow,
+    and for rows that differ mostly in their norms.
+
+    Parameters
+    ----------
+    xp : namespace
+        Namespace of X.
+    X : array of shape (n, d)
+        float32 or float64.
+
+    Examples
+    --------
+    >>> block_of = euclidean_and_cosine_blocks(np, np.array([[1.0, 0.0], [0.0, 1.0]]))
+    >>> D, C = block_of(0, 1)
+    >>> round(float(D[0, 1]), 3), round(float(C[0, 1]), 3)
+    (1.414, 1.0)
     """
-    rows = _rows_of(xp, X)
-    if rows is None:
-        apart = gram.euclidean_blocks(xp, X), gram.cosine_blocks(xp, X)
-        return lambda start, stop: tuple(block_of(start, stop) for block_of in apart)
+    norms = _row_norms(xp, X)
+    if norms is None:
+        euclidean, cosine = gram.euclidean_blocks(xp, X), gram.cosine_blocks(xp, X)
+        return lambda start, stop: (euclidean(start, stop), cosine(start, stop))
     squared = gram.squared_blocks(xp, gram.centred(xp, X))
     on_numpy = array_api_compat.is_numpy_namespace(xp)
-    split = _compiled_split(X, rows) if on_numpy else functools.partial(_split, xp, X, rows)
-    zero = rows.inverse == 0
+    both = _compiled_both(X, norms) if on_numpy else functools.partial(_both, xp, X, norms)
+    zero = norms.inverse == 0
     any_zero = bool(xp.any(zero))
 
-    def block_of(start: int, stop: int) -> tuple:
-        D, C = split(squared(start, stop), start)
+    def block_of(start: int, stop: int) -> tuple[Any, Any]:
+        D, C = both(squared(start, stop), start)
         if any_zero:
             undefined = zero[start:stop][:, None] | zero[None, :]
             C = xp.where(undefined, xp.ones_like(C), C)
@@ -62,109 +77,130 @@ def euclidean_and_cosine_blocks(xp, X) -> Callable:
     return block_of
 
 
-def _rows_of(xp, X) -> _Rows | None:
-    """Measure the rows; None where two products are faster, or where a length would overflow."""
+def _row_norms(xp: Any, X: Any) -> _RowNorms | None:
+    """Compute the norms of the rows; None if two products are faster or a norm could overflow."""
     n, d = X.shape
-    if n == 0 or d < _FEWEST:
+    if n == 0 or d < _MIN_FEATURES:
         return None
-    step = block_rows(xp, 8 * d, cached=_RUN_BYTES)
-    # A sixth of the exponents: products of four lengths stay finite, and above 0.
-    far = float(xp.finfo(X.dtype).max) ** (1 / 6)
-    lengths, around, direction = [], [], 0.0
+    step = block_rows(xp, 8 * d, cached=_ROWS_BYTES)
+    # A sixth of the range of exponents, so that products of four norms neither over- nor underflow.
+    largest_norm = float(xp.finfo(X.dtype).max) ** (1 / 6)
+    norms, around, direction = [], [], 0.0
     mean = xp.sum(X, axis=0, dtype=xp.float64) / n
     for start in range(0, n, step):
-        wide = xp.astype(X[start : min(start + step, n), :], xp.float64)
-        largest = xp.max(xp.abs(wide), axis=1)
-        if bool(xp.any((largest > far) | ((largest < 1 / far) & (largest > 0)))):
+        rows = xp.astype(X[start : min(start + step, n), :], xp.float64)
+        largest = xp.max(xp.abs(rows), axis=1)
+        too_small = (largest < 1 / largest_norm) & (largest > 0)
+        if bool(xp.any((largest > largest_norm) | too_small)):
             return None
-        lengths.append(xp.sqrt(xp.sum(wide * wide, axis=1)))
-        direction = direction + xp.sum(wide * _inverse(xp, lengths[-1])[:, None], axis=0) / n
-        around.append(xp.sum((wide - mean) ** 2, axis=1))
-    length, around = xp.concat(lengths), xp.concat(around)
-    inverse = _inverse(xp, length)
-    angles = (1 - xp.sum(direction**2)) * xp.mean(length**2)
-    if not bool(angles >= _SHARE * xp.mean(around)):
+        norms.append(xp.sqrt(xp.sum(rows * rows, axis=1)))
+        direction = direction + xp.sum(rows * _inverse(xp, norms[-1])[:, None], axis=0) / n
+        around.append(xp.sum((rows - mean) ** 2, axis=1))
+    norm, variance = xp.concat(norms), xp.concat(around)
+    angles = (1 - xp.sum(direction**2)) * xp.mean(norm**2)
+    if not bool(angles >= _MIN_ANGLE_SHARE * xp.mean(variance)):
         return None
-    return _Rows(
-        xp.astype(length - xp.mean(length), X.dtype),
-        inverse,
-        xp.astype(2 * gram.tau(xp, X.dtype) * around, X.dtype),
+    return _RowNorms(
+        shifted=xp.astype(norm - xp.mean(norm), X.dtype),
+        inverse=_inverse(xp, norm),
+        limit=xp.astype(2 * gram.tau(xp, X.dtype) * variance, X.dtype),
     )
 
 
-def _inverse(xp, length):
-    some = length > 0
-    return xp.where(some, 1 / xp.where(some, length, xp.ones_like(length)), xp.zeros_like(length))
+def _inverse(xp: Any, norm: Any) -> Any:
+    positive = norm > 0
+    safe = xp.where(positive, norm, xp.ones_like(norm))
+    return xp.where(positive, 1 / safe, xp.zeros_like(norm))
 
 
-def _split(xp, X, rows: _Rows, D2, start: int) -> tuple:
-    """Return distances and cosine distances, both (b, n), of the squared distances from `start`."""
+def _both(xp: Any, X: Any, norms: _RowNorms, D2: Any, start: int) -> tuple[Any, Any]:
+    """Return euclidean and cosine distances, both (b, n), from squared distances.
+
+    D2 is the block of rows from `start` on.
+    """
     own = slice(start, start + D2.shape[0])
-    gap = rows.length[own][:, None] - rows.length[None, :]
-    C = D2 - gap * gap
-    # Not above: also what is not a number.
-    close = ~(xp.maximum(rows.limit[own][:, None], rows.limit[None, :]) < C)
-    C = gram.fill_diagonal(xp, C, start, value=0.0)  # infinity until here
-    half = xp.astype(0.5 * rows.inverse, X.dtype)
-    C = C * half[own][:, None] * xp.astype(rows.inverse, X.dtype)[None, :]
+    difference = norms.shifted[own][:, None] - norms.shifted[None, :]
+    C = D2 - difference * difference
+    # Negated to include NaN.
+    close = ~(xp.maximum(norms.limit[own][:, None], norms.limit[None, :]) < C)
+    C = gram.fill_diagonal(xp, C, start, value=0.0)  # is infinite until here
+    half = xp.astype(0.5 * norms.inverse, X.dtype)
+    C = C * half[own][:, None] * xp.astype(norms.inverse, X.dtype)[None, :]
     if bool(xp.any(close)):
         i, j = xp.nonzero(close)
-        C[close] = xp.astype(_apart(xp, X, rows.inverse, i + start, j), X.dtype)
+        C[close] = xp.astype(_paired_cosine(xp, X, norms.inverse, i + start, j), X.dtype)
     return xp.sqrt(D2), C
 
 
-def _apart(xp, X, inverse, i, j):
-    """Return half the squared distances between the unit vectors of the rows `i` and `j`."""
-    pairs, parts = block_rows(xp, 16 * X.shape[1], cached=_RUN_BYTES), []
+def _paired_cosine(xp: Any, X: Any, inverse: Any, i: Any, j: Any) -> Any:
+    """Return the cosine distances of the rows `i` and `j` from differences of unit vectors."""
+    pairs, parts = block_rows(xp, 16 * X.shape[1], cached=_ROWS_BYTES), []
 
-    def unit(some):
-        return xp.astype(xp.take(X, some, axis=0), xp.float64) * xp.take(inverse, some)[:, None]
+    def unit(rows: Any) -> Any:
+        return xp.astype(xp.take(X, rows, axis=0), xp.float64) * xp.take(inverse, rows)[:, None]
 
     for first in range(0, i.shape[0], pairs):
-        run = slice(first, min(first + pairs, i.shape[0]))
-        parts.append(0.5 * xp.sum((unit(i[run]) - unit(j[run])) ** 2, axis=1))
+        some = slice(first, min(first + pairs, i.shape[0]))
+        parts.append(0.5 * xp.sum((unit(i[some]) - unit(j[some])) ** 2, axis=1))
     return xp.concat(parts)
 
 
-def _compiled_split(X: np.ndarray, rows: _Rows) -> Callable:
-    """Return what `_split` does, on NumPy: in place, on all cores."""
-    kernel, each = _kernel(), threads.all_cores()
-    scale = rows.inverse.astype(X.dtype)
-    sizes = rows.length, scale, X.dtype.type(0.5) * scale, rows.limit
-    X = np.ascontiguousarray(X)
+class _KernelRows(NamedTuple):
+    """Rows and their norms as the compiled kernel needs them."""
 
-    def split(D2: np.ndarray, start: int) -> tuple:
+    X: np.ndarray  # (n, d)
+    shifted: np.ndarray  # (n,) norms minus their mean, dtype of X
+    scale: np.ndarray  # (n,) 1 / norm, dtype of X
+    half_scale: np.ndarray  # (n,) dtype of X
+    limit: np.ndarray  # (n,) dtype of X
+    inverse: np.ndarray  # (n,) 1 / norm, float64
+
+
+def _compiled_both(X: np.ndarray, norms: _RowNorms) -> Callable:
+    """Return `_both` for NumPy: in place, on all cores."""
+    kernel, each = _kernel(), threads.all_cores()
+    scale = norms.inverse.astype(X.dtype)
+    half_scale = X.dtype.type(0.5) * scale
+    X = np.ascontiguousarray(X)
+    rows = _KernelRows(X, norms.shifted, scale, half_scale, norms.limit, norms.inverse)
+
+    def both(D2: np.ndarray, start: int) -> tuple[np.ndarray, np.ndarray]:
         C = np.empty_like(D2)
-        each(lambda a, b: kernel(D2[a:b], C[a:b], start + a, X, (sizes, rows.inverse)), len(D2))
+        each(lambda a, b: kernel(D2[a:b], C[a:b], start + a, rows), len(D2))
         return D2, C
 
-    return split
+    return both
 
 
 @functools.cache
 def _kernel() -> Callable:
-    """Compile ``kernel(D2, C, first, X, (sizes, inverse))``: D2 becomes its root, C the cosines."""
+    """Compile ``kernel(D2, C, first, rows)``: D2 becomes its root, C the cosine distances.
+
+    D2 and C are blocks of the rows from `first` on.
+    """
 
     @threads.compiled
-    def kernel(D2, C, first, X, parts):
-        (lengths, scale, half, limits), inverse = parts
+    def kernel(D2, C, first, rows):
+        X, inverse = rows.X, rows.inverse
+        shifted, scale, limits = rows.shifted, rows.scale, rows.limit
         for own in range(first, first + len(D2)):
             row, out = D2[own - first], C[own - first]
-            length, factor, limit = lengths[own], half[own], limits[own]
+            norm, factor, limit = shifted[own], rows.half_scale[own], limits[own]
             far = 0
             for j in range(len(row)):
-                gap = length - lengths[j]
-                left = row[j] - gap * gap
-                far += left > max(limit, limits[j])
-                out[j] = left * (factor * scale[j])
-            for j in range(len(row) if far < len(row) else 0):
-                gap = length - lengths[j]
-                if not row[j] - gap * gap > max(limit, limits[j]):
+                difference = norm - shifted[j]
+                angular = row[j] - difference * difference
+                far += angular > max(limit, limits[j])
+                out[j] = angular * (factor * scale[j])
+            checked = len(row) if far < len(row) else 0  # most rows have no close pair
+            for j in range(checked):
+                difference = norm - shifted[j]
+                if not row[j] - difference * difference > max(limit, limits[j]):
                     total, mine, other = 0.0, inverse[own], inverse[j]
                     for f in range(X.shape[1]):
-                        apart = X[own, f] * mine - X[j, f] * other
-                        total += apart * apart
-                    out[j] = 0.5 * total if row[j] else 0.0  # of duplicates exactly
+                        part = X[own, f] * mine - X[j, f] * other
+                        total += part * part
+                    out[j] = 0.5 * total if row[j] else 0.0  # exactly 0 for duplicates
             for j in range(len(row)):
                 row[j] = np.sqrt(row[j])
 

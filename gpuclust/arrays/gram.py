@@ -218,9 +218,8 @@ def _kernel() -> Callable:
                 # The product is doubled by addition, to stay in the dtype of the row.
                 row[j] = (norm - (row[j] + row[j])) + others[j]
                 far += row[j] >= limit
-            if far == len(row):
-                continue
-            for j in range(len(row)):
+            checked = len(row) if far < len(row) else 0  # most rows have no close pair
+            for j in range(checked):
                 if not row[j] >= limit:  # negated to catch NaN from overflow too
                     total = 0.0
                     for f in range(X.shape[1]):

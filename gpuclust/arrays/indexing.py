@@ -1,15 +1,15 @@
-"""Rows of matrices: taken, put and mapped over, on any array namespace.
+"""Selecting, setting and iterating over rows of matrices, on any array namespace.
 
-The numbers of rows and columns come from the host, where the bookkeeping of most algorithms is.
+Row and column numbers are NumPy arrays, because most algorithms do their bookkeeping on the host.
 """
 
 from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 import array_api_compat
 import numpy as np
@@ -18,24 +18,39 @@ from ..device import block_size
 from ..device.threads import cores
 from .transfer import to_device, to_host
 
-# Rows per block of an n x n matrix of NumPy: a vector per block takes 1/128 of the matrix.
+OverRows = Callable[[Callable[[int, int], Any]], list[Any]]
+
+# Rows per block of an n x n NumPy matrix, so that one vector per block is 1/128 of the matrix.
 _ROWS = 128
-# Entries that are looked at before all are.
+# Entries sampled to narrow down the median; smaller matrices are sorted as a whole.
 _SAMPLE = 1 << 18
 
 
 def take_rows(xp: Any, array: Any, index: np.ndarray) -> Any:
-    """Return a copy of the rows with the given numbers."""
+    """Return a copy of the rows with the given numbers.
+
+    Examples
+    --------
+    >>> take_rows(np, np.eye(3), np.array([2, 0])).tolist()
+    [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
+    """
     if array_api_compat.is_numpy_namespace(xp):
-        return array[index]  # np.take would copy all of an array that is not contiguous
+        return array[index]  # np.take first copies the whole array if it is not contiguous
     return xp.take(array, to_device(xp, index, array), axis=0)
 
 
 def put_rows(xp: Any, array: Any, index: np.ndarray, values: Any) -> None:
-    """Set the rows of `array` with the given numbers to those of `values`, in its dtype.
+    """Set the rows of `array` with the given numbers to the rows of `values`, in its dtype.
 
-    The standard has no assignment by an array of integers: other namespaces than NumPy and CuPy go
-    row by row.
+    The array API standard has no assignment by an array of integers, so namespaces other than NumPy
+    and CuPy are set row by row.
+
+    Examples
+    --------
+    >>> array = np.zeros((3, 2))
+    >>> put_rows(np, array, np.array([1]), np.array([[5.0, 6.0]]))
+    >>> array.tolist()
+    [[0.0, 0.0], [5.0, 6.0], [0.0, 0.0]]
     """
     values = xp.astype(values, array.dtype, copy=False)
     if _has_index_assignment(xp):
@@ -46,7 +61,15 @@ def put_rows(xp: Any, array: Any, index: np.ndarray, values: Any) -> None:
 
 
 def put_columns(xp: Any, array: Any, index: np.ndarray, values: Any) -> None:
-    """Set the columns of `array` with the given numbers; see `put_rows`."""
+    """Set the columns of `array` with the given numbers; see `put_rows`.
+
+    Examples
+    --------
+    >>> array = np.zeros((2, 3))
+    >>> put_columns(np, array, np.array([1]), np.array([[5.0], [6.0]]))
+    >>> array.tolist()
+    [[0.0, 5.0, 0.0], [0.0, 6.0, 0.0]]
+    """
     values = xp.astype(values, array.dtype, copy=False)
     if _has_index_assignment(xp):
         array[:, to_device(xp, index, array)] = values
@@ -56,14 +79,21 @@ def put_columns(xp: Any, array: Any, index: np.ndarray, values: Any) -> None:
 
 
 def set_infinite(xp: Any, block: Any, columns: Any) -> Any:
-    """Return the block with infinity in one column of each row, in place where that is possible.
+    """Set one entry per row to infinity and return the block; NumPy and CuPy work in place.
 
     Parameters
     ----------
+    xp : namespace
+        Namespace of both arrays.
     block : array of shape (b, n)
         Distances.
     columns : array of int, shape (b,)
-        On the device of `block`.
+        Column of the entry of each row, on the device of `block`.
+
+    Examples
+    --------
+    >>> set_infinite(np, np.zeros((2, 2)), np.array([1, 0])).tolist()
+    [[0.0, inf], [inf, 0.0]]
     """
     device = array_api_compat.device(block)
     if _has_index_assignment(xp):
@@ -78,9 +108,14 @@ def _has_index_assignment(xp: Any) -> bool:
 
 
 def diagonal_mask(xp: Any, D: Any, start: int, stop: int) -> Any:
-    """Mark the entries of the rows ``start:stop`` of an n x n matrix that are on its diagonal.
+    """Mark the diagonal entries in the rows ``start:stop`` of an n x n matrix.
 
-    Returns an array of bool, shape (stop - start, n), on the device of `D`, which has n columns.
+    Returns an array of bool, shape (stop - start, n), on the device of `D`, an array of n columns.
+
+    Examples
+    --------
+    >>> diagonal_mask(np, np.zeros((3, 3)), 1, 2).tolist()
+    [[False, True, False]]
     """
     device = array_api_compat.device(D)
     rows = xp.arange(start, stop, device=device)
@@ -88,10 +123,16 @@ def diagonal_mask(xp: Any, D: Any, start: int, stop: int) -> Any:
 
 
 def row_ranges(xp: Any, n: int, *, columns: int | None = None) -> list[tuple[int, int]]:
-    """Cut the n rows of a float32 matrix of so many columns, n by default, into blocks.
+    """Cut the n rows of a float32 matrix with `columns` columns, n by default, into blocks.
 
-    128 rows on NumPy, whatever the machine: results depend on no thread count.  Elsewhere what
-    `ops.block_rows` says, since each block is a launch of every kernel.
+    NumPy blocks have 128 rows on every machine, so that results do not depend on the number of
+    threads.  On other namespaces each block launches every kernel once, so blocks are large, see
+    `gpuclust.device.block_size.block_rows`.
+
+    Examples
+    --------
+    >>> row_ranges(np, 300)
+    [(0, 128), (128, 256), (256, 300)]
     """
     row_bytes = 4 * (n if columns is None else columns)
     rows = block_size.block_rows(xp, row_bytes, cached=_ROWS * row_bytes)
@@ -99,25 +140,38 @@ def row_ranges(xp: Any, n: int, *, columns: int | None = None) -> list[tuple[int
 
 
 @contextlib.contextmanager
-def row_mapper(xp: Any, n: int) -> Iterator[Callable]:
-    """Give ``over_rows(function)``, the list of ``function(start, stop)`` over `row_ranges`.
+def row_mapper(xp: Any, n: int) -> Iterator[OverRows]:
+    """Provide ``over_rows(function)``, the list of ``function(start, stop)`` over `row_ranges`.
 
-    On NumPy the blocks go to as many threads as there are cores: NumPy releases the GIL.  Elsewhere
-    they stay in this thread: the streams of CUDA libraries are one per thread.
+    NumPy blocks run on one thread per core, since NumPy releases the GIL.  Other namespaces run in
+    the calling thread, since CUDA libraries keep one stream per thread.
+
+    Examples
+    --------
+    >>> with row_mapper(np, 200) as over_rows:
+    ...     over_rows(lambda start, stop: stop - start)
+    [128, 72]
     """
-    ranges = row_ranges(xp, n)  # once: sums over blocks round the same way each time
+    # Computed once, so that sums over blocks round the same way each time.
+    ranges = row_ranges(xp, n)
     if not array_api_compat.is_numpy_namespace(xp):
-        yield lambda function: [function(a, b) for a, b in ranges]
+        yield lambda function: [function(start, stop) for start, stop in ranges]
         return
     with ThreadPoolExecutor(cores()) as pool:
-        yield lambda function: list(pool.map(lambda ab: function(*ab), ranges))
+        yield lambda function: list(pool.map(lambda both: function(*both), ranges))
 
 
 def median(xp: Any, S: Any) -> float:
-    """Find the median of a matrix (n, n) of float32, with no copy of it.
+    """Return the median of a matrix (n, n) of float32 without copying it.
 
-    Between two quantiles of a sample lies a percent of the matrix, and in it the median: one pass,
-    O(n^2), and 8 bytes per hundred entries.  A pass more should the sample mislead.
+    Two quantiles of a random sample enclose about one percent of the entries and, almost surely,
+    the median.  One pass, O(n^2) time; memory 8 bytes per hundred entries.  If the sample does not
+    enclose the median, another pass uses quantiles further apart.
+
+    Examples
+    --------
+    >>> median(np, np.array([[1, 2], [4, 8]], dtype=np.float32))
+    3.0
     """
     size = S.shape[0] ** 2
     ranks = (size - 1) // 2, size // 2
@@ -129,37 +183,46 @@ def median(xp: Any, S: Any) -> float:
     middle, margin = _SAMPLE // 2, 4 * math.isqrt(_SAMPLE)  # eight standard deviations
     with row_mapper(xp, S.shape[0]) as over_rows:
         while True:
-            low = sample[middle - margin] if margin < middle else -math.inf
-            high = sample[middle + margin] if margin < middle else math.inf
-            found = _between(xp, S, (float(low), float(high)), ranks, over_rows)
-            if found is not None:
-                return found
+            low = float(sample[middle - margin]) if margin < middle else -math.inf
+            high = float(sample[middle + margin]) if margin < middle else math.inf
+            values = _order_statistics(xp, S, ranks, over_rows, bounds=_Bounds(low, high))
+            if values is not None:
+                return sum(values) / len(values)
             margin *= 8
 
 
-def _between(
-    xp: Any, S: Any, bounds: tuple[float, float], ranks: tuple[int, int], over_rows: Callable
-) -> float | None:
-    """Average the entries of these ranks, from 0; None when not both are within the bounds.
+class _Bounds(NamedTuple):
+    low: float
+    high: float
 
-    What equals a bound is counted and not kept: it may be most of the matrix.
+
+def _order_statistics(
+    xp: Any, S: Any, ranks: Sequence[int], over_rows: OverRows, *, bounds: _Bounds
+) -> list[float] | None:
+    """Return the entries of the given ranks, counted from 0; None if any is out of bounds.
+
+    Entries equal to a bound are only counted, because they may be most of the matrix.
     """
     low, high = bounds
 
-    def look(a: int, b: int) -> tuple:
-        block = S[a:b, :]
+    def count(start: int, stop: int) -> tuple[Any, ...]:
+        block = S[start:stop, :]
         inside = block[(block > low) & (block < high)]
-        # Added up where they are: the host waits once, not once per block.
-        counts = (xp.count_nonzero(which) for which in (block < low, block == low, block == high))
+        # Sums stay on the device, so that the host waits once and not once per block.
+        counts = (xp.count_nonzero(mask) for mask in (block < low, block == low, block == high))
         return inside, *counts
 
-    inside, below, lowest, highest = zip(*over_rows(look), strict=True)
-    below, lowest, highest = (int(sum(counts)) for counts in (below, lowest, highest))
-    inside = np.sort(to_host(xp.concat(inside)))
+    parts, *counts = zip(*over_rows(count), strict=True)
+    below, at_low, at_high = (int(sum(one)) for one in counts)
+    at_high = 0 if low == high else at_high  # equal bounds: counted as `at_low` already
+    inside = np.sort(to_host(xp.concat(parts)))
     values = []
     for rank in ranks:
-        if not below <= rank < below + lowest + inside.size + highest:
+        place = rank - below - at_low
+        if rank < below or place >= inside.size + at_high:
             return None
-        k = rank - below - lowest
-        values.append(low if k < 0 else float(inside[k]) if k < inside.size else high)
-    return sum(values) / 2
+        if place < 0:
+            values.append(low)
+        else:
+            values.append(float(inside[place]) if place < inside.size else high)
+    return values

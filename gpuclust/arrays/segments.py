@@ -1,9 +1,10 @@
-"""Sums of the columns of a block by segment, for many codings at once."""
+"""Sums of the columns of a matrix by segment, for many labelings of the columns at once."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import array_api_compat
 import numpy as np
@@ -11,53 +12,62 @@ import numpy as np
 from ..device import threads
 from ..device.block_size import block_rows
 
-# Columns per product: float32 sums stay this short.
-_RUN = 4096
+# Columns per matrix product, few enough for a float32 sum to stay accurate.
+_COLUMNS = 4096
 
 
-def segment_summer(codes_list: Sequence, *, n_segments: Sequence[int]) -> Callable:
-    """Return the function that sums the columns of a block that share a code, for many codings.
+def segment_summer(
+    labels_list: Sequence[Any], *, n_segments: Sequence[int]
+) -> Callable[[Any], Any]:
+    """Return a function that sums columns with equal labels, for many labelings.
 
-    On NumPy a compiled kernel adds up the rows in float64 on all cores: O(b n) time for all codings
-    and O(b c) for each, where c columns differ in some code, at most n; 4 n bytes, 4 c per coding,
-    and 64 bytes per segment, per column of those, and core.  Other
-    namespaces build the one-hot anew for each run of 4096 columns (fewer where a block would not
-    hold it), O(b n) times the sum of `n_segments` at the speed of a matrix product.
+    On NumPy a compiled kernel sums in float64 on all cores.  Time: O(b n) for all labelings, and
+    O(b c) for each, where c <= n is the number of distinct tuples of labels.  Memory: 4 n bytes,
+    4 c bytes per labeling, and 64 (c + sum of `n_segments`) bytes per core.
+
+    On other namespaces a one-hot matrix is built for each run of 4096 columns (fewer if it would
+    exceed a block).  Time: O(b n) times the sum of `n_segments`, at the speed of matrix products.
 
     Parameters
     ----------
-    codes_list : sequence of arrays of int, shape (n,)
-        For each coding the segment of each column; a column whose code is not in
-        ``0..n_segments - 1`` is left out.  On one namespace and device.
+    labels_list : sequence of arrays of int, shape (n,)
+        Segment of each column, one array per labeling, all on one namespace and device.  Columns
+        with a label outside ``0..n_segments - 1`` are ignored.
     n_segments : sequence of int
-        Numbers of segments, one per coding; an empty segment sums to 0.
+        Number of segments of each labeling; empty segments sum to 0.
 
     Returns
     -------
     callable
-        ``sums(values)`` with values of shape (b, n) on the namespace of the codes returns float64
-        of shape (b, sum of `n_segments`), the codings side by side.  On NumPy all sums are made in
-        float64; elsewhere float32 columns are summed in these runs, which are added up in
-        float64: exact to about 1e-6 relative, whatever n is.
+        ``sums(values)`` takes values of shape (b, n) on the namespace of the labels, and returns
+        float64 of shape (b, sum of `n_segments`), the labelings one after another.  NumPy sums in
+        float64.  Other namespaces sum runs of columns in the dtype of the values and the runs in
+        float64, accurate to about 1e-6 relative in float32 for every n.
+
+    Examples
+    --------
+    >>> sums = segment_summer([np.array([0, 1, 0])], n_segments=[2])
+    >>> sums(np.array([[1.0, 2.0, 4.0]])).tolist()
+    [[5.0, 2.0]]
     """
-    xp = array_api_compat.array_namespace(*codes_list)
+    xp = array_api_compat.array_namespace(*labels_list)
     if array_api_compat.is_numpy_namespace(xp):
-        return _compiled_summer(codes_list, n_segments)
-    n, device = codes_list[0].shape[0], array_api_compat.device(codes_list[0])
-    run = min(_RUN, block_rows(xp, 8 * sum(n_segments)))
+        return _compiled_summer(labels_list, n_segments)
+    n, device = labels_list[0].shape[0], array_api_compat.device(labels_list[0])
+    step = min(_COLUMNS, block_rows(xp, 8 * sum(n_segments)))
     segments = [
-        xp.arange(k, dtype=codes.dtype, device=device)[None, :]
-        for codes, k in zip(codes_list, n_segments, strict=True)
+        xp.arange(k, dtype=labels.dtype, device=device)[None, :]
+        for labels, k in zip(labels_list, n_segments, strict=True)
     ]
 
-    def one_hot(columns: slice):
-        pairs = zip(codes_list, segments, strict=True)
-        return xp.concat([codes[columns][:, None] == names for codes, names in pairs], axis=1)
+    def one_hot(columns: slice) -> Any:
+        pairs = zip(labels_list, segments, strict=True)
+        return xp.concat([labels[columns][:, None] == ids for labels, ids in pairs], axis=1)
 
-    def sums(values):
+    def sums(values: Any) -> Any:
         total = xp.zeros((values.shape[0], sum(n_segments)), dtype=xp.float64, device=device)
-        for start in range(0, n, run):
-            columns = slice(start, min(start + run, n))
+        for start in range(0, n, step):
+            columns = slice(start, min(start + step, n))
             part = values[:, columns] @ xp.astype(one_hot(columns), values.dtype)
             total += xp.astype(part, xp.float64)
         return total
@@ -65,61 +75,66 @@ def segment_summer(codes_list: Sequence, *, n_segments: Sequence[int]) -> Callab
     return sums
 
 
-def _compiled_summer(codes_list: Sequence, n_segments: Sequence[int]) -> Callable:
+def _compiled_summer(
+    labels_list: Sequence[np.ndarray], n_segments: Sequence[int]
+) -> Callable[[np.ndarray], np.ndarray]:
     """Return the summer for NumPy arrays.
 
-    Codings of the same samples agree widely: columns are added up where all codes are the same,
-    and these sums, mostly far fewer than columns, once per coding.
+    Labelings of the same samples largely agree.  Columns with the same label in every labeling form
+    a group; columns are summed once per group, and the few groups once per labeling.
     """
     total = sum(n_segments)
-    # What is in no segment is added to one more that nobody looks at.
-    codes = np.full((len(codes_list[0]), len(codes_list)), total, dtype=np.uint32)
+    # Ignored columns are added to one extra segment, which is dropped.
+    segments = np.full((len(labels_list[0]), len(labels_list)), total, dtype=np.uint32)
     offset = 0
-    for column, ours, k in zip(codes.T, codes_list, n_segments, strict=True):
-        inside = (ours >= 0) & (ours < k)
-        column[inside] = ours[inside] + offset
+    for column, labels, k in zip(segments.T, labels_list, n_segments, strict=True):
+        inside = (labels >= 0) & (labels < k)
+        column[inside] = labels[inside] + offset
         offset += k
-    cell, segments = _cells(codes)
+    group, group_segments = _groups(segments)
     kernel, each = _kernel(), threads.all_cores()
 
-    def sums(values):
+    def sums(values: np.ndarray) -> np.ndarray:
         out = np.empty((len(values), total))
-        each(lambda a, b: kernel(values[a:b], cell, segments, out[a:b]), len(values))
+        each(lambda a, b: kernel(values[a:b], group, group_segments, out[a:b]), len(values))
         return out
 
     return sums
 
 
-def _cells(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Number the different rows of codes (n, codings); give that of each row, and them, uint32."""
-    cell = np.zeros(len(codes), dtype=np.int64)
-    for column in codes.T:
-        _, cell = np.unique(cell * (int(column.max(initial=0)) + 1) + column, return_inverse=True)
-    # Any row of a cell stands for it: they are the same.
-    rows = np.zeros(int(cell.max(initial=-1)) + 1, dtype=np.int64)
-    rows[cell] = np.arange(len(codes))
-    return cell.astype(np.uint32), codes[rows]
+def _groups(segments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Number the distinct rows of segments (n, labelings).
+
+    Returns the group of each row, uint32 (n,), and the distinct rows, uint32 (groups, labelings).
+    """
+    group = np.zeros(len(segments), dtype=np.int64)
+    for column in segments.T:
+        _, group = np.unique(group * (int(column.max(initial=0)) + 1) + column, return_inverse=True)
+    # All rows of a group are equal, so any of them represents it.
+    rows = np.zeros(int(group.max(initial=-1)) + 1, dtype=np.int64)
+    rows[group] = np.arange(len(segments))
+    return group.astype(np.uint32), segments[rows]
 
 
 @functools.cache
 def _kernel() -> Callable:
-    """Compile ``kernel(values, cell, segments, out)``: eight rows side by side in a register."""
+    """Compile ``kernel(values, group, group_segments, out)``: eight rows of values at a time."""
 
     @threads.compiled
-    def kernel(values, cell, segments, out):
-        cells, sums = np.empty((len(segments), 8)), np.empty((out.shape[1] + 1, 8))
+    def kernel(values, group, group_segments, out):
+        groups, sums = np.empty((len(group_segments), 8)), np.empty((out.shape[1] + 1, 8))
         last = len(values) - 1
         for first in range(0, len(values), 8):
-            # One by one, as that is three times as fast as a loop over them; the last one again
-            # where there are fewer than eight.
+            # Eight variables are three times as fast as a loop over eight rows.  The last row
+            # repeats if fewer than eight remain.
             a, b = values[first], values[min(first + 1, last)]
             c, d = values[min(first + 2, last)], values[min(first + 3, last)]
             e, f = values[min(first + 4, last)], values[min(first + 5, last)]
             g, h = values[min(first + 6, last)], values[min(first + 7, last)]
-            cells[:] = 0
+            groups[:] = 0
             sums[:] = 0
-            for j in range(len(cell)):
-                own = cells[cell[j]]
+            for j in range(len(group)):
+                own = groups[group[j]]
                 own[0] += a[j]
                 own[1] += b[j]
                 own[2] += c[j]
@@ -128,9 +143,9 @@ def _kernel() -> Callable:
                 own[5] += f[j]
                 own[6] += g[j]
                 own[7] += h[j]
-            for j in range(len(segments)):
-                more = cells[j]
-                for segment in segments[j]:
+            for j in range(len(group_segments)):
+                more = groups[j]
+                for segment in group_segments[j]:
                     own = sums[segment]
                     for i in range(8):
                         own[i] += more[i]

@@ -16,7 +16,18 @@ class SharedNeighbors:
     n : int
         Number of rows.
     most : int
-        Largest k that will be asked for; the first search finds that many.
+        Number of neighbors of the first search, so that later calls with a smaller k reuse it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from functools import partial
+    >>> from gpuclust.arrays.neighbors import kneighbors
+    >>> X = np.array([[0.0], [1.0], [5.0]])
+    >>> neighbors = SharedNeighbors(partial(kneighbors, X, include_self=True), n=3, most=3)
+    >>> distances, indices = neighbors(2, "euclidean")
+    >>> indices.tolist()
+    [[0, 1], [1, 0], [2, 1]]
     """
 
     def __init__(self, search: Callable[..., tuple[Any, Any]], n: int, most: int = 0):

@@ -27,7 +27,7 @@ def exact(X):
 
 
 def shared(xp, X):
-    return euclidean_cosine._rows_of(xp.namespace, xp.put(X)) is not None
+    return euclidean_cosine._row_norms(xp.namespace, xp.put(X)) is not None
 
 
 @pytest.fixture(scope="module")

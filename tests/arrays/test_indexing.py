@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from gpuclust.arrays import indexing
 from gpuclust.device import block_size
 
-# A library has no state that an example could leave behind.
+# Array libraries keep no state between examples.
 EACH_LIBRARY = [HealthCheck.function_scoped_fixture]
 
 
@@ -36,7 +36,7 @@ def test_rows_and_columns_are_put_in_the_dtype_of_the_matrix(xp, matrix):
     np.testing.assert_array_equal(xp.get(array), expected)
 
 
-def test_one_column_of_each_row_is_hidden(xp, matrix):
+def test_one_entry_of_each_row_becomes_infinite(xp, matrix):
     columns = np.random.default_rng(1).integers(0, 9, 20)
     block = indexing.set_infinite(xp.namespace, xp.put(matrix.copy()), xp.put(columns))
     expected = matrix.copy()
@@ -75,7 +75,7 @@ def test_a_function_is_mapped_over_the_ranges_in_order(xp):
     n=st.integers(1, 60),
     seed=st.integers(0, 10**6),
     few=st.booleans(),
-    sample=st.sampled_from([16, 256, 1 << 18]),  # no bounds, bounds, all of it
+    sample=st.sampled_from([16, 256, 1 << 18]),  # no bounds, bounds, whole matrix
 )
 def test_the_median_is_numpys(xp, n, seed, few, sample):
     rng = np.random.default_rng(seed)
@@ -87,14 +87,69 @@ def test_the_median_is_numpys(xp, n, seed, few, sample):
     assert found == pytest.approx(np.median(S.astype(float)), rel=1e-6)
 
 
-def test_the_median_is_found_where_the_sample_misleads(xp, monkeypatch):
-    looked = []
-    original = indexing._between
+def misleading(n):
+    """A matrix whose sampled entries are all -1, and other entries positive and distinct."""
+    S = np.arange(1, n * n + 1, dtype=np.float32)
+    S[np.random.default_rng(0).integers(n * n, size=256)] = -1
+    return S.reshape(n, n)
+
+
+def test_the_median_is_found_if_the_sample_misleads(xp, monkeypatch):
+    passes = median_bounds(monkeypatch)
+    # With 25 rows, -1 fills a third of the matrix: more than a quarter, less than half.
+    for n in (40, 25):
+        passes.clear()
+        S = misleading(n)
+        assert indexing.median(xp.namespace, xp.put(S)) == np.median(S.astype(float))
+        assert passes[0] == (-1, -1)
+        assert len(passes) > 1
+
+
+# With 256 sampled entries the bounds are the quartiles, here of 1600 entries.
+@pytest.mark.parametrize(
+    ("counts", "low_is_median", "high_is_median"),
+    [
+        ({0.0: 1600}, True, True),
+        ({-1.0: 100, 0.0: 1400, 1.0: 100}, True, True),
+        ({0.0: 1120, 5.0: 480}, True, False),
+        ({0.0: 480, 5.0: 1120}, False, True),
+        ({-1.0: 100, 0.0: 900, 5.0: 600}, True, False),
+        ({0.0: 600, 5.0: 900, 6.0: 100}, False, True),
+    ],
+)
+def test_the_median_may_equal_a_bound_as_most_entries_do(
+    xp, monkeypatch, counts, low_is_median, high_is_median
+):
+    bounds = median_bounds(monkeypatch)
+    values = np.repeat(list(counts), list(counts.values())).astype(np.float32)
+    S = np.random.default_rng(1).permutation(values).reshape(40, 40)
+    expected = np.median(S.astype(float))
+    assert indexing.median(xp.namespace, xp.put(S)) == expected
+    (only,) = bounds
+    assert (only.low == expected, only.high == expected) == (low_is_median, high_is_median)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("equal", [799, 800, 801])
+def test_the_median_is_the_mean_of_a_bound_and_its_neighbor(xp, monkeypatch, sign, equal):
+    bounds = median_bounds(monkeypatch)
+    values = np.concatenate([np.zeros(equal), np.arange(1, 1601 - equal)]) * sign
+    S = np.random.default_rng(1).permutation(values.astype(np.float32)).reshape(40, 40)
+    expected = {799: 1.5, 800: 0.5, 801: 0.0}[equal] * sign
+    assert indexing.median(xp.namespace, xp.put(S)) == expected == np.median(S)
+    assert 0.0 in bounds[0]
+    assert len(bounds) == 1
+
+
+def median_bounds(monkeypatch):
+    """Sample 256 entries only, and record the bounds of each pass."""
+    bounds = []
+    original = indexing._order_statistics
+
+    def recording(*args, **how):
+        bounds.append(how["bounds"])
+        return original(*args, **how)
+
     monkeypatch.setattr(indexing, "_SAMPLE", 256)
-    monkeypatch.setattr(indexing, "_between", lambda *a: looked.append(a[2]) or original(*a))
-    S = np.arange(1600, dtype=np.float32).reshape(40, 40)
-    places = np.random.default_rng(0).integers(1600, size=256)
-    S = S[np.argsort(np.isin(np.arange(1600), places).reshape(40, 40).any(axis=1))]
-    S.reshape(-1)[places] = -1  # all that is sampled is the smallest
-    assert indexing.median(xp.namespace, xp.put(S)) == np.median(S.astype(float))
-    assert len(looked) > 1
+    monkeypatch.setattr(indexing, "_order_statistics", recording)
+    return bounds
