@@ -1,11 +1,11 @@
-"""`grid`, `grid-status` and `report`: many cells, how far they are, what came out."""
+"""`grid`, `grid-status` and `report`: run many cells, show their progress and their results."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -27,6 +27,16 @@ from .console import (
     show_transfers,
 )
 from .progress import ConsoleWatcher, JsonLog
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from gpuclust.cell import Unit
+    from gpuclust.cluster.dask_cluster import Cluster
+    from gpuclust.cluster.plan import Plan
+    from gpuclust.device.backend import Backend
+    from gpuclust.embeddings.load import Options
+    from gpuclust.store.store import Store
 
 GridFile = Annotated[Path, typer.Argument(metavar="FILE", help="TOML lists of what to combine.")]
 
@@ -77,33 +87,39 @@ def grid(
     root: Root = DEFAULT_ROOT,
 ) -> None:
     """Compute every combination of a grid file that has no result yet."""
-    from gpuclust import cell
     from gpuclust.device import backend
     from gpuclust.device.threads import use_threads
     from gpuclust.embeddings.load import Options
+    from gpuclust.grid.grid_file import load_grid
     from gpuclust.store.store import Store
 
     show_log()
-    units, store = cell.load_grid(file), Store(root)
+    units, store = load_grid(file), Store(root)
     options = Options(data_dir=data_dir, batch_size=batch_size, workers=loaders, skip_bad=skip_bad)
-    how = {"retry_failed": retry_failed, "save_labels": save_labels, "trace": trace_transfers}
+    how: dict[str, Any] = {
+        "options": options,
+        "retry_failed": retry_failed,
+        "save_labels": save_labels,
+        "trace": trace_transfers,
+        "json_log": json_log,
+    }
     plan = _cluster_plan(scheduler, workers, threads, memory_limit)
     if dry_run:
         _plan(units, store, backend.select(device), options)
     elif plan is not None:
-        _on_cluster(units, store, plan, device, options=options, json_log=json_log, **how)
+        _on_cluster(units, store, plan, device, **how)
     else:
         if threads is not None:
             use_threads(threads)
         on = backend.select(device)
         note(f"backend: {on.name} ({on.reason})")
-        run_and_report(units, store, on, options=options, json_log=json_log, **how)
+        run_and_report(units, store, on, **how)
 
 
 def _cluster_plan(
     scheduler: str | None, workers: int | None, threads: int | None, memory_limit: str
-) -> Any:
-    """Check what was said of a cluster; None without one."""
+) -> Plan | None:
+    """Check the options of a cluster; None without one."""
     from gpuclust.errors import InputError
 
     if scheduler is None:
@@ -118,7 +134,7 @@ def _cluster_plan(
     return Plan(scheduler, workers, threads, memory_limit)
 
 
-def _on_cluster(units: list[Any], store: Any, plan: Any, device: str, **how: Any) -> None:
+def _on_cluster(units: list[Unit], store: Store, plan: Plan, device: str, **how: Any) -> None:
     """Start or join a cluster and run the units there."""
     from gpuclust.cluster import dask_cluster
 
@@ -130,33 +146,32 @@ def _on_cluster(units: list[Any], store: Any, plan: Any, device: str, **how: Any
 
 
 def run_and_report(
-    units: list[Any],
-    store: Any,
-    on: Any,
+    units: list[Unit],
+    store: Store,
+    on: Backend,
     *,
-    options: Any = None,
+    options: Options | None = None,
     retry_failed: bool = False,
     save_labels: bool = False,
     trace: bool = False,
-    cluster: Any = None,
+    cluster: Cluster | None = None,
     json_log: Path | None = None,
 ) -> None:
     """Run units, show the table of their rows, and exit with 1 when a cell failed."""
     from gpuclust.embeddings import load
-    from gpuclust.events import Relay
-    from gpuclust.grid import run as engine
-    from gpuclust.grid import states
+    from gpuclust.events import Relay, Watcher
+    from gpuclust.grid import run, states
     from gpuclust.report import tables
 
     options = options or load.DEFAULT_OPTIONS
-    size = {"units": len(units), "cells": sum(len(unit.cells) for unit in units)}
+    cells = sum(len(unit.cells) for unit in units)
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(Interrupt())
-        watcher: Any = stack.enter_context(ConsoleWatcher(stop, **size))
+        watcher: Watcher = stack.enter_context(ConsoleWatcher(stop, units=len(units), cells=cells))
         if json_log is not None:
             log = stack.enter_context(contextlib.closing(JsonLog(json_log)))
             watcher = Relay(watcher.tell, log, stop=stop)
-        summary = engine.run_grid(
+        summary = run.run_grid(
             units,
             store,
             on,
@@ -166,15 +181,15 @@ def run_and_report(
             trace=trace,
             stop=stop,
             watcher=watcher,
-            map_=None if cluster is None else cluster.mapper(stop, watcher),
+            map_=cluster,
         )
-    rows = states.rows_of(units, store, on, options)
+    rows = states.rows_of(summary.keyed(units), store, on, options)
     _table(tables.frame(rows), by="ami", most=200)
     if trace:
         show_transfers(rows)
     note(
         f"{summary.computed} cells computed, {summary.failed} of them failed; "
-        f"{summary.skipped} were there already. Results: {store.root}"
+        f"{summary.skipped} had a row before. Results: {store.root}"
     )
     if summary.stopped:
         note("Stopped before the end; the same command goes on from here.")
@@ -185,13 +200,12 @@ def run_and_report(
         raise typer.Exit(1)
 
 
-def _plan(units: list[Any], store: Any, on: Any, options: Any) -> None:
-    from gpuclust.grid import cost
-    from gpuclust.grid import run as engine
+def _plan(units: list[Unit], store: Store, on: Backend, options: Options) -> None:
+    from gpuclust.grid import cost, run
 
     lines, total, unsure = [], 0.0, False
     for unit in units:
-        counts = engine.status([unit], store, on, options=options)
+        counts = run.status([unit], store, on, options=options)
         seconds = counts["seconds_left"]
         total += seconds or 0.0
         unsure |= seconds is None
@@ -201,49 +215,54 @@ def _plan(units: list[Any], store: Any, on: Any, options: Any) -> None:
     show_table(["unit", "cells", "left", "failed", "estimate"], lines)
     cells = sum(int(line[1]) for line in lines)
     left = sum(int(line[2]) for line in lines)
-    more = ", and what could not be estimated" if unsure else ""
+    more = f", plus units without an estimate ({cost.reason(units)})" if unsure else ""
     out.print(f"{cells} cells, {left} left, about {cost.human(total)}{more}. {cost.BASIS}")
 
 
 def grid_status(
     file: GridFile,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     device: Annotated[
         str,
-        typer.Option("--device", help="Whose rows: cpu or gpu, which need not be here, or auto."),
+        typer.Option(
+            "--device",
+            help="Rows of which backend: cpu, gpu or auto; the GPU need not be present.",
+        ),
     ] = "auto",
     data_dir: DataDir = None,
     root: Root = DEFAULT_ROOT,
 ) -> None:
-    """Tell how far a grid is: done, failed, running, left, and about how long it will take."""
-    from gpuclust import cell
+    """Show the progress of a grid: cells done, failed, running and left, and the time left."""
     from gpuclust.device import backend
     from gpuclust.embeddings.load import Options
     from gpuclust.grid import cost
-    from gpuclust.grid import run as engine
+    from gpuclust.grid import run as grid_run
+    from gpuclust.grid.grid_file import load_grid
     from gpuclust.store.store import Store
 
     on = backend.select("auto") if device == "auto" else backend.named(device)
-    counts = engine.status(
-        cell.load_grid(file), Store(root), on, options=Options(data_dir=data_dir)
-    )
+    units = load_grid(file)
+    counts = grid_run.status(units, Store(root), on, options=Options(data_dir=data_dir))
     if as_json:
         typer.echo(json.dumps(counts))
         return
     names = ("cells", "done", "failed", "running", "left")
     show_table(list(names), [[str(counts[name]) for name in names]])
-    for told in counts["now"]:
-        where = f"{told.get('host', '?')}, process {told.get('pid', '?')}"
-        note(f"running: {told.get('unit', 'starting')}, {told.get('stage', '')} on {where}")
+    for one in counts["now"]:
+        where = f"{one.get('host', '?')}, process {one.get('pid', '?')}"
+        note(f"running: {one.get('unit', 'starting')}, {one.get('stage', '')} on {where}")
     if counts["left"] + counts["running"]:
         seconds = counts["seconds_left"]
-        left = "cannot be estimated" if seconds is None else f"about {cost.human(seconds)}"
+        unsure = f"no estimate, {cost.reason(units)}"
+        left = unsure if seconds is None else f"about {cost.human(seconds)}"
         note(f"time left: {left}. {cost.BASIS}")
 
 
 def report(
     by: Annotated[str, typer.Option("--sort", help="Column to sort by, best first.")] = "ami",
-    top: Annotated[int, typer.Option("--top", min=0, help="Show so many rows; 0 for all.")] = 200,
+    top: Annotated[
+        int, typer.Option("--top", min=0, help="Rows to show; 0 for all.")
+    ] = 200,
     dataset: Annotated[str | None, typer.Option("--dataset", help="Only this dataset.")] = None,
     encoder: Annotated[str | None, typer.Option("--encoder", help="Only this encoder.")] = None,
     csv: Annotated[
@@ -271,14 +290,14 @@ def report(
 
 
 def _table(
-    table: Any,
+    table: pd.DataFrame,
     *,
     by: str,
     most: int | None = None,
     csv: Path | None = None,
     markdown: Path | None = None,
 ) -> None:
-    """Print a table of rows, best first, and write all of it where it was asked for."""
+    """Print a table of rows, best first, and write all of it to the given files."""
     from gpuclust.report import tables
     from gpuclust.store.store import atomic
 

@@ -1,15 +1,23 @@
-"""`parity`: do CPU and GPU find the same?"""
+"""`parity`: compare the results of CPU and GPU."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .console import DEFAULT_ROOT, DataDir, Interrupt, Root, note, show_log, show_table
 from .progress import ConsoleWatcher
+
+if TYPE_CHECKING:
+    from gpuclust.cell import Unit
+    from gpuclust.device.backend import Backend
+    from gpuclust.embeddings.data import Data
+    from gpuclust.embeddings.load import Options
+    from gpuclust.report.parity import Line
+    from gpuclust.store.store import Store
 
 RUNS = ("both", "cpu", "gpu", "none")
 
@@ -32,12 +40,10 @@ def parity(
     clusterer: Annotated[
         list[str] | None, typer.Option("--clusterer", help="With --embeddings; may be repeated.")
     ] = None,
-    seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many seeds, from 0.")] = 5,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Number of seeds, from 0.")] = 5,
     run: Annotated[
         str,
-        typer.Option(
-            "--run", help="both, cpu, gpu or none: what to compute; the other rows are only read."
-        ),
+        typer.Option("--run", help="Compute both, cpu, gpu or none; the other rows are only read."),
     ] = "both",
     score: Annotated[str, typer.Option("--score", help="The score to show.")] = "ami",
     as_json: Annotated[
@@ -56,18 +62,18 @@ def parity(
     show_log()
     if run not in RUNS:
         raise unknown("run", run, RUNS)
-    sides = {"both": ("gpu", "cpu"), "none": ()}.get(run, (run,))
-    # Asked for before anything runs: on a machine without a GPU this ends here, with the reason.
-    engines = [backend.select(name) for name in sides]
+    names = {"both": ("gpu", "cpu"), "none": ()}.get(run, (run,))
+    # Selected before anything runs: a machine without a GPU stops here, with the reason.
+    backends = [backend.select(name) for name in names]
     units, vectors = _units(file, embeddings, reducer, clusterer, seeds)
     store, options = Store(root), load.Options(vectors=vectors, data_dir=data_dir)
-    for on in engines:
+    for on in backends:
         note(f"{on.name}: {on.reason}")
         _run(units, store, on, options)
     lines = parity.compare(units, store, options)
     show_table(*parity.table(lines, score))
     note(
-        "ARI: mean (smallest) over the seeds; cpu-cpu: between two seeds of the CPU engine. "
+        "ARI: mean (smallest) over the seeds; cpu-cpu: between two seeds of the CPU backend. "
         "difference: gpu - cpu."
     )
     if as_json is not None:
@@ -82,20 +88,21 @@ def _units(
     reducers: list[str] | None,
     clusterers: list[str] | None,
     seeds: int,
-) -> tuple[list[Any], Any]:
-    """Find the cells, each with every seed, and the vectors that they are of, if not of images."""
+) -> tuple[list[Unit], Data | None]:
+    """Return the cells, each with every seed, and the user's own vectors, if given."""
     import dataclasses
 
     from gpuclust import cell
     from gpuclust.embeddings import load
     from gpuclust.errors import InputError
+    from gpuclust.grid.grid_file import load_grid
     from gpuclust.methods.table import CLUSTERERS
 
     if file is not None and (embeddings or reducers or clusterers):
         raise InputError("give either a grid FILE, or --embeddings with reducers and clusterers.")
     vectors = None
     if file is not None:
-        cells = [one for unit in cell.load_grid(file) for one in unit.cells]
+        cells = [one for unit in load_grid(file) for one in unit.cells]
     else:
         names = cell.place("digits", None, "efficientnet_lite0")
         if embeddings is not None:
@@ -109,7 +116,7 @@ def _units(
     return cell.units_of(every), vectors
 
 
-def _run(units: list[Any], store: Any, on: Any, options: Any) -> None:
+def _run(units: list[Unit], store: Store, on: Backend, options: Options) -> None:
     from gpuclust.grid import run
 
     with Interrupt() as stop, ConsoleWatcher(stop) as watcher:
@@ -121,7 +128,7 @@ def _run(units: list[Any], store: Any, on: Any, options: Any) -> None:
         raise typer.Exit(130)
 
 
-def _write(path: Path, lines: list[Any]) -> None:
+def _write(path: Path, lines: list[Line]) -> None:
     from gpuclust.device import machine
     from gpuclust.store.store import atomic
 

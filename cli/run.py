@@ -1,11 +1,11 @@
-"""`embed`, `run` and `quickstart`: one embedding, one cell, the tour."""
+"""`embed`, `run` and `quickstart`: one embedding, one cell, a first example."""
 
 from __future__ import annotations
 
 import os
 import platform
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -26,6 +26,14 @@ from .console import (
     show_transfers,
 )
 from .progress import ConsoleWatcher
+
+if TYPE_CHECKING:
+    from gpuclust.cell import Cell, Place
+    from gpuclust.device.backend import Backend
+    from gpuclust.embeddings.data import Data
+    from gpuclust.embeddings.files import EmbeddingMeta
+    from gpuclust.embeddings.load import Lookup, Options
+    from gpuclust.store.store import Store
 
 Preprocess = Annotated[
     str, typer.Option("--preprocess", help="own: the encoder's; study: resize and crop to 224.")
@@ -78,31 +86,37 @@ def embed(
         data_dir=data_dir, batch_size=batch_size, workers=loaders, skip_bad=skip_bad
     )
     with Interrupt() as stop, ConsoleWatcher(stop) as watcher:
-        meta = None if force else load.current_meta(unit, store, options, watcher)
-        if meta is None:
-            meta = _embed(unit, store, on, options, watcher)
+        found = load.Lookup(unit) if force else load.look_up(unit, store, options, watcher)
+        if found.problem is not None:
+            raise found.problem
+        if found.meta is None:
+            meta = _embed(found, store, on, options, watcher)
         else:
+            meta = found.meta
             note("already embedded; --force embeds again")
     out.print(f"{files.array}: {meta.n} samples x {meta.d} dimensions", soft_wrap=True)
 
 
-def _embed(unit: Any, store: Any, on: Any, options: Any, watcher: ConsoleWatcher) -> Any:
-    """Embed a unit that no other process has, and return its side-car."""
+def _embed(
+    found: Lookup, store: Store, on: Backend, options: Options, watcher: ConsoleWatcher
+) -> EmbeddingMeta:
+    """Embed a unit, unless another process has claimed it, and return its metadata."""
     from gpuclust.embeddings import load
     from gpuclust.errors import InputError
     from gpuclust.events import Stopped
 
-    with store.claim(unit) as tell:
-        if tell is None:
+    unit = found.unit
+    with store.claim(unit) as say:
+        if say is None:
             raise InputError(
-                f"another process works on {unit} right now; `gpuclust grid-status` names it. "
+                f"another process is computing {unit}; `gpuclust grid-status` names it. "
                 "Run this again when it is done."
             )
-        tell({"unit": str(unit), "host": platform.node(), "pid": os.getpid(), "stage": "embedding"})
+        say({"unit": str(unit), "host": platform.node(), "pid": os.getpid(), "stage": "embedding"})
         try:
-            return load.embed_unit(unit, store, on, options, watcher).meta
+            return load.embed_unit(found, store, on, options, watcher).meta
         except Stopped as stopped:
-            note("Stopped; half an embedding cannot be kept.")
+            note("Stopped; an incomplete embedding is not kept.")
             raise typer.Exit(130) from stopped
 
 
@@ -142,16 +156,23 @@ def run(
 ) -> None:
     """Reduce, cluster and score one dataset; embeds it first when that is missing."""
     from gpuclust import cell
+    from gpuclust.api import run_cell
     from gpuclust.device import backend
     from gpuclust.embeddings import load
     from gpuclust.store.store import Store
 
     show_log()
-    on = backend.select(device)
-    how = {"reducer": reducer, "clusterer": clusterer, "k": k, "seed": seed}
-    how["metrics"] = metrics or ["default"]
+    on, store = backend.select(device), Store(root)
     names, vectors = _source(dataset, split, encoder, embeddings, labels)
-    asked = cell.Cell.of(**names, preprocess=preprocess, **how)
+    asked = cell.Cell.of(
+        **names,
+        preprocess=preprocess,
+        reducer=reducer,
+        clusterer=clusterer,
+        k=k,
+        seed=seed,
+        metrics=metrics or ["default"],
+    )
     options = load.Options(
         vectors=vectors,
         data_dir=data_dir,
@@ -159,9 +180,24 @@ def run(
         workers=loaders,
         skip_bad=skip_bad,
     )
-    how = {"force": force or trace_transfers, "save_labels": save_labels, "trace": trace_transfers}
-    row = _one(asked, Store(root), on, options, **how)
-    _show(row, Store(root), asked)
+    # A failed cell raises its error, so that the watcher need not show it.
+    with Interrupt() as stop, ConsoleWatcher(stop, failures=False) as watcher:
+        row, computed = run_cell(
+            asked,
+            store,
+            on,
+            force=force or trace_transfers,
+            options=options,
+            save_labels=save_labels,
+            trace=trace_transfers,
+            stop=stop,
+            watcher=watcher,
+        )
+    if row is None:  # interrupted before the cell began
+        raise typer.Exit(130)
+    if not computed:
+        note("already computed; --force computes it again")
+    _show(row, store, asked)
     if trace_transfers:
         show_transfers([row])
 
@@ -172,8 +208,8 @@ def _source(
     encoder: str | None,
     embeddings: Path | None,
     labels: Path | None,
-) -> tuple[dict[str, str], Any]:
-    """Find out whether images or vectors are to be clustered."""
+) -> tuple[Place, Data | None]:
+    """Return the names of the images, or of the user's own vectors with their data."""
     from gpuclust import cell
     from gpuclust.errors import InputError
 
@@ -193,46 +229,7 @@ def _source(
     return load.own_vectors(embeddings, labels)
 
 
-def _one(
-    asked: Any,
-    store: Any,
-    on: Any,
-    options: Any,
-    *,
-    force: bool,
-    save_labels: bool,
-    trace: bool,
-) -> dict[str, Any]:
-    """Compute one cell, or find it done, and return its row; raise the error of a failed one."""
-    from gpuclust import cell
-    from gpuclust.grid import run, states
-
-    (unit,) = cell.units_of([asked])
-    # A failure is raised below, as the error of the command.
-    with Interrupt() as stop, ConsoleWatcher(stop, failures=False) as watcher:
-        summary = run.run_grid(
-            [unit],
-            store,
-            on,
-            options=options,
-            redo="all" if force else "failed",
-            save_labels=save_labels,
-            save_bad_input=False,
-            trace=trace,
-            stop=stop,
-            watcher=watcher,
-        )
-    if summary.errors:
-        raise summary.errors[0]
-    if summary.skipped:
-        note("already computed; --force computes it again")
-    rows = states.rows_of([unit], store, on, options)
-    if not rows:  # interrupted before the cell began
-        raise typer.Exit(130)
-    return rows[0]
-
-
-def _show(row: dict[str, Any], store: Any, asked: Any) -> None:
+def _show(row: dict[str, Any], store: Store, asked: Cell) -> None:
     from gpuclust.cell import units_of
 
     scores = {name: value for name, value in row["scores"].items() if value is not None}

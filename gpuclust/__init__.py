@@ -1,6 +1,33 @@
-"""gpuclust: which pretrained encoder, reduced and clustered how, sees the structure in your images?
+"""Cluster images by pretrained encoders, and score every encoder, reducer and clusterer.
 
-Importing the package imports none of its heavy dependencies; each module does so when it is used.
+Importing the package imports none of its heavy dependencies; the names below are imported when
+they are first used.
 """
 
+from importlib import import_module
+from typing import Any
+
 __version__ = "0.1.0"
+
+_FACE = {
+    "embed": "gpuclust.api",
+    "run": "gpuclust.api",
+    "run_grid": "gpuclust.api",
+    "results": "gpuclust.api",
+    "AffinityPropagation": "gpuclust.algorithms.affinity",
+    "Agglomerative": "gpuclust.algorithms.linkage",
+    "HDBSCAN": "gpuclust.algorithms.hdbscan",
+    "SpectralClustering": "gpuclust.algorithms.spectral",
+    "UMAP": "gpuclust.algorithms.umap",
+}
+__all__ = ["__version__", *_FACE]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _FACE:
+        raise AttributeError(f"module 'gpuclust' has no attribute {name!r}")
+    return getattr(import_module(_FACE[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_FACE})

@@ -1,7 +1,7 @@
-"""What to compute: cells, the units that share an embedding, and grid files.
+"""Cells, the units of cells that share an embedding, and their keys.
 
-A cell is one row of results.  Everything it depends on is resolved before it runs and is part of
-its key, so that a changed default can never meet a stale row.
+A cell is one row of results.  All parameters are resolved before a cell runs, and its key hashes
+all of them, so that a changed default never meets an old row.
 """
 
 from __future__ import annotations
@@ -10,18 +10,16 @@ import dataclasses
 import hashlib
 import itertools
 import json
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypedDict
 
+from .encoders.encoder import PREPROCESSINGS
 from .errors import InputError, unknown
 from .methods.spec import Spec, chain_text, parse_clusterer, parse_reducer
 from .methods.table import CLUSTERERS
 from .metrics import suite
-
-PREPROCESS = ("own", "study")
 
 
 @dataclass(frozen=True)
@@ -35,10 +33,10 @@ class Cell:
     reducer, clusterer : tuple of Spec, Spec
         With every parameter resolved.
     k : int or None
-        Number of clusters; None when the clusterer finds it, or when the number of true classes is
-        to be taken (see `with_k`).
+        Number of clusters; None when the clusterer finds it, or stands for the number of true
+        classes (see `with_k`).
     seed : int
-        Of the reducer and the clusterer.
+        Seed of the reducer and the clusterer.
     metrics : tuple of str
         Score names, resolved.
     """
@@ -67,12 +65,18 @@ class Cell:
         seed: int = 0,
         metrics: Sequence[str] = ("default",),
     ) -> Cell:
-        """Build a cell from text, or from what was parsed of it already.
+        """Build a cell from text, or from specs that were parsed before.
 
         Raises
         ------
         InputError
-            For anything that is not in our tables.
+            For a name or value that the tables do not have.
+
+        Examples
+        --------
+        >>> cell = Cell.of(dataset="digits", split="all", encoder="raw", clusterer="kmeans", k=10)
+        >>> cell.reducer_text, cell.k
+        ('none', 10)
         """
         spec = clusterer if isinstance(clusterer, Spec) else parse_clusterer(clusterer)
         _whole("k", k, low=1, optional=True)
@@ -122,15 +126,8 @@ class Cell:
             )
         return dataclasses.replace(self, k=n_classes)
 
-    def filled(self, n_classes: int | None) -> Cell:
-        """Do as `with_k`, but leave k open where it cannot be filled: that row is a failed one."""
-        try:
-            return self.with_k(n_classes)
-        except InputError:
-            return self
-
     def identity(self, *, fingerprint: str | None, backend: str) -> dict[str, Any]:
-        """List everything the result depends on, ready for JSON."""
+        """List everything that the result depends on, ready for JSON."""
         return {
             "dataset": self.dataset,
             "split": self.split,
@@ -146,14 +143,28 @@ class Cell:
         }
 
     def key(self, *, fingerprint: str | None, backend: str) -> str:
-        """Hash `identity`: the name of the row's file.  `fingerprint` None: never embedded."""
+        """Hash `identity` to 24 hexadecimal digits, the name of the row's file.
+
+        `fingerprint` is None when the embedding was never computed.
+        """
         text = json.dumps(self.identity(fingerprint=fingerprint, backend=backend), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
+class KeyedCell(NamedTuple):
+    """A cell with k filled in, and the key of its row.
+
+    `problem` is the error of a cell whose k cannot be filled in: no labels, or one class.
+    """
+
+    cell: Cell
+    key: str
+    problem: InputError | None = None
+
+
 @dataclass(frozen=True)
 class Unit:
-    """The cells that share one embedding, in the order in which they were asked for."""
+    """The cells of one embedding, in the order in which they were asked for."""
 
     dataset: str
     split: str
@@ -165,6 +176,64 @@ class Unit:
         study = "" if self.preprocess == "own" else f", {self.preprocess} preprocessing"
         return f"{self.dataset} ({self.split}) x {self.encoder}{study}"
 
+    def resolve(self, fingerprint: str | None, n_classes: int | None, backend: str) -> ResolvedUnit:
+        """Fill in k and compute the keys, once for all later steps.
+
+        Parameters
+        ----------
+        fingerprint : str or None
+            Identifies the embedding; None when it was never computed.
+        n_classes : int or None
+            Number of true classes, None when unknown.
+        backend : {"cpu", "gpu"}
+            Backend of the rows.
+        """
+        keyed = (_keyed(cell, fingerprint, n_classes, backend) for cell in self.cells)
+        return ResolvedUnit(self, fingerprint, n_classes, backend, tuple(keyed))
+
+
+@dataclass(frozen=True)
+class ResolvedUnit:
+    """A unit whose embedding is known: its cells have their k and their keys.
+
+    Attributes
+    ----------
+    unit : Unit
+        The cells as they were asked for.
+    fingerprint, n_classes, backend
+        See `Unit.resolve`.
+    cells : tuple of KeyedCell
+        In the order of ``unit.cells``.
+    """
+
+    unit: Unit
+    fingerprint: str | None
+    n_classes: int | None
+    backend: str
+    cells: tuple[KeyedCell, ...]
+
+    def only(self, keep: Sequence[bool]) -> ResolvedUnit:
+        """Return this unit reduced to the cells where `keep`, one value per cell, is True."""
+        unit = dataclasses.replace(
+            self.unit, cells=tuple(itertools.compress(self.unit.cells, keep))
+        )
+        return dataclasses.replace(
+            self, unit=unit, cells=tuple(itertools.compress(self.cells, keep))
+        )
+
+    def identity(self, cell: Cell) -> dict[str, Any]:
+        """List everything that the result of a cell depends on, ready for JSON."""
+        return cell.identity(fingerprint=self.fingerprint, backend=self.backend)
+
+
+def _keyed(cell: Cell, fingerprint: str | None, n_classes: int | None, backend: str) -> KeyedCell:
+    problem = None
+    try:
+        cell = cell.with_k(n_classes)
+    except InputError as error:  # recorded in the row when the cell is run
+        problem = error
+    return KeyedCell(cell, cell.key(fingerprint=fingerprint, backend=backend), problem)
+
 
 def units_of(cells: Iterable[Cell]) -> list[Unit]:
     """Group cells by embedding, dropping repeats; the order of first appearance is kept."""
@@ -175,75 +244,16 @@ def units_of(cells: Iterable[Cell]) -> list[Unit]:
     return [Unit(*place, cells=tuple(group)) for place, group in groups.items()]
 
 
-GRID_DEFAULTS: dict[str, list[Any]] = {
-    "split": [None],
-    "preprocess": ["own"],
-    "reducer": ["none"],
-    "k": [None],
-    "seed": [0],
-}
-PLACE_KEYS = ("dataset", "split", "encoder")
-GRID_KEYS = (*PLACE_KEYS, "preprocess", "reducer", "clusterer", "k", "seed", "metrics")
+class Place(TypedDict):
+    """Names of an embedding, in canonical form."""
+
+    dataset: str
+    split: str
+    encoder: str
 
 
-def load_grid(path: Path) -> list[Unit]:
-    """Read a grid file: every combination of its lists, as units.
-
-    Parameters
-    ----------
-    path : Path
-        TOML with `dataset`, `encoder`, `clusterer` and optionally `split`, `preprocess`,
-        `reducer`, `k`, `seed`, `metrics`; each a list or a single value.
-
-    Raises
-    ------
-    InputError
-        When the file cannot be read, is not TOML, has an unknown key, or names something that does
-        not exist.  Every name is checked before anything runs.
-    """
-    lists = _grid_lists(path)
-    metrics = lists.pop("metrics")
-    places = [place(*names) for names in itertools.product(*(lists.pop(key) for key in PLACE_KEYS))]
-    lists["reducer"] = [parse_reducer(text) for text in lists["reducer"]]  # once, not per cell
-    lists["clusterer"] = [parse_clusterer(text) for text in lists["clusterer"]]
-    rest = [dict(zip(lists, values, strict=True)) for values in itertools.product(*lists.values())]
-    return units_of(Cell.of(**at, **how, metrics=metrics) for at in places for how in rest)
-
-
-def _grid_lists(path: Path) -> dict[str, list[Any]]:
-    table = _read_toml(path)
-    for key in table:
-        if key not in GRID_KEYS:
-            raise unknown(f"key in {path}", key, GRID_KEYS)
-    lists = {key: value if isinstance(value, list) else [value] for key, value in table.items()}
-    for key in ("dataset", "encoder", "clusterer"):
-        if key not in lists:
-            raise InputError(f'{path} names no {key}. Write {key} = ["..."].')
-    for key, values in lists.items():
-        if not values:
-            raise InputError(f"{key} in {path} is an empty list. Give it at least one entry.")
-        _check_types(path, key, values)
-    return {"metrics": ["default"], **GRID_DEFAULTS, **lists}
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot read the grid file {path}: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not a TOML file: {error}.") from error
-
-
-def _check_types(path: Path, key: str, values: Sequence[Any]) -> None:
-    kind, words = (int, "whole numbers") if key in ("k", "seed") else (str, "texts")
-    for value in values:
-        if type(value) is not kind:
-            raise InputError(f"{key} in {path} takes {words}; got {value!r}.")
-
-
-def place(dataset: str, split: str | None, encoder: str) -> dict[str, str]:
-    """Check the names of an embedding and write them in their one canonical form.
+def place(dataset: str, split: str | None, encoder: str) -> Place:
+    """Check the names of an embedding and return them in canonical form.
 
     Paths become absolute, so that a folder is the same dataset from every working directory.
     """
@@ -259,8 +269,8 @@ def place(dataset: str, split: str | None, encoder: str) -> dict[str, str]:
 
 def check_preprocess(name: str) -> str:
     """Return the name of a preprocessing, or raise `UnknownNameError`."""
-    if name not in PREPROCESS:
-        raise unknown("preprocess", name, PREPROCESS)
+    if name not in PREPROCESSINGS:
+        raise unknown("preprocess", name, PREPROCESSINGS)
     return name
 
 

@@ -1,7 +1,7 @@
-"""One unit from its embedding to its rows: reduce, cluster, score.
+"""One unit, from its embedding to its rows: reduce, cluster, score.
 
-The stages are pure functions.  `run_unit` neither saves, prints nor catches: `attempt` decides what
-happens when a stage fails (`measured` lets the error through, a grid records it).
+The stages are pure functions.  `run_unit` neither saves, prints nor catches errors; `attempt`
+decides what happens when a stage fails: `measured` raises, a grid records the error.
 """
 
 from __future__ import annotations
@@ -9,16 +9,14 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import array_api_compat
 
 from .arrays.shared_neighbors import SharedNeighbors
-from .cell import Cell, Unit, asked_values
-from .device import machine
+from .cell import Cell, KeyedCell, ResolvedUnit, Unit
 from .device.backend import Backend, Trace
 from .embeddings.data import Data
 from .errors import BackendError, CellError, InputError
@@ -26,39 +24,27 @@ from .methods.build import build, load_class, neighbors_of
 from .methods.spec import Spec, chain_text
 from .methods.table import CLUSTERERS, REDUCERS, Fit
 from .metrics import suite
+from .row import Outcome, Result, UnitRows
 
-Row = dict[str, Any]
-
-
-class Outcome(NamedTuple):
-    """What a stage gave: its value or its error, the seconds it took and what it warned of.
-
-    `device` says what it did on the device, see `Backend.watch`; empty on the CPU.
-    """
-
-    value: Any
-    seconds: float
-    warnings: tuple[str, ...] = ()
-    error: Exception | None = None
-    device: dict[str, Any] = {}  # noqa: RUF012 - never changed
+Attempt = Callable[..., Outcome]  # (what, stage, *args)
 
 
 class Reduced(NamedTuple):
-    """A reduced embedding (n, m) and the classes that made it, one per step."""
+    """A reduced embedding (n, m) and the import path of each reducer that ran."""
 
     Z: Any
     ran: tuple[str, ...]
 
 
 class Clustered(NamedTuple):
-    """Labels (n,) int64 on the device of the run, and the class that found them."""
+    """Labels (n,) int64 on the device of the run, and the import path of the clusterer."""
 
     labels: Any
     ran: str
 
 
-class Space(NamedTuple):
-    """A reduced embedding, with the graph and the trees that its clusterings share."""
+class Representation(NamedTuple):
+    """A reduced embedding, with the neighbor graph and the trees that its clusterings share."""
 
     Z: Any
     neighbors: SharedNeighbors
@@ -66,21 +52,13 @@ class Space(NamedTuple):
     made: Outcome
 
 
-class Result(NamedTuple):
-    """The row of a cell, ready for JSON, with its labels (n,) or its error."""
-
-    row: Row
-    labels: Any | None
-    error: Exception | None = None
-
-
 def measured(
     what: str, stage: Callable[..., Any], *args: Any, on: Backend, trace: Trace | None = None
 ) -> Outcome:
-    """Run a stage, take its time and collect its warnings; errors go through.
+    """Run a stage, measure its time and collect its warnings; errors are raised.
 
-    `what` says in words what is done, for whoever shows it.  On a GPU the clock is read when the
-    device is idle, and its memory is watched; with `trace` also its transfers.
+    `what` names the stage for progress reports and is not used here.  On a GPU the clock is read
+    when the device is idle, and peak memory is measured; with `trace` also the copies.
     """
     del what
     with warnings.catch_warnings(record=True) as caught, on.watch(trace) as device:
@@ -94,124 +72,131 @@ def measured(
 
 
 def _texts(caught: list[warnings.WarningMessage]) -> tuple[str, ...]:
-    """Keep what a user can act on: not the deprecations inside libraries, and each text once."""
+    """Keep the warnings that a user can act on, without repeats: no deprecations of libraries."""
     quiet = (DeprecationWarning, PendingDeprecationWarning, FutureWarning)
     kept = [w for w in caught if not issubclass(w.category, quiet)]
     return tuple(dict.fromkeys(f"{w.category.__name__}: {w.message}" for w in kept))
 
 
 def run_unit(
-    unit: Unit,
+    unit: Unit | ResolvedUnit,
     data: Data,
     on: Backend,
     *,
-    attempt: Callable[..., Outcome] | None = None,
+    attempt: Attempt | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Result]:
     """Compute the cells of a unit and yield their results.
 
-    Cells with the same reducer and seed share the reduced space and are scored together, so their
-    rows come together.  When `stop` answers True, no further cell is begun; what was clustered is
-    still scored and yielded.
+    Cells with the same reducer and seed share the representation and are scored together, so their
+    rows come together.  When `stop` answers True, no further cell is begun; finished clusterings
+    are still scored and yielded.
 
     Parameters
     ----------
-    unit : Unit
-        Only the cells that are to be computed.
+    unit : Unit or ResolvedUnit
+        The cells to compute.
     data : Data
-        The embedding of the unit; finite, see `check_finite`.  What is on the host is brought to
+        The embedding of the unit, finite (see `check_finite`).  Arrays on the host are copied to
         the device of the run once.
     on : Backend
-        Where to run.
+        Backend that computes.
     attempt : callable (what, stage, *args) -> Outcome
-        Runs a stage, `what` says in words which; an Outcome with an `error` becomes a failed row.
-        `measured` by default, which lets errors through.
+        Runs a stage, named by the text `what`; an Outcome with an `error` becomes a failed row.
+        `measured` by default, which raises errors.
     stop : callable () -> bool
-        Asked before every cell.
+        Called before every cell.
     """
+    if isinstance(unit, Unit):
+        unit = unit.resolve(data.fingerprint, data.n_classes, on.name)
     attempt = attempt or functools.partial(measured, on=on)
     _import_ahead(unit, on)
     data = on.place(data)
     graph = neighbors_of(data.X, on, most=_most_neighbors(unit.cells))
-    for (chain, seed), cells in _by_space(unit.cells).items():
+    rows = UnitRows(unit, data, on)
+    for (chain, seed), cells in _by_representation(unit.cells).items():
         if stop():
             return
         made = attempt(chain_text(chain), reduce, data.X, chain, seed, on, graph)
         if made.error:
-            yield from (_failed(cell, data, on, made) for cell in cells)
+            yield from (rows.failed(keyed, made) for keyed in cells)
             continue
-        Z = made.value.Z
-        shared = (
-            graph if Z is data.X else neighbors_of(Z, on, most=_most_neighbors(cells, inside=True))
-        )
-        space = Space(Z, shared, {}, made)
-        yield from _run_space(cells, space, data, on, attempt=attempt, stop=stop)
+        shared = _represent(made, data.X, graph, cells, on)
+        clustered = []
+        for keyed in cells:
+            if stop():
+                break
+            what = f"{keyed.cell.reducer_text} | {keyed.cell.clusterer}"
+            if keyed.problem is None:
+                outcome = attempt(what, cluster, shared, keyed.cell, on)
+            else:
+                outcome = attempt(what, _refuse, keyed.problem)
+            if outcome.error:
+                yield rows.failed(keyed, outcome)
+            else:
+                clustered.append((keyed, outcome))
+        yield from _scored(clustered, shared, data, rows, attempt)
 
 
-def _most_neighbors(cells: Iterable[Cell], *, inside: bool = False) -> int:
-    """Find the largest number of neighbours that the methods ask for, so that one search will do.
+def _represent(
+    made: Outcome, X: Any, graph: SharedNeighbors, cells: list[KeyedCell], on: Backend
+) -> Representation:
+    """Give a reduced embedding its neighbor graph: that of X where nothing was reduced."""
+    Z = made.value.Z
+    if Z is not X:
+        graph = neighbors_of(Z, on, most=_most_neighbors(cells, reduced=True))
+    return Representation(Z, graph, {}, made)
 
-    `inside` a reduced space only the clusterers search.
+
+def _most_neighbors(cells: Iterable[KeyedCell], *, reduced: bool = False) -> int:
+    """Find the largest number of neighbors that a method needs, so that one search serves all.
+
+    In a `reduced` representation only the clusterers search.
     """
-    specs = [cell.clusterer for cell in cells]
-    specs += [] if inside else [cell.reducer[0] for cell in cells]
+    specs = [cell.clusterer for cell, *_ in cells]
+    specs += [] if reduced else [cell.reducer[0] for cell, *_ in cells]
     return max((dict(spec.params).get("n_neighbors") or 0 for spec in specs), default=0)
 
 
-def _by_space(cells: tuple[Cell, ...]) -> dict[tuple[tuple[Spec, ...], int], list[Cell]]:
-    groups: dict[tuple[tuple[Spec, ...], int], list[Cell]] = {}
-    for cell in cells:
-        groups.setdefault((cell.reducer, cell.seed), []).append(cell)
+def _by_representation(
+    cells: Iterable[KeyedCell],
+) -> dict[tuple[tuple[Spec, ...], int], list[KeyedCell]]:
+    groups: dict[tuple[tuple[Spec, ...], int], list[KeyedCell]] = {}
+    for keyed in cells:
+        groups.setdefault((keyed.cell.reducer, keyed.cell.seed), []).append(keyed)
     return groups
 
 
-def _run_space(
-    cells: list[Cell],
-    space: Space,
+def _scored(
+    clustered: list[tuple[KeyedCell, Outcome]],
+    shared: Representation,
     data: Data,
-    on: Backend,
-    *,
-    attempt: Callable[..., Outcome],
-    stop: Callable[[], bool],
+    rows: UnitRows,
+    attempt: Attempt,
 ) -> Iterator[Result]:
-    """Cluster one space in every way that is asked for, then score all of it in one pass."""
-    clustered: list[tuple[Cell, Outcome]] = []
-    for asked in cells:
-        if stop():
-            break
-        what = f"{asked.reducer_text} | {asked.clusterer}"
-        outcome = attempt(what, _cluster, space, asked, data, on)
-        if outcome.error:
-            yield _failed(asked, data, on, outcome)
-        else:
-            clustered.append((asked.with_k(data.n_classes), outcome))
-    for names, group in _by_metrics(clustered).items():
+    """Score the clusterings of one representation, in one pass per list of metrics."""
+    groups: dict[tuple[str, ...], list[tuple[KeyedCell, Outcome]]] = {}
+    for keyed, outcome in clustered:
+        groups.setdefault(keyed.cell.metrics, []).append((keyed, outcome))
+    for names, group in groups.items():
         label_sets = [outcome.value.labels for _, outcome in group]
-        scored = attempt(f"scoring {len(group)}", _score, label_sets, space, data, names)
-        for i, (cell, outcome) in enumerate(group):
+        scored = attempt(f"scoring {len(group)}", score, label_sets, shared, data, names)
+        for i, (keyed, outcome) in enumerate(group):
             if scored.error:
-                yield _failed(cell, data, on, scored)
+                yield rows.failed(keyed, scored)
             else:
-                yield _done(_facts(cell, data, on), space, outcome, scored, i, of=len(group))
+                share = scored._replace(value=scored.value[i], seconds=scored.seconds / len(group))
+                yield rows.done(keyed, shared.made, outcome, share)
 
 
-def _by_metrics(
-    clustered: list[tuple[Cell, Outcome]],
-) -> dict[tuple[str, ...], list[tuple[Cell, Outcome]]]:
-    groups: dict[tuple[str, ...], list[tuple[Cell, Outcome]]] = {}
-    for cell, outcome in clustered:
-        groups.setdefault(cell.metrics, []).append((cell, outcome))
-    return groups
-
-
-def _import_ahead(unit: Unit, on: Backend) -> None:
-    """Import what the cells need, so that no stage's time contains an import."""
-    specs = [(CLUSTERERS, cell.clusterer) for cell in unit.cells]
-    specs += [(REDUCERS, spec) for cell in unit.cells for spec in cell.reducer]
-    forms = {form for table, spec in specs for form in getattr(table[spec.name], on.name)}
-    for form in forms:
-        with contextlib.suppress(BackendError):  # told again when the cell is built
-            load_class(form.path)
+def _import_ahead(unit: ResolvedUnit, on: Backend) -> None:
+    """Import the classes of all cells first, so that no stage's time contains an import."""
+    specs = [(CLUSTERERS, cell.clusterer) for cell, *_ in unit.cells]
+    specs += [(REDUCERS, spec) for cell, *_ in unit.cells for spec in cell.reducer]
+    implementations = {one for table, spec in specs for one in getattr(table[spec.name], on.name)}
+    for implementation in implementations:
+        with contextlib.suppress(BackendError):  # raised again when the cell is built
+            load_class(implementation.target)
 
 
 def reduce(
@@ -219,7 +204,7 @@ def reduce(
 ) -> Reduced:
     """Apply a chain of reducers to `X` (n, d) and return (n, m); ``none`` returns `X` itself.
 
-    `graph` is that of `X`, where somebody shares it.
+    `graph` is the neighbor graph of `X`; without it each reducer that needs one makes its own.
     """
     Z, ran = X, []
     for spec in chain:
@@ -236,93 +221,37 @@ def reduce(
     return Reduced(Z, tuple(ran))
 
 
-def cluster(space: Space, cell: Cell, on: Backend) -> Clustered:
-    """Cluster a space and return the labels (n,), int64; -1 means unclustered.
+def cluster(representation: Representation, cell: Cell, on: Backend) -> Clustered:
+    """Cluster a representation and return the labels (n,), int64; -1 means unclustered.
 
     Raises
     ------
     InputError
         When there are fewer than two samples, or fewer than k.
     CellError
-        When the method needs more of them.
+        When the method needs more samples.
     """
-    n, d = space.Z.shape
+    n, d = representation.Z.shape
     if n < 2:
         raise InputError(f"clustering needs at least 2 samples; {cell.dataset} has {n}.")
     if cell.k is not None and cell.k > n:
         raise InputError(f"k={cell.k} is more than the {n} samples. Give a k of at most {n}.")
     spec = cell.clusterer
-    fit = Fit(n, d, cell.k, cell.seed, trees=space.trees, neighbors=space.neighbors)
+    trees, neighbors = representation.trees, representation.neighbors
+    fit = Fit(n, d, cell.k, cell.seed, trees=trees, neighbors=neighbors)
     built = build(spec.name, dict(spec.params), fit, on)
-    labels = built.estimator.fit_predict(space.Z)
+    labels = built.estimator.fit_predict(representation.Z)
     xp = array_api_compat.array_namespace(labels)
     return Clustered(xp.astype(labels, xp.int64, copy=False), built.path)
 
 
-def _cluster(space: Space, asked: Cell, data: Data, on: Backend) -> Clustered:
-    """Cluster a space, with k filled in where the number of classes is to be taken."""
-    return cluster(space, asked.with_k(data.n_classes), on)
+def _refuse(problem: InputError) -> NoReturn:
+    """Raise the error of a cell that cannot be run, as a stage of its own."""
+    raise problem
 
 
-def _score(
-    label_sets: list[Any], space: Space, data: Data, names: tuple[str, ...]
+def score(
+    label_sets: list[Any], representation: Representation, data: Data, names: tuple[str, ...]
 ) -> list[suite.Scored]:
-    return suite.score_all(label_sets, X=data.X, Z=space.Z, y=data.y, names=names)
-
-
-def _facts(cell: Cell, data: Data, on: Backend) -> Row:
-    """Columns that a row has whether it succeeded or not."""
-    cell = cell.filled(data.n_classes)
-    return {
-        "key": cell.key(fingerprint=data.fingerprint, backend=on.name),
-        **asked_values(cell),
-        "backend": on.name,
-        "n": int(data.X.shape[0]),
-        "d": int(data.X.shape[1]),
-        "n_classes": data.n_classes,
-        "resolved": cell.identity(fingerprint=data.fingerprint, backend=on.name),
-        "finished": machine.now(),
-        "host": {**machine.facts(), **({"gpu": machine.gpu()} if on.name == "gpu" else {})},
-    }
-
-
-def _done(
-    facts: Row, space: Space, clustered: Outcome, scored: Outcome, i: int, *, of: int
-) -> Result:
-    """Make the row of the i-th cell `of` so many that were scored together: each has its share."""
-    outcomes = {"reduce": space.made, "cluster": clustered, "score": scored}
-    stages = {name: outcome.seconds for name, outcome in outcomes.items()}
-    stages["score"] /= of
-    device = {name: outcome.device for name, outcome in outcomes.items() if outcome.device}
-    row = {
-        "status": "ok",
-        **facts,
-        "ran": {"reducer": list(space.made.value.ran), "clusterer": clustered.value.ran},
-        "seconds": sum(stages.values()),
-        "stages": stages,
-        **({"device": device} if device else {}),
-        "scores": scored.value[i].scores,
-        "undefined": scored.value[i].undefined,
-        "warnings": [*space.made.warnings, *clustered.warnings],
-    }
-    return Result(row, clustered.value.labels)
-
-
-def _failed(cell: Cell, data: Data, on: Backend, outcome: Outcome) -> Result:
-    row = {"status": "failed", **_facts(cell, data, on), **failure(outcome)}
-    return Result(row, None, outcome.error)
-
-
-def failure(outcome: Outcome) -> Row:
-    """Give the columns that say why there is no result: type, message and traceback."""
-    error = outcome.error
-    return {
-        "seconds": outcome.seconds,
-        "scores": {},
-        "warnings": list(outcome.warnings),
-        "error": {
-            "type": type(error).__name__,
-            "message": str(error),
-            "traceback": "".join(traceback.format_exception(error)),
-        },
-    }
+    """Score the clusterings of one representation; see `suite.score_all`."""
+    return suite.score_all(label_sets, X=data.X, Z=representation.Z, y=data.y, names=names)

@@ -4,7 +4,8 @@ import json
 import pytest
 
 from gpuclust import cell as cells
-from gpuclust.cell import Cell, load_grid, units_of
+from gpuclust.cell import Cell, units_of
+from gpuclust.grid.grid_file import load_grid
 from gpuclust.errors import InputError, UnknownNameError
 from gpuclust.methods import table
 from gpuclust.metrics import suite

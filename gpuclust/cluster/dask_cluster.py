@@ -1,13 +1,14 @@
-"""A grid on the workers of a Dask cluster.
+"""Grids on the workers of a Dask cluster.
 
-A worker computes a whole unit, writes its rows itself to the folder that all share, and tells what
-it does; only that crosses the network.  Dask starts the workers, gives them units, longest first,
-and gives the unit of a worker that died to another one.
+A worker computes a whole unit, writes its rows to the shared folder, and sends progress events;
+only units and events go over the network.  Dask starts the workers, gives them units, longest
+first, and gives the unit of a dead worker to another one.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import importlib.util
 import itertools
@@ -15,7 +16,7 @@ import logging
 import queue
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +26,8 @@ from ..device.backend import Backend
 from ..errors import BackendError, GpuclustError, InputError
 from ..events import Watcher
 from ..grid import cost
-from ..grid.run import Done, Lost, Map
-from ..grid.unit import Job, Summary
+from ..grid.run import Done, Lost
+from ..grid.unit import Run, Summary, never
 from ..store.store import Store
 from . import worker
 from .plan import OWN_CLUSTER, Plan, has_pages, start
@@ -34,19 +35,19 @@ from .plan import OWN_CLUSTER, Plan, has_pages, start
 if TYPE_CHECKING:
     import distributed
 
-# How long a scheduler may be away, and how long the first worker may take to come.
+# Longest absence of a scheduler, and longest wait for the first worker.
 PATIENCE_SECONDS = 60.0
-# Between two looks at which workers there are.
+# Pause between two looks at the list of workers.
 LOOK_SECONDS = 5.0
 
 
 class SchedulerError(GpuclustError):
-    """A scheduler or its workers that cannot be reached."""
+    """The scheduler or its workers cannot be reached."""
 
 
 @contextlib.contextmanager
 def cluster(plan: Plan, store: Store, device: str = "auto") -> Iterator[Cluster]:
-    """Start or join a cluster for as long as the block runs; ours ends with it.
+    """Start or join a cluster while the block runs; a cluster started here ends with it.
 
     Raises
     ------
@@ -78,11 +79,11 @@ class Cluster:
     Attributes
     ----------
     on : Backend
-        What the workers compute on.
+        Backend of the workers.
     workers : int
-        How many there are at the start.
+        Number of workers at the start.
     dashboard : str or None
-        Address of Dask's own pages about a cluster that we started, where bokeh is installed.
+        Address of Dask's web pages about a cluster that was started here, if bokeh is installed.
     """
 
     def __init__(self, plan: Plan, store: Store, device: str, started: Any):
@@ -101,12 +102,12 @@ class Cluster:
         if self._client is not None:
             self._client.close(timeout=5)
 
-    # ---- who is there ---------------------------------------------------------------------------
+    # ---- scheduler and workers ------------------------------------------------------------------
 
     def _connected(self) -> distributed.Client:
-        """Return a client with a live scheduler, waiting for one that went away."""
-        if self._client is not None and self._client.status == "running":
-            return self._client
+        """Return a client with a live scheduler, and wait for a scheduler that went away."""
+        if client := self._running_client():
+            return client
         self.close()
         end = time.monotonic() + PATIENCE_SECONDS
         while True:
@@ -118,6 +119,10 @@ class Cluster:
                 time.sleep(1.0)
             else:
                 return self._client
+
+    def _running_client(self) -> distributed.Client | None:
+        client = self._client
+        return client if client is not None and client.status == "running" else None
 
     def _connect(self) -> distributed.Client:
         from distributed import Client
@@ -140,7 +145,7 @@ class Cluster:
         )
 
     def _ask_workers(self, client: distributed.Client) -> tuple[Backend, int]:
-        """Ask the workers what they compute on; all must say the same."""
+        """Ask the workers for their versions and backends, which must be equal."""
         try:
             client.wait_for_workers(1, timeout=PATIENCE_SECONDS)
             told = client.run(worker.introduce, self._device)
@@ -171,61 +176,53 @@ class Cluster:
 
     # ---- computing ------------------------------------------------------------------------------
 
-    def mapper(self, stop: Callable[[], bool], watcher: Watcher) -> Map:
-        """Give the function that computes units here, for `gpuclust.grid.run.run_grid`."""
-        return functools.partial(self._map, stop=stop, watcher=watcher)
-
-    def _map(
-        self, job: Job, units: deque[Unit], *, stop: Callable[[], bool], watcher: Watcher
-    ) -> Iterator[Done | None]:
-        """Compute units on the workers and yield what became of each, as they end."""
+    def __call__(self, run: Run, units: deque[Unit]) -> Iterator[Done | None]:
+        """Compute units on the workers and yield the outcome of each; for `run_grid`."""
         heard: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        halt = self._store.root / "running" / f"{job.run}.stop"
+        halt = self._store.root / "running" / f"{run.id}.stop"
         waiting: dict[Any, Unit] = {}
         look = 0.0
         try:
             while waiting or units:
                 if units:
-                    waiting |= self._submit(job, units, heard, halt)
-                if stop() and not halt.exists():
+                    waiting |= self._submit(run, units, heard, halt)
+                if run.stop() and not halt.exists():
                     halt.parent.mkdir(parents=True, exist_ok=True)
                     halt.touch()
                 if time.monotonic() > look:
                     look = time.monotonic() + LOOK_SECONDS
-                    if self._client.status == "running":
-                        watcher.workers(self._client.scheduler_info(n_workers=-1)["workers"])
+                    if client := self._running_client():
+                        run.watcher.workers(client.scheduler_info(n_workers=-1)["workers"])
                     yield None
                 with contextlib.suppress(queue.Empty):
                     said = heard.get(timeout=0.2)
                     if isinstance(said, dict):
-                        watcher.tell(said)
+                        run.watcher.tell(said)
                     else:
                         yield waiting.pop(said), _outcome(said)
         finally:
-            if self._client.status == "running":
-                self._client.cancel(list(waiting))
+            if client := self._running_client():
+                client.cancel(list(waiting))
             halt.unlink(missing_ok=True)
-            _tell_the_rest(heard, watcher)
+            _pass_on_the_rest(heard, run.watcher)
 
     def _submit(
-        self, job: Job, units: deque[Unit], heard: queue.SimpleQueue[Any], halt: Path
+        self, run: Run, units: deque[Unit], heard: queue.SimpleQueue[Any], halt: Path
     ) -> dict[Any, Unit]:
-        """Hand the units to Dask, the longest first, and listen to what is told of them."""
-        client, topic = self._connected(), f"gpuclust-{job.run}"
+        """Submit the units to Dask, the longest first, and subscribe to their events."""
+        client, topic = self._connected(), f"gpuclust-{run.id}"
         client.subscribe_topic(topic, lambda event: heard.put(event[1]))
         task = functools.partial(
             worker.compute,
-            job=job,
-            store=self._store,
-            name=self.on.name,
-            threads=self._plan.threads_each(self.workers),
+            run=dataclasses.replace(run, store=self._store, watcher=Watcher(), stop=never),
+            n_threads=self._plan.threads_each(self.workers),
             topic=topic,
             halt=halt,
         )
-        workers = client.scheduler_info(n_workers=-1)["workers"].values()
-        gpus = any("GPU" in worker["resources"] for worker in workers)
+        there = client.scheduler_info(n_workers=-1)["workers"].values()
+        gpus = any("GPU" in one["resources"] for one in there)
         futures = {}
-        for unit, seconds in self._estimated(job, units):
+        for unit, seconds in self._estimated(run, units):
             future = client.submit(
                 task,
                 unit,
@@ -238,10 +235,10 @@ class Cluster:
             futures[future] = unit
         return futures
 
-    def _estimated(self, job: Job, units: deque[Unit]) -> list[tuple[Unit, float]]:
-        """Empty the queue; what cannot be estimated counts as long: it has yet to be embedded."""
+    def _estimated(self, run: Run, units: deque[Unit]) -> list[tuple[Unit, float]]:
+        """Empty the queue; a unit without an estimate counts as the longest: it is not embedded."""
         taken = [units.popleft() for _ in range(len(units))]
-        seconds = [cost.estimate(unit, self._store, job.options) for unit in taken]
+        seconds = [cost.estimate(unit, self._store, run.options) for unit in taken]
         longest = max((s for s in seconds if s is not None), default=0.0)
         return [
             (unit, longest + 1.0 if s is None else s)
@@ -249,8 +246,8 @@ class Cluster:
         ]
 
 
-def _tell_the_rest(heard: queue.SimpleQueue[Any], watcher: Watcher) -> None:
-    """Pass on what was said before the last unit was over."""
+def _pass_on_the_rest(heard: queue.SimpleQueue[Any], watcher: Watcher) -> None:
+    """Pass on the events from before the end of the last unit."""
     while not heard.empty():
         said = heard.get()
         if isinstance(said, dict):
@@ -265,7 +262,7 @@ def _listed(told: dict[str, tuple[str, str, str]]) -> str:
 
 
 def _outcome(future: distributed.Future) -> Summary | Lost:
-    """Say what became of a unit; errors that end the run are raised."""
+    """Return the outcome of a unit; errors that end the run are raised."""
     from distributed import KilledWorker
 
     if future.status == "cancelled":

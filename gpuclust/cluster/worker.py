@@ -1,7 +1,8 @@
-"""What a Dask worker does for us: say who it is, and compute one unit at a time."""
+"""Tasks of a Dask worker: report its version and backend, and compute one unit at a time."""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
 import platform
@@ -10,34 +11,48 @@ from pathlib import Path
 
 from .. import __version__
 from ..cell import Unit
-from ..device import backend
+from ..device import backend, threads
 from ..events import Relay
-from ..grid.unit import Job, Summary, work
-from ..store.store import Store
+from ..grid.unit import Run, Summary, compute_unit
 
 # A worker with several threads would otherwise compute several units in one process.
 _ALONE = threading.Lock()
 
 
 def introduce(device: str) -> tuple[str, str, str]:
-    """Say of this worker: version, backend, host."""
+    """Return the version, the backend and the host of this worker."""
     return __version__, backend.select(device).name, platform.node()
 
 
-def compute(
-    unit: Unit, *, job: Job, store: Store, name: str, threads: int | None, topic: str, halt: Path
-) -> Summary:
-    """Compute a unit on this worker."""
+def compute(unit: Unit, *, run: Run, n_threads: int | None, topic: str, halt: Path) -> Summary:
+    """Compute a unit on this worker.
+
+    Parameters
+    ----------
+    unit : Unit
+        The unit.
+    run : Run
+        The run of the client; its backend is selected again here.
+    n_threads : int or None
+        Threads to compute with; None keeps the worker's own number.
+    topic : str
+        Dask topic of the progress events.
+    halt : Path
+        File that appears when the run is to stop.
+    """
     from distributed import get_worker
 
     worker = get_worker()
     with _ALONE:
         if halt.exists():
             return Summary(stopped=True)
-        if threads is not None:
-            threads.use_threads(threads)
+        if n_threads is not None:
+            threads.use_threads(n_threads)
         facts = {"worker": worker.address, "host": platform.node(), "pid": os.getpid()}
-        told = Relay(functools.partial(worker.log_event, topic), stop=halt.exists, more=facts)
-        done = work(unit, job, store, backend.select(name), stop=halt.exists, watcher=told)
-    done.errors = []  # they are in the rows
+        relay = Relay(functools.partial(worker.log_event, topic), stop=halt.exists, more=facts)
+        on = backend.select(run.on.name)
+        here = dataclasses.replace(run, on=on, watcher=relay, stop=halt.exists)
+        done = compute_unit(unit, here)
+    # Both are in the rows, and need not be sent back.
+    done.errors, done.units = [], []
     return done

@@ -1,17 +1,19 @@
-"""Where embeddings come from: images and an encoder, or a user's own vectors.
+"""Load the embedding of a unit: from the store, from images and an encoder, or from own vectors.
 
-An embedding that is out of date, because the images or the checkpoint changed, is made again.
+A stored embedding is out of date when its images or its checkpoint have changed; then it is
+computed again.
 """
 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..cell import Unit
+from ..cell import Place, ResolvedUnit, Unit
 from ..device.backend import Backend
 from ..errors import DamagedFileError, InputError
 from ..events import Watcher
@@ -19,18 +21,13 @@ from ..store.store import Store
 from .data import Data, check_finite
 
 if TYPE_CHECKING:
-    from .embed import Embedded
-
-
-class Known(NamedTuple):
-    """What is known of an embedding without loading it: nothing, when it is not there."""
-
-    fingerprint: str | None = None
-    n_classes: int | None = None
+    from ..datasets import Dataset
+    from .embed import Embedding
+    from .files import EmbeddingMeta
 
 
 class Options(NamedTuple):
-    """Where embeddings come from: a user's own `vectors`, or images; see `embeddings.embed`."""
+    """Source of the embeddings: a user's own `vectors`, or images; see `embed.embed`."""
 
     vectors: Data | None = None
     data_dir: Path | None = None
@@ -42,72 +39,128 @@ class Options(NamedTuple):
 DEFAULT_OPTIONS = Options()
 
 
-def known_of(unit: Unit, store: Store, options: Options, watcher: Watcher) -> Known:
-    """Find what the keys of a unit's rows need to know of its embedding."""
+@dataclass(frozen=True)
+class Lookup:
+    """Everything that is known of a unit's embedding before it is loaded.
+
+    Attributes
+    ----------
+    unit : Unit
+        The unit.
+    meta : EmbeddingMeta or None
+        Metadata of the stored embedding, None when it is missing or out of date.
+    vectors : Data or None
+        The user's own vectors in place of a stored embedding.
+    dataset : Dataset or None
+        The listed images, where the lookup had to list them.
+    problem : DamagedFileError or None
+        Raised when the embedding is loaded.
+    version : tuple or None
+        Size and time of the metadata file, to notice when another process has replaced it.
+    """
+
+    unit: Unit
+    meta: EmbeddingMeta | None = None
+    vectors: Data | None = None
+    dataset: Dataset | None = None
+    problem: DamagedFileError | None = None
+    version: tuple[int, int] | None = None
+
+    def resolve(self, backend: str) -> ResolvedUnit:
+        """Return the unit with the k and the key of every cell."""
+        known = self.vectors or self.meta
+        if known is None:
+            return self.unit.resolve(None, None, backend)
+        return self.unit.resolve(known.fingerprint, known.n_classes, backend)
+
+
+def look_up(unit: Unit, store: Store, options: Options, watcher: Watcher) -> Lookup:
+    """Read the metadata of a unit's embedding and compare it with its images or checkpoint.
+
+    Reads one small file, and lists the files of a photo folder once.
+    """
+    from . import files
+
     if options.vectors is not None:
-        return Known(options.vectors.fingerprint, options.vectors.n_classes)
+        return Lookup(unit, vectors=options.vectors)
+    path = store.embedding(unit).meta
+    version = _version(path)
     try:
-        meta = current_meta(unit, store, options, watcher)
-    except DamagedFileError:  # told when the unit is loaded
-        return Known()
-    return Known() if meta is None else Known(meta.fingerprint, meta.n_classes)
+        meta = files.load_meta(store.embedding(unit))
+    except DamagedFileError as error:
+        return Lookup(unit, problem=error, version=version)
+    if meta is None:
+        return Lookup(unit)
+    dataset, changed = _images_changed(unit, meta, options)
+    changed = changed or _checkpoint_changed(meta)
+    if changed:
+        watcher.note(f"{changed}: {unit} is embedded again. Rows of the older one are kept.")
+        return Lookup(unit, dataset=dataset, version=version)
+    return Lookup(unit, meta, dataset=dataset, version=version)
 
 
-def load_unit(unit: Unit, store: Store, on: Backend, options: Options, watcher: Watcher) -> Data:
-    """Load the embedding of a unit to where it is clustered, making it first when it is not there.
+def is_current(found: Lookup, store: Store) -> bool:
+    """Check that no other process has written the embedding since the lookup."""
+    return found.vectors is not None or _version(store.embedding(found.unit).meta) == found.version
 
-    On a GPU an embedding that is made now stays there; one from the disk is copied to it once.
+
+def _version(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
+def load_unit(found: Lookup, store: Store, on: Backend, options: Options, watcher: Watcher) -> Data:
+    """Load the embedding of a unit onto the backend, computing it first when it is missing.
+
+    On a GPU a new embedding stays on the device; a stored one is copied to it once.
 
     Raises
     ------
     DamagedFileError
-        When the embedding was truncated or changed.
+        When the stored embedding was truncated or changed.
     InputError
-        When it has NaN or infinite values, or its images or encoder cannot be had.
+        When it has NaN or infinite values, or its images or encoder cannot be read.
     """
-    from . import embed
+    from . import files
 
-    if options.vectors is not None:
-        data = options.vectors
+    if found.problem is not None:
+        raise found.problem
+    if found.vectors is not None:
+        data = found.vectors
     else:
-        kept = None
-        if current_meta(unit, store, options, watcher) is None:
-            kept = embed_unit(unit, store, on, options, watcher, keep=on.name == "gpu").X
-        X, y, meta = embed.load(store.embedding(unit))
-        data = Data(X if kept is None else kept, y, meta.fingerprint)
+        kept, meta = None, found.meta
+        if meta is None:
+            embedded = embed_unit(found, store, on, options, watcher, keep=on.name == "gpu")
+            kept, meta = embedded.X, embedded.meta
+        stored = files.load(store.embedding(found.unit), meta)
+        data = Data(stored.X if kept is None else kept, stored.y, meta.fingerprint)
     data = on.place(data)
-    check_finite(data.X, unit.dataset)
+    check_finite(data.X, found.unit.dataset)
     return data
 
 
-def current_meta(unit: Unit, store: Store, options: Options, watcher: Watcher) -> Any:
-    """Read the side-car of a unit's embedding; None when there is none, or it is out of date."""
-    from . import embed
-
-    meta = embed.load_meta(store.embedding(unit))
-    changed = meta and (_images_changed(unit, meta, options) or _checkpoint_changed(meta))
-    if not changed:
-        return meta
-    watcher.note(f"{changed}: {unit} is embedded again. Rows of the older one are kept.")
-    return None
-
-
-def _images_changed(unit: Unit, meta: Any, options: Options) -> str | None:
+def _images_changed(
+    unit: Unit, meta: EmbeddingMeta, options: Options
+) -> tuple[Dataset | None, str | None]:
+    """List a photo folder; return it with a message when it is not the folder that was embedded."""
     from .. import datasets
 
     if not unit.dataset.startswith("folder:"):
-        return None
+        return None, None
     try:
         now = datasets.load(unit.dataset, split=unit.split, data_dir=options.data_dir)
-    except InputError:  # the images are gone; what was embedded still counts
-        return None
+    except InputError:  # the images are gone; their embedding is still valid
+        return None, None
     if now.fingerprint == meta.data_fingerprint:
-        return None
-    return f"{unit.dataset} has changed ({meta.n} samples then, {len(now)} images now)"
+        return now, None
+    return now, f"{unit.dataset} has changed ({meta.n} samples then, {len(now)} images now)"
 
 
-def _checkpoint_changed(meta: Any) -> str | None:
-    """Notice a checkpoint that was overwritten since, as training does; gone is not changed."""
+def _checkpoint_changed(meta: EmbeddingMeta) -> str | None:
+    """Return a message when a checkpoint was overwritten, as training does; deletion is ignored."""
     if "modified_ns" not in meta.source:
         return None
     path = Path(meta.source["file"])
@@ -119,26 +172,29 @@ def _checkpoint_changed(meta: Any) -> str | None:
 
 
 def embed_unit(
-    unit: Unit,
+    found: Lookup,
     store: Store,
     on: Backend,
     options: Options,
     watcher: Watcher,
     *,
     keep: bool = False,
-) -> Embedded:
-    """Embed the images of a unit; `keep` the vectors on the GPU where they were made there."""
+) -> Embedding:
+    """Embed the images of a unit; with `keep`, vectors that were computed on a GPU stay there."""
     from .. import datasets, encoders
     from ..device import memory
     from . import embed
 
-    dataset = datasets.load(unit.dataset, split=unit.split, data_dir=options.data_dir)
+    unit, dataset = found.unit, found.dataset
+    if dataset is None:
+        dataset = datasets.load(unit.dataset, split=unit.split, data_dir=options.data_dir)
     if dataset.ignored:
         first, more = dataset.ignored[0], len(dataset.ignored) - 1
         others = f" and {more} more" if more else ""
-        watcher.note(f"passed over in {unit.dataset}, not an image: {first}{others}")
+        watcher.note(f"ignored in {unit.dataset}, not an image: {first}{others}")
     encoder = encoders.load(unit.encoder, preprocess=unit.preprocess, image_size=dataset.image_size)
     given = {"batch_size": options.batch_size, "workers": options.workers}
+    how: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     watcher.embedding(unit, 0, len(dataset))
     embedded = embed.embed(
         dataset,
@@ -148,27 +204,27 @@ def embed_unit(
         skip_bad=options.skip_bad,
         progress=lambda done, total: watcher.embedding(unit, done, total),
         keep=keep,
-        **{key: value for key, value in given.items() if value is not None},
+        **how,
     )
-    del encoder  # the clusterers need its memory more
+    del encoder  # frees its memory for the clusterers
     if on.torch_device() != "cpu":
         memory.release()
     return embedded
 
 
-def own_vectors(path: Path, labels: Path | None = None) -> tuple[dict[str, str], Data]:
-    """Read a user's own vectors and name them as a dataset; see `embeddings.read_vectors`.
+def own_vectors(path: Path, labels: Path | None = None) -> tuple[Place, Data]:
+    """Read a user's own vectors and name them as a dataset; see `vector_files.read_vectors`.
 
     Returns
     -------
     names, data : dict, Data
-        The file's name and ``vectors`` take the places of dataset and encoder; the fingerprint
-        hashes the values and the classes.
+        The file's name is the dataset and ``vectors`` the encoder; the fingerprint hashes the
+        values and the classes.
     """
-    from . import embed
+    from . import vector_files
 
-    X, y, _ = embed.read_vectors(path, labels)
+    X, y, _ = vector_files.read_vectors(path, labels)
     digest = hashlib.sha256(np.ascontiguousarray(X).tobytes())
     digest.update(b"" if y is None else np.ascontiguousarray(y).tobytes())
-    names = {"dataset": Path(path).stem, "split": "all", "encoder": "vectors"}
+    names = Place(dataset=Path(path).stem, split="all", encoder="vectors")
     return names, Data(X, y, digest.hexdigest())

@@ -1,8 +1,8 @@
-"""Run the units of a grid, wherever they are computed, until every cell has its row.
+"""Run the units of a grid until every cell has its row.
 
-Where that is, `map_` knows: here, one after another, or on the workers of a cluster (`scaleout`).
-What is lost there, because a process died, is begun again; what cannot be kept alive becomes a
-failed row.
+`map_` decides where units are computed: here, one after another, or on the workers of a cluster
+(`gpuclust.cluster`).  A unit that was lost because a process died is begun again; after several
+losses its cells become failed rows.
 """
 
 from __future__ import annotations
@@ -14,28 +14,29 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from ..cell import Unit
+from ..cell import ResolvedUnit, Unit
 from ..device.backend import Backend
 from ..device.transfers import check_trace
-from ..embeddings.load import DEFAULT_OPTIONS, Known, Options, known_of
+from ..embeddings.load import DEFAULT_OPTIONS, Options, look_up
 from ..errors import CellError
 from ..events import Watcher
-from ..pipeline import Outcome
+from ..row import Outcome
 from ..store.store import Store
 from . import cost
 from .states import states_of
-from .unit import Job, Summary, without_result, work
+from .unit import Run, Summary, compute_unit, never, without_result
 
-# Between two looks at units that another run is computing.
+# Pause before a unit that another run was computing is tried again.
 WAIT_SECONDS = 1.0
-# So often something may be lost, with no new row in between, before it is given up.
+# Losses without a new row in between, after which the cells of a unit fail.
 TRIES = 3
 
 
 class Lost(NamedTuple):
-    """A unit whose process died before it was done, and why as far as that is known.
+    """A unit whose process died before it was done, with the reason as far as it is known.
 
-    `blamed` says that the unit may be what kills its processes; not so when all was lost at once.
+    `blamed` says that the unit itself may kill its processes; it is False when all units were lost
+    at once.
     """
 
     why: str
@@ -43,8 +44,8 @@ class Lost(NamedTuple):
 
 
 Done = tuple[Unit, Summary | Lost]
-# Takes units from the left of the queue until it is empty, also those that are added meanwhile.
-Map = Callable[[Job, deque[Unit]], Iterable[Done | None]]
+# Takes units from the left of the queue until it is empty; units may be added meanwhile.
+Map = Callable[[Run, deque[Unit]], Iterable[Done | None]]
 
 
 def run_grid(
@@ -57,90 +58,91 @@ def run_grid(
     save_labels: bool = False,
     save_bad_input: bool = True,
     trace: bool = False,
-    stop: Callable[[], bool] = lambda: False,
+    stop: Callable[[], bool] = never,
     watcher: Watcher | None = None,
     map_: Map | None = None,
 ) -> Summary:
-    """Compute every cell that has no row yet and save its row.
+    """Compute every cell that has no row yet, and save it.
 
-    Any number of runs may share a store: each unit is computed by one of them at a time, and what
-    one has done the others skip.
+    Interrupted runs go on where they ended: a cell whose row exists is done.  Several runs may
+    share a store: each unit is computed by one of them at a time.
 
     Parameters
     ----------
     units : iterable of Unit
-        From `gpuclust.cell.load_grid`.
-    store, on : Store, Backend
-        Where the rows go, and where to compute.
+        Work to do.
+    store : Store
+        Where embeddings and rows are.
+    on : Backend
+        Backend that computes.
     options : Options
-        For embeddings that are missing.
+        Source of the embeddings that are missing.
     redo : {"none", "failed", "all"}
-        Which cells to compute again although they have a row.
+        Cells to compute again although they have a row.
     save_labels : bool
-        Also write the labels of every computed cell.
+        Also write the predicted labels (n,) of every computed cell.
     save_bad_input : bool
-        Whether a cell that cannot be computed as it was asked for (k above n, no images) leaves a
-        failed row.  A grid wants to know what it is missing; a single run is told at once.
+        Write a failed row for a cell that cannot be computed as it was asked for.
     trace : bool
-        Measure the bytes that go between host and device, per stage, into the rows.  Tracing costs
-        time; on a GPU only.
+        Measure the copies between host and device into the rows; needs a GPU, and is slower.
     stop : callable () -> bool
-        Asked before every cell; on True the run ends after what is running.
+        Called before every cell; on True the run ends after the running step.
     watcher : Watcher, optional
-        Is told what happens.
-    map_ : callable (job, queue of units) -> iterable of (unit, Summary or Lost), optional
-        Computes units elsewhere, in any order (`gpuclust.cluster.dask_cluster.Cluster.mapper`); else here.
+        Receives progress events.
+    map_ : callable (run, queue of units) -> iterable of (unit, Summary or Lost), optional
+        Computes units elsewhere, in any order, such as `gpuclust.cluster.dask_cluster.Cluster`;
+        by default in this process.
 
     Returns
     -------
     Summary
-        Counts of cells.
+        Counts of cells, and the resolved units.
 
     Raises
     ------
     InputError
         To trace without a GPU.
     StorageError
-        When a row or an embedding cannot be written: there is no point in computing what cannot
-        be kept.
+        When a row or an embedding cannot be written.
     """
-    watcher = watcher or Watcher()
     if trace:
         check_trace(on)
-    job = Job(options, redo, save_labels, save_bad_input, trace)
-    map_ = map_ or _here(store, on, stop, watcher)
+    run = Run(
+        store,
+        on,
+        options,
+        watcher or Watcher(),
+        stop,
+        redo=redo,
+        save_labels=save_labels,
+        save_bad_input=save_bad_input,
+        trace=trace,
+    )
     store.sweep()
-    run = _Run(job, store, on, watcher, deque(units))
-    while (run.waiting or run.later) and not stop():
-        for done in map_(job, run.waiting):
-            run.take(done)
-        run.let_others_go_on(stop)
-    run.summary.stopped |= stop()
-    return run.summary
+    progress = _Progress(run, deque(units))
+    while (progress.waiting or progress.later) and not stop():
+        for done in (map_ or _in_this_process)(run, progress.waiting):
+            progress.take(done)
+        progress.wait_for_others()
+    progress.summary.stopped |= stop()
+    return progress.summary
 
 
-def _here(store: Store, on: Backend, stop: Callable[[], bool], watcher: Watcher) -> Map:
-    """Compute one unit after another in this process."""
-
-    def map_(job: Job, waiting: deque[Unit]) -> Iterator[Done]:
-        while waiting and not stop():
-            unit = waiting.popleft()
-            yield unit, work(unit, job, store, on, stop=stop, watcher=watcher)
-
-    return map_
+def _in_this_process(run: Run, waiting: deque[Unit]) -> Iterator[Done]:
+    """Compute one unit after another."""
+    while waiting and not run.stop():
+        unit = waiting.popleft()
+        yield unit, compute_unit(unit, run)
 
 
 @dataclass
-class _Run:
-    """What a run has done, what it waits for, and what becomes of units that were lost.
+class _Progress:
+    """Progress of a run: what is done, what waits, and the units that were lost.
 
-    `waiting` can be computed now; `later` holds units that another run had a moment ago.
+    `waiting` units can be computed now; `later` holds units that another run had a moment ago.
     """
 
-    job: Job
-    store: Store
-    on: Backend
-    watcher: Watcher
+    run: Run
     waiting: deque[Unit]
     later: list[Unit] = field(default_factory=list)
     due: float = 0.0
@@ -148,66 +150,63 @@ class _Run:
     losses: Counter[Unit] = field(default_factory=Counter)
 
     def take(self, done: Done | None) -> None:
-        """Take in what became of a unit; None: nothing new, but time has passed."""
+        """Record the outcome of a unit; None only means that time has passed."""
         if self.later and time.monotonic() > self.due:
             self.waiting.extend(self.later)
             self.later.clear()
         if done is None:
             return
-        unit, what = done
-        if isinstance(what, Lost):
-            self.waiting.extend(self._after(unit, what))
-        elif what.busy:
-            self.watcher.note(f"another run has {unit}: waiting for what it leaves")
+        unit, outcome = done
+        if isinstance(outcome, Lost):
+            self.waiting.extend(self._after(unit, outcome))
+        elif outcome.busy:
+            self.run.watcher.note(f"another run is computing {unit}: waiting for it")
             self.later.append(unit)
             self.due = time.monotonic() + WAIT_SECONDS
         else:
-            self.summary.add(what)
-            counts = {"computed": what.computed, "failed": what.failed, "skipped": what.skipped}
-            self.watcher.done(unit, **counts)
+            self.summary.add(outcome)
+            names = ("computed", "failed", "skipped")
+            self.run.watcher.done(unit, **{name: getattr(outcome, name) for name in names})
 
-    def let_others_go_on(self, stop: Callable[[], bool]) -> None:
-        """Wait until it is time to look again at what other runs had."""
-        while self.later and not self.waiting and not stop():
+    def wait_for_others(self) -> None:
+        """Wait until it is time to try again the units that other runs had."""
+        while self.later and not self.waiting and not self.run.stop():
             time.sleep(0.05)
             self.take(None)
 
     def _after(self, unit: Unit, lost: Lost) -> list[Unit]:
-        """Return what to try again of a unit that was lost.
+        """Return the units to try again after a loss.
 
-        The first time without a new row its cells are taken apart, so that in the end only those
-        fail that kill their process all alone.
+        After the first loss without a new row the cells are tried one by one, so that in the end
+        only those cells fail that kill their process alone.
         """
-        known = known_of(unit, self.store, self.job.options, self.watcher)
-        rest = self._left(unit, known)
-        if not rest.cells or not lost.blamed:
-            return [rest] * bool(rest.cells)
-        self.watcher.note(f"{unit}: {lost.why}")
-        self.losses[rest] += 1
-        if self.losses[rest] < TRIES:
-            apart = self.losses[rest] == 1 and known.fingerprint is not None
-            return [dataclasses.replace(rest, cells=(c,)) for c in rest.cells] if apart else [rest]
-        return self._give_up(rest, lost, known)
+        todo, rest = self.run.split(self.run.look_up(unit).resolve(self.run.on.name))
+        self.summary.count(rest, self.run.id)
+        if not todo.cells:
+            return []
+        if not lost.blamed:
+            return [todo.unit]
+        self.run.watcher.note(f"{unit}: {lost.why}")
+        self.losses[todo.unit] += 1
+        if self.losses[todo.unit] >= TRIES:
+            return self._give_up(todo, lost)
+        if self.losses[todo.unit] == 1 and todo.fingerprint is not None:
+            return [dataclasses.replace(todo.unit, cells=(cell,)) for cell in todo.unit.cells]
+        return [todo.unit]
 
-    def _left(self, unit: Unit, known: Known) -> Unit:
-        """Reduce a unit to the cells that are still wanted; the others are counted."""
-        states = states_of(unit, known, self.store, self.on, watcher=self.watcher)
-        left = {cell: state for cell, state in states.items() if self.job.wants(state)}
-        self.summary.count([s for cell, s in states.items() if cell not in left], self.job)
-        return dataclasses.replace(unit, cells=tuple(left))
-
-    def _give_up(self, unit: Unit, lost: Lost, known: Known) -> list[Unit]:
-        """Write failed rows, unless another run has the unit by now."""
-        with self.store.claim(unit) as tell:
-            if tell is None:
-                return [unit]
+    def _give_up(self, todo: ResolvedUnit, lost: Lost) -> list[Unit]:
+        """Write failed rows, unless another run has claimed the unit."""
+        run = self.run
+        with run.store.claim(todo.unit) as say:
+            if say is None:
+                return [todo.unit]
             error = CellError(f"{lost.why}, {TRIES} times over. --retry-failed tries it again.")
-            for cell in unit.cells:
-                row = without_result(cell, known, self.on, Outcome(None, 0.0, (), error)).row
-                row["run"] = self.job.run
-                self.store.save_row(unit, row)
-                self.watcher.row(row)
-        count = len(unit.cells)
+            for keyed in todo.cells:
+                row = without_result(keyed, run.on, Outcome(None, 0.0, (), error)).row
+                row["run"] = run.id
+                run.store.save_row(todo.unit, row)
+                run.watcher.row(row)
+        count = len(todo.cells)
         self.summary.add(Summary(computed=count, failed=count, errors=[error]))
         return []
 
@@ -215,33 +214,33 @@ class _Run:
 def status(
     units: Iterable[Unit], store: Store, on: Backend, *, options: Options = DEFAULT_OPTIONS
 ) -> dict[str, Any]:
-    """Count the cells of a grid: done, failed, running, left; and name what is running.
+    """Count the cells of a grid by status, and list the running processes.
 
-    A live process that works on a unit computes one of its cells; a cell without a row is left
+    A live process that works on a unit computes one of its cells; a cell without a row is missing
     until its row is written.
 
     Returns
     -------
     dict
         ``cells``, ``done``, ``failed``, ``running``, ``left``; ``seconds_left``, a rough estimate
-        (None when some of it cannot be estimated); ``now``, what the processes say.
+        (None when some of it cannot be estimated); ``now``, the work of the live processes.
     """
     counts: Counter[str] = Counter(done=0, failed=0, running=0, left=0)
     now = store.running()
     seconds: float | None = 0.0
     at_once = 0
     for unit in units:
-        known = known_of(unit, store, options, Watcher())
-        states = states_of(unit, known, store, on, watcher=Watcher())
-        told = Counter(state.name for state in states.values())
-        running = min(told["left"], sum(one.get("unit") == str(unit) for one in now))
+        resolved = look_up(unit, store, options, Watcher()).resolve(on.name)
+        states = states_of(resolved, store, Watcher())
+        found = Counter(state.name for state in states)
+        running = min(found["missing"], sum(one.get("unit") == str(unit) for one in now))
         at_once += running
-        counts.update(told)
-        counts.update(running=running, left=-running)
-        if told["left"]:
-            left = [cell for cell, state in states.items() if state.name == "left"]
-            more = cost.estimate(dataclasses.replace(unit, cells=tuple(left)), store, options)
+        counts.update(done=found["done"], failed=found["failed"])
+        counts.update(running=running, left=found["missing"] - running)
+        if found["missing"]:
+            missing = resolved.only([state.name == "missing" for state in states]).unit
+            more = cost.estimate(missing, store, options)
             seconds = None if seconds is None or more is None else seconds + more
     # As many units at once as now, or one.
-    left_for = None if seconds is None else seconds / max(1, at_once)
-    return {"cells": sum(counts.values()), **counts, "seconds_left": left_for, "now": now}
+    seconds_left = None if seconds is None else seconds / max(1, at_once)
+    return {"cells": sum(counts.values()), **counts, "seconds_left": seconds_left, "now": now}

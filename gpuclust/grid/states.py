@@ -1,4 +1,4 @@
-"""Which cells of a unit have a row, and what it says: done, failed, or not there: left."""
+"""Status of each cell of a unit: done, failed or missing."""
 
 from __future__ import annotations
 
@@ -6,43 +6,34 @@ import contextlib
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from ..cell import Cell, Unit
+from ..cell import ResolvedUnit, Unit
 from ..device.backend import Backend
-from ..embeddings.load import DEFAULT_OPTIONS, Known, Options, known_of
+from ..embeddings.load import DEFAULT_OPTIONS, Options, look_up
 from ..errors import DamagedFileError
 from ..events import Watcher
 from ..store.store import Store
 
 
 class State(NamedTuple):
-    """What there is of a cell: ``done``, ``failed`` or ``left``, and the run that made its row."""
+    """Status of a cell, ``done``, ``failed`` or ``missing``, and the run that made its row."""
 
     name: str
     run: str | None = None
 
 
-LEFT = State("left")
+MISSING = State("missing")
 
 
-def key_of(cell: Cell, known: Known, on: Backend) -> str:
-    """Give the key of a cell's row, with k filled in where the classes are known."""
-    cell = cell.filled(known.n_classes)
-    return cell.key(fingerprint=known.fingerprint, backend=on.name)
-
-
-def states_of(
-    unit: Unit, known: Known, store: Store, on: Backend, *, watcher: Watcher
-) -> dict[Cell, State]:
-    """Tell for every cell of a unit what there is of it; a row that is damaged is not there."""
-    states = {}
-    paths = store.row_paths(unit, (key_of(cell, known, on) for cell in unit.cells))
-    for cell, path in zip(unit.cells, paths, strict=True):
+def states_of(resolved: ResolvedUnit, store: Store, watcher: Watcher) -> list[State]:
+    """Read the status of every cell of a unit, in order; a damaged row counts as missing."""
+    states = []
+    for path in store.row_paths(resolved.unit, (keyed.key for keyed in resolved.cells)):
         try:
             row = store.read_row(path)
         except DamagedFileError as error:
             watcher.note(str(error))
             row = None
-        states[cell] = LEFT if row is None else _state(row)
+        states.append(MISSING if row is None else _state(row))
     return states
 
 
@@ -51,14 +42,20 @@ def _state(row: dict[str, Any]) -> State:
 
 
 def rows_of(
-    units: Iterable[Unit], store: Store, on: Backend, options: Options = DEFAULT_OPTIONS
+    units: Iterable[Unit | ResolvedUnit],
+    store: Store,
+    on: Backend,
+    options: Options = DEFAULT_OPTIONS,
 ) -> list[dict[str, Any]]:
-    """Read the rows that the cells of some units have; cells without one are left out."""
+    """Read the rows of the cells of some units; cells without a row are left out.
+
+    A `Unit` costs one lookup of its embedding; a `ResolvedUnit` (see `Summary.units`) costs none.
+    """
     found = []
     for unit in units:
-        known = known_of(unit, store, options, Watcher())
-        keys = (key_of(cell, known, on) for cell in unit.cells)
-        for path in store.row_paths(unit, keys):
+        if isinstance(unit, Unit):
+            unit = look_up(unit, store, options, Watcher()).resolve(on.name)
+        for path in store.row_paths(unit.unit, (keyed.key for keyed in unit.cells)):
             with contextlib.suppress(DamagedFileError):
                 row = store.read_row(path)
                 found += [] if row is None else [row]

@@ -1,8 +1,8 @@
-"""Do CPU and GPU find the same? Labels and scores of both engines on the same embeddings.
+"""Agreement of CPU and GPU: labels and scores of both backends on the same embeddings.
 
-Different libraries draw different random numbers, so two runs agree at most as well as one engine
-agrees with itself under another seed: that spread stands beside every difference.  Both sides are
-ordinary rows of a store, with their labels; what is there is not computed again, so the two sides
+Different libraries draw different random numbers, so two backends agree at most as well as one
+backend agrees with itself under another seed: that spread is reported beside every difference.
+Both use ordinary rows of a store, with their labels; existing rows are not computed again, so they
 may come from two machines that share a root.
 """
 
@@ -17,43 +17,41 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..cell import Cell, Unit
-from ..device.backend import named
-from ..embeddings.load import DEFAULT_OPTIONS, Options, known_of
+from ..cell import Cell, ResolvedUnit, Unit
+from ..embeddings.load import DEFAULT_OPTIONS, Options, look_up
 from ..errors import InputError
 from ..events import Watcher
-from ..grid.states import key_of
 from ..metrics import adjusted_rand_score
 from ..store.store import Store
 
-SIDES = ("cpu", "gpu")
+BACKENDS = ("cpu", "gpu")
 
 
 class Found(NamedTuple):
-    """What one side has of a cell: its row and its labels (n,)."""
+    """Row and labels (n,) of a cell on one backend."""
 
     row: Mapping[str, Any]
     labels: np.ndarray
 
 
 class Line(NamedTuple):
-    """The agreement of two sides on one combination, over its seeds.
+    """Agreement of the two backends on one combination, over its seeds.
 
     Attributes
     ----------
     what : str
         Unit, reducer, clusterer and k.
     seeds : tuple of int
-        Seeds that both sides have.
+        Seeds that both backends have.
     ari : tuple of float
-        Adjusted Rand index between the sides, per seed.
+        Adjusted Rand index between the backends, per seed.
     spread : tuple of float
-        Adjusted Rand index between two seeds of the first side, for every pair of them.
+        Adjusted Rand index between two seeds of the CPU backend, for every pair of seeds.
     scores : dict
         By score, ``{"cpu": mean, "gpu": mean, "difference": mean of gpu - cpu, "sd": standard
-        deviation of the first side over the seeds}``; None where it takes two seeds.
+        deviation of the CPU backend over the seeds}``; None with fewer than two seeds.
     missing : tuple of str
-        What is not there or has failed, in words.
+        Messages about rows that are missing or failed.
     """
 
     what: str
@@ -65,17 +63,17 @@ class Line(NamedTuple):
 
 
 def compare(units: Iterable[Unit], store: Store, options: Options = DEFAULT_OPTIONS) -> list[Line]:
-    """Compare the rows that CPU and GPU have of the same cells.
+    """Compare the rows of CPU and GPU of the same cells.
 
-    O(n) time per pair of labellings beside reading them; seeds of one combination are compared
+    O(n) time per pair of labelings, plus reading them; the seeds of one combination are compared
     pairwise.
 
     Parameters
     ----------
     units : iterable of Unit
-        The same cells for both sides, several seeds each.
+        The cells, several seeds each.
     store : Store
-        With rows and labels of both sides (``save_labels`` of `gpuclust.grid.run.run_grid`).
+        With rows and labels of both backends (``save_labels`` of `gpuclust.grid.run.run_grid`).
 
     Returns
     -------
@@ -84,13 +82,14 @@ def compare(units: Iterable[Unit], store: Store, options: Options = DEFAULT_OPTI
     """
     lines = []
     for unit in units:
-        known = known_of(unit, store, options, Watcher())
-        groups: dict[Cell, list[Cell]] = {}
-        for cell in unit.cells:
-            groups.setdefault(dataclasses.replace(cell, seed=0), []).append(cell)
-        for cells in groups.values():
-            found, missing = _both(unit, cells, store, known)
-            lines.append(_line(f"{unit}: {_name(cells[0])}", found, missing))
+        found = look_up(unit, store, options, Watcher())
+        resolved = {name: found.resolve(name) for name in BACKENDS}
+        groups: dict[Cell, list[int]] = {}
+        for i, cell in enumerate(unit.cells):
+            groups.setdefault(dataclasses.replace(cell, seed=0), []).append(i)
+        for cell, members in groups.items():
+            pairs, missing = _pairs(members, resolved, store)
+            lines.append(_line(f"{unit}: {_name(cell)}", pairs, missing))
     return lines
 
 
@@ -98,22 +97,25 @@ def _name(cell: Cell) -> str:
     return f"{cell.reducer_text} | {cell.clusterer}" + (f", k={cell.k}" if cell.k else "")
 
 
-def _both(
-    unit: Unit, cells: Sequence[Cell], store: Store, known: Any
+def _pairs(
+    members: Sequence[int], resolved: Mapping[str, ResolvedUnit], store: Store
 ) -> tuple[dict[int, tuple[Found, Found]], list[str]]:
-    """Read both sides of every seed; those that one side lacks are told."""
-    found, missing = {}, []
-    for cell in cells:
-        sides = {name: _read(unit, cell, store, known, name) for name in SIDES}
-        missing += [f"seed {cell.seed}: {why}" for why in sides.values() if isinstance(why, str)]
-        if all(isinstance(one, Found) for one in sides.values()):
-            found[cell.seed] = tuple(sides.values())
-    return found, missing
+    """Read the rows of both backends for every seed, with messages about missing rows."""
+    pairs: dict[int, tuple[Found, Found]] = {}
+    missing = []
+    for i in members:
+        seed = resolved["cpu"].cells[i].cell.seed
+        read = [_read(unit, i, store) for unit in resolved.values()]
+        missing += [f"seed {seed}: {one}" for one in read if isinstance(one, str)]
+        cpu, gpu = read
+        if isinstance(cpu, Found) and isinstance(gpu, Found):
+            pairs[seed] = cpu, gpu
+    return pairs, missing
 
 
-def _read(unit: Unit, cell: Cell, store: Store, known: Any, name: str) -> Found | str:
-    key = key_of(cell, known, named(name))
-    row = store.read_row(store.row_path(unit, key))
+def _read(resolved: ResolvedUnit, i: int, store: Store) -> Found | str:
+    key, name = resolved.cells[i].key, resolved.backend
+    row = store.read_row(store.row_path(resolved.unit, key))
     if row is None:
         return f"no {name} row"
     if row["status"] == "failed":
@@ -140,14 +142,14 @@ def _line(what: str, found: Mapping[int, tuple[Found, Found]], missing: Sequence
 def _ari(a: Found, b: Found) -> float:
     if a.labels.shape != b.labels.shape:
         raise InputError(
-            f"the two sides clustered {len(a.labels)} and {len(b.labels)} samples: they are not of "
-            "one embedding. Give both one root."
+            f"the two backends clustered {len(a.labels)} and {len(b.labels)} samples, so their "
+            "embeddings differ. Give both one root."
         )
     return float(adjusted_rand_score(a.labels, b.labels))
 
 
 def _names(found: Sequence[Found]) -> list[str]:
-    """The scores that are defined in every row of both sides."""
+    """Return the scores that are defined in every row of both backends."""
     if not found:
         return []
     names = [name for name, value in found[0].row["scores"].items() if value is not None]
@@ -166,9 +168,10 @@ def _scores(name: str, cpu: Sequence[Found], gpu: Sequence[Found]) -> dict[str, 
 
 
 def table(lines: Iterable[Line], score: str = "ami") -> tuple[list[str], list[list[str]]]:
-    """Write lines for people: header and cells.
+    """Return the header and the cells of a table of lines, as text.
 
-    The ARI columns are ``mean (smallest)``; `score` is shown beside the one that differs most.
+    The ARI columns are ``mean (smallest)``; `score` is shown beside the score with the largest
+    relative difference.
     """
     header = ["cell", "seeds", "ARI cpu-gpu", "ARI cpu-cpu"]
     header += [f"{score} cpu", "gpu", "difference", "sd over seeds", "differs most", ""]
@@ -181,12 +184,12 @@ def _cells(line: Line, score: str) -> list[str]:
     most = max(line.scores, key=lambda n: _relative(line.scores[n]), default="")
     if most:
         most = f"{most} {line.scores[most]['difference']:+.3g}"
-    told = [line.what, str(len(line.seeds)), _aris(line.ari), _aris(line.spread)]
-    return [*told, *numbers, most, "; ".join(line.missing)]
+    first = [line.what, str(len(line.seeds)), _aris(line.ari), _aris(line.spread)]
+    return [*first, *numbers, most, "; ".join(line.missing)]
 
 
 def _relative(score: Mapping[str, float | None]) -> float:
-    """How large a difference is beside the score itself."""
+    """Return the size of a difference relative to the score."""
     size = max(abs(score["cpu"] or 0.0), abs(score["gpu"] or 0.0))
     return abs(score["difference"] or 0.0) / size if size else 0.0
 

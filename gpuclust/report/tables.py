@@ -1,10 +1,11 @@
-"""Rows as a table: one line per cell, scores as columns, best first."""
+"""Tables of rows: one line per cell, scores as columns, best first."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..cell import Unit
 from ..errors import unknown
 from ..metrics import suite
 
@@ -15,23 +16,17 @@ WHO = ("dataset", "split", "encoder", "preprocess", "reducer", "clusterer", "k",
 FACTS = ("status", "backend", "n", "d", "n_classes", "seconds")
 
 
-def on_gpu(table: pd.DataFrame) -> Any:
-    """Copy a table of `frame` to a ``cudf.DataFrame``, for analyses of many rows on the GPU.
-
-    Texts and missing values are kept; columns without any value become empty floats, for cuDF has
-    no type for them.
-    """
-    import cudf
-
-    nothing = [name for name in table if table[name].isna().all()]
-    return cudf.from_pandas(table.astype(dict.fromkeys(nothing, "float64")))
-
-
 def frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """Make a table of rows, one line per cell, in a fixed order of columns.
 
     Columns are the coordinates of the cell, its facts, ``<stage>_seconds``, one column per score
-    and ``error``.  A score that a row does not have is NaN.  O(rows x columns).
+    and ``error``.  A missing score is NaN.  O(rows x columns).
+
+    Examples
+    --------
+    >>> table = frame([{"dataset": "digits", "clusterer": "kmeans", "scores": {"ami": 0.5}}])
+    >>> float(table["ami"][0])
+    0.5
     """
     import pandas as pd
 
@@ -70,8 +65,8 @@ def ranked(table: pd.DataFrame, by: str = "ami") -> pd.DataFrame:
     if by not in table.columns:
         if by.removesuffix("_clustered") not in suite.ALL:
             raise unknown("column to sort by", by, table.columns)
-        return table  # nothing has this score, all cells failed for one: as good as sorted
-    # Davies-Bouldin and seconds are better when smaller, names read from A to Z.
+        return table  # no row has this score, for example because all cells failed
+    # Davies-Bouldin and seconds are better when smaller; names are sorted from A to Z.
     smaller_first = by.startswith("davies_bouldin") or not _is_score(table, by)
     return table.sort_values(by, ascending=smaller_first, na_position="last", kind="stable")
 
@@ -84,7 +79,7 @@ SHOWN = ("ami", "ari", "nmi", "accuracy", "silhouette_euclidean_reduced", "n_clu
 
 
 class Brief(NamedTuple):
-    """A table to read: what all its lines have in common, the headings, the cells as text."""
+    """A short table: the values common to all lines, the headings, and the cells as text."""
 
     common: str
     header: list[str]
@@ -92,10 +87,10 @@ class Brief(NamedTuple):
 
 
 def brief(table: pd.DataFrame, by: str = "ami", most: int | None = None) -> Brief:
-    """Pick the columns worth showing and write their cells as text.
+    """Select the columns to show and write their cells as text.
 
-    A coordinate that is the same in every line is told once, in `common`, and needs no column.
-    Of a table with more than `most` lines only the first are shown, and `common` says so.
+    A coordinate with the same value in every line goes to `common` and gets no column.  A table
+    with more than `most` lines is cut, and `common` says so.
     """
     of = len(table)
     table = table if most is None else table.head(most)
@@ -139,27 +134,28 @@ def _text(name: str, value: Any) -> str:
 
 
 def transfers(rows: Iterable[Mapping[str, Any]]) -> Brief:
-    """Tell what each unit copied between host and device, stage by stage.
+    """Sum the copies between host and device, by unit and stage.
 
-    A stage that several cells shared is counted once.  Rows that were not traced are left out.
+    A stage that several cells shared is counted once.  Rows without a trace are left out.
     """
     lines = []
-    for unit, of in _by_unit(rows).items():
-        X_bytes = 4 * of[0]["n"] * of[0]["d"]
+    for unit, members in _by_unit(rows).items():
+        X_bytes = 4 * members[0]["n"] * members[0]["d"]
         for stage, shared_by in _SHARED_BY.items():
-            told = {shared_by(row): row["device"].get(stage, {}) for row in of}.values()
-            told = [one for one in told if "to_host" in one]
-            if told:
-                sums = {key: sum(one[key] for one in told) for key in told[0] if key in _COPIES}
-                lines.append([unit, stage, str(len(told)), *_copies(sums, X_bytes)])
+            runs = {shared_by(row): row["device"].get(stage, {}) for row in members}
+            traced = [one for one in runs.values() if "to_host" in one]
+            if traced:
+                sums = {key: sum(one[key] for one in traced) for key in _COPIES}
+                lines.append([unit, stage, str(len(traced)), *_copies(sums, X_bytes)])
     header = ["unit", "stage", "times", "to host", "of X", "large", "to device"]
     common = "MiB between host and device; `of X`: as a share of the embedding; large: over 1 MiB"
     return Brief(common, header, lines)
 
 
 _COPIES = ("to_host", "to_device", "to_host_large")
-# What tells two runs of a stage apart: all cells share the loading, those of a space its rest.
-_SHARED_BY = {
+# Cells with the same value share one run of the stage: all cells share the loading, the cells of
+# one representation its reduction and its scores.
+_SHARED_BY: dict[str, Callable[[Mapping[str, Any]], Any]] = {
     "load": lambda row: row["backend"],
     "reduce": lambda row: (row["reducer"], row["seed"]),
     "cluster": lambda row: row["key"],
@@ -171,8 +167,8 @@ def _by_unit(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, A
     units: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         if "device" in row and row["status"] == "ok":
-            unit = f"{row['dataset']} ({row['split']}) x {row['encoder']}"
-            units.setdefault(unit, []).append(row)
+            unit = Unit(row["dataset"], row["split"], row["encoder"], row["preprocess"], cells=())
+            units.setdefault(str(unit), []).append(row)
     return units
 
 
@@ -183,7 +179,7 @@ def _copies(sums: Mapping[str, int], X_bytes: int) -> list[str]:
 
 
 def csv(table: pd.DataFrame) -> str:
-    """Write a table of `frame` as CSV, all columns; pandas' own writer is much slower."""
+    """Write a table of `frame` as CSV, all columns, with pyarrow, faster than pandas."""
     import pyarrow as pa
     from pyarrow import csv as arrow
 

@@ -1,15 +1,15 @@
-"""Where results live: paths, atomic writes, rows.
+"""Results on disk: paths, atomic writes, rows.
 
 Layout under ``root``::
 
     embeddings/<dataset>-<split>/<encoder>.npy + .labels.parquet + .json (written last)
     rows/<dataset>-<split>/<encoder>/<key>.json       one file per cell: exists = done
     labels/<key>.npy                                  predicted labels, when asked for
-    running/<dataset>-<split>-<encoder>.json          who works on a unit right now, see `claims`
+    running/<dataset>-<split>-<encoder>.json + .lock  the process that computes a unit, see `claims`
 
-Nothing is a database and nothing is a pickle.  Every file is written to a temporary name in its own
-folder, flushed to the disk and renamed, so a reader never sees half a file and many processes may
-share a root.
+There is no database and no pickle.  Every file is written to a temporary name in its own folder,
+flushed to the disk and renamed, so a reader never sees half a file and many processes may share a
+root.
 """
 
 from __future__ import annotations
@@ -24,9 +24,14 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import orjson
+fast_json: ModuleType
+try:
+    import orjson as fast_json
+except ModuleNotFoundError:  # on a GPU host without orjson rows are read more slowly
+    fast_json = json
 
 from ..errors import DamagedFileError, StorageError
 from . import claims
@@ -44,7 +49,7 @@ def atomic(path: Path) -> Iterator[Path]:
     Raises
     ------
     StorageError
-        When the disk is full or the folder cannot be written.  What was at `path` stays as it was.
+        When the disk is full or the folder cannot be written.  A file at `path` stays as it was.
     """
     path = Path(path)
     temporary = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex[:12]}-{path.name}")
@@ -61,7 +66,7 @@ def atomic(path: Path) -> Iterator[Path]:
 
 
 def _flush(path: Path) -> None:
-    """Make the content of a file, or the names in a folder, survive a power cut."""
+    """Flush the content of a file, or the names in a folder, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -72,13 +77,13 @@ def _flush(path: Path) -> None:
 def _why_not_written(path: Path, error: OSError) -> str:
     reason = error.strerror or str(error)
     return (
-        f"could not write {path}: {reason}. Nothing that was already there is lost; free some "
-        f"space or choose another --root, and run the same command again."
+        f"could not write {path}: {reason}. Earlier results are kept. Free some space or choose "
+        f"another --root, and run the same command again."
     )
 
 
 class EmbeddingFiles(NamedTuple):
-    """The three files of one embedding; it is there when `meta` is, which is written last."""
+    """Paths of the three files of one embedding; `meta` is written last, so it marks the end."""
 
     array: Path
     labels: Path
@@ -87,18 +92,18 @@ class EmbeddingFiles(NamedTuple):
 
 @dataclass(frozen=True)
 class Store:
-    """A folder of results; see the module for its layout.
+    """A folder of results; the module docstring shows its layout.
 
     Attributes
     ----------
     root : Path
-        Made when the first result is written.
+        Created when the first result is written.
     """
 
     root: Path
 
     def embedding(self, unit: Unit) -> EmbeddingFiles:
-        """Name the files of the embedding of a unit."""
+        """Return the paths of the embedding of a unit."""
         folder = self.root / "embeddings" / slug(f"{unit.dataset}-{unit.split}")
         name = _embedding_name(unit)
         return EmbeddingFiles(
@@ -106,7 +111,7 @@ class Store:
         )
 
     def sweep(self) -> None:
-        """Remove the half-written files of killed processes; a live one's are never old."""
+        """Remove temporary files older than an hour, which killed processes left behind."""
         folders = ("embeddings/*", "rows/*/*", "labels", "running")
         for pattern in (*(f"{folder}/{TEMPORARY}*" for folder in folders), "running/*.stop"):
             for path in self.root.glob(pattern):
@@ -115,21 +120,21 @@ class Store:
                         path.unlink()
 
     def row_path(self, unit: Unit, key: str) -> Path:
-        """Name the file of a row."""
+        """Return the path of a row."""
         place = slug(f"{unit.dataset}-{unit.split}")
         return self.root / "rows" / place / _embedding_name(unit) / f"{key}.json"
 
     def row_paths(self, unit: Unit, keys: Iterable[str]) -> list[str]:
-        """Name the files of many rows of one unit: as text, for there may be many."""
+        """Return the paths of many rows of one unit, as text, which is faster than `Path`."""
         folder = os.fspath(self.row_path(unit, "").parent)
         return [f"{folder}{os.sep}{key}.json" for key in keys]
 
     def labels_path(self, key: str) -> Path:
-        """Name the file of the predicted labels of a cell."""
+        """Return the path of the predicted labels of a cell."""
         return self.root / "labels" / f"{key}.npy"
 
     def read_row(self, path: Path | str) -> dict[str, Any] | None:
-        """Read a row; None when there is none.
+        """Read a row; None when the file does not exist.
 
         Raises
         ------
@@ -137,21 +142,21 @@ class Store:
             When the file is not a row.
         """
         try:
-            row = orjson.loads(_content(path))
+            row = fast_json.loads(_content(path))
         except FileNotFoundError:
             return None
         except ValueError as error:  # not JSON, or not text
             raise DamagedFileError(
-                f"the row {path} is damaged ({error}). Run its grid again: it is computed anew."
+                f"the row {path} is damaged ({error}). Run its grid again to recompute it."
             ) from error
         if not isinstance(row, dict) or row.get("status") not in ("ok", "failed"):
             raise DamagedFileError(
-                f"{path} is not a row of gpuclust. Run its grid again: it is computed anew."
+                f"{path} is not a row of gpuclust. Run its grid again to recompute it."
             )
         return row
 
     def save_row(self, unit: Unit, row: dict[str, Any], labels: Any | None = None) -> Path:
-        """Write a row, after its labels when they are given; return the path of the row."""
+        """Write a row, its labels first when given, and return the path of the row."""
         if labels is not None:
             import numpy as np
 
@@ -166,7 +171,7 @@ class Store:
     def each_row(self, problem: Callable[[str], None]) -> Iterator[dict[str, Any]]:
         """Read all rows one by one, in the order of their paths.
 
-        `problem` is told of every file that cannot be read.
+        `problem` is called with a message for every file that cannot be read.
         """
         for path in _rows_below(self.root / "rows"):
             try:
@@ -178,37 +183,42 @@ class Store:
                 yield row
 
     def rows(self) -> tuple[list[dict[str, Any]], list[str]]:
-        """Read all rows; also return what is wrong with those files that cannot be read."""
+        """Read all rows, and return them with the messages about files that cannot be read."""
         problems: list[str] = []
         return list(self.each_row(problems.append)), problems
 
     @contextlib.contextmanager
-    def claim(self, unit: Unit) -> Iterator[claims.Tell | None]:
-        """Keep a unit from all other processes, for as long as the block runs; see `claims.claim`.
+    def claim(self, unit: Unit) -> Iterator[claims.Say | None]:
+        """Lock a unit against all other processes while the block runs; see `claims.claim`.
 
-        Yields a function that tells them what is done, or None when one of them has the unit.
+        Yields a function that publishes the current work, or None when another process has the
+        unit.
         """
         place = slug(f"{unit.dataset}-{unit.split}")
         path = self.root / "running" / f"{slug(f'{place}-{_embedding_name(unit)}')}.json"
         with contextlib.ExitStack() as stack:
             with _written(path):
-                told = stack.enter_context(claims.claim(path))
+                say = stack.enter_context(claims.claim(path))
 
-            def tell(what: dict[str, Any]) -> None:
+            if say is None:
+                yield None
+                return
+
+            def checked(what: dict[str, Any]) -> None:
                 with _written(path):
-                    told(what)
+                    say(what)
 
-            yield None if told is None else tell
+            yield checked
 
     def running(self) -> list[dict[str, Any]]:
-        """List what live processes say that they are doing."""
+        """List the current work of all live processes."""
         found = map(claims.read, sorted((self.root / "running").glob("*.json")))
-        return [told for told in found if told is not None]
+        return [one for one in found if one is not None]
 
 
 @contextlib.contextmanager
 def _written(path: Path) -> Iterator[None]:
-    """Make what goes wrong in writing a file a `StorageError`."""
+    """Turn an `OSError` while writing a file into a `StorageError`."""
     try:
         yield
     except OSError as error:
@@ -216,7 +226,7 @@ def _written(path: Path) -> Iterator[None]:
 
 
 def _content(path: Path | str) -> bytes:
-    """Read a small file with little ado, for there may be many."""
+    """Read a small file by system calls, faster than `Path.read_bytes` for 100,000 rows."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         parts = [os.read(descriptor, 1 << 16)]
@@ -228,7 +238,7 @@ def _content(path: Path | str) -> bytes:
 
 
 def _rows_below(folder: Path | str) -> Iterator[str]:
-    """Find the files of rows, in order; half-written ones are none."""
+    """Yield the files of rows, in order, without temporary ones."""
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except FileNotFoundError:
@@ -246,7 +256,7 @@ def _embedding_name(unit: Unit) -> str:
 
 
 def slug(name: str) -> str:
-    """Turn a name into one that every file system takes, different for different names."""
+    """Turn a name into a valid file name on every file system; different names stay different."""
     safe = re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._")
     if safe == name and len(safe) <= 100:
         return safe
@@ -254,7 +264,7 @@ def slug(name: str) -> str:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write JSON atomically; NaN has no place in it and is refused."""
+    """Write JSON atomically; NaN is refused, because JSON has none."""
     text = json.dumps(content, indent=1, allow_nan=False)
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

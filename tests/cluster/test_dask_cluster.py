@@ -15,12 +15,13 @@ pytest.importorskip("distributed")
 
 from cluster import BIN, Process, digits_folder, scheduler, wait_for, worker
 
-from gpuclust.cell import load_grid
 from gpuclust.cluster import dask_cluster
 from gpuclust.cluster.dask_cluster import SchedulerError
 from gpuclust.cluster.plan import Plan
+from gpuclust.device import backend
 from gpuclust.errors import BackendError, InputError, StorageError
-from gpuclust.grid.unit import Job
+from gpuclust.grid.grid_file import load_grid
+from gpuclust.grid.unit import Run
 from gpuclust.store.store import Store
 
 GRID = """
@@ -269,6 +270,7 @@ def test_what_cannot_be_estimated_goes_before_the_longest(grid_file, tmp_path, m
     seconds = dict(zip(units, (5.0, None, 70.0, 1.0), strict=True))
     monkeypatch.setattr("gpuclust.grid.cost.estimate", lambda unit, *args: seconds[unit])
     cluster, waiting = SimpleNamespace(_store=Store(tmp_path)), deque(units)
-    found = dask_cluster.Cluster._estimated(cluster, Job(), waiting)
+    run = Run(cluster._store, backend.select("cpu"))
+    found = dask_cluster.Cluster._estimated(cluster, run, waiting)
     assert found == list(zip(units, (5.0, 71.0, 70.0, 1.0), strict=True))
     assert not waiting

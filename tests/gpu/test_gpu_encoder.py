@@ -5,7 +5,7 @@ import pytest
 from on_gpu import unit_of
 
 from gpuclust.embeddings import embed
-from gpuclust.embeddings.load import DEFAULT_OPTIONS, Options, load_unit
+from gpuclust.embeddings.load import DEFAULT_OPTIONS, Options, load_unit, look_up
 from gpuclust.events import Watcher
 from gpuclust.grid.run import run_grid
 from gpuclust.store.store import Store
@@ -27,7 +27,9 @@ def test_what_stays_on_the_device_is_what_is_on_the_disk(unit, gpu, tmp_path, no
     import cupy
 
     store = Store(tmp_path)
-    data = load_unit(unit, store, gpu, Options(workers=workers), Watcher())
+    options = Options(workers=workers)
+    found = look_up(unit, store, options, Watcher())
+    data = load_unit(found, store, gpu, options, Watcher())
     assert isinstance(data.X, cupy.ndarray)
     assert isinstance(data.y, cupy.ndarray)
     assert data.X.dtype == np.float32
@@ -37,7 +39,8 @@ def test_what_stays_on_the_device_is_what_is_on_the_disk(unit, gpu, tmp_path, no
     np.testing.assert_array_equal(data.y.get(), y)
     assert meta.device.startswith("cuda")
     note(f"{meta.images_per_second} images/s in {meta.precision} with {meta.workers} workers")
-    again = load_unit(unit, store, gpu, DEFAULT_OPTIONS, Watcher())
+    found = look_up(unit, store, DEFAULT_OPTIONS, Watcher())
+    again = load_unit(found, store, gpu, DEFAULT_OPTIONS, Watcher())
     np.testing.assert_array_equal(again.X.get(), X)
     assert again.fingerprint == data.fingerprint
 

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 from small_grid import CPU, GRID
 
-from gpuclust.cell import Cell, load_grid, units_of
+from gpuclust.cell import Cell, units_of
 from gpuclust.embeddings import load
 from gpuclust.embeddings.load import Options
 from gpuclust.events import Watcher
+from gpuclust.grid.grid_file import load_grid
 from gpuclust.store.store import Store
 
 
@@ -18,7 +19,7 @@ def embedded(tmp_path_factory) -> Path:
     """A root in which the digits are embedded as raw pixels."""
     root = tmp_path_factory.mktemp("embedded")
     (unit,) = units_of([Cell.of(dataset="digits", split="all", encoder="raw", clusterer="kmeans")])
-    load.embed_unit(unit, Store(root), CPU, Options(), Watcher())
+    load.embed_unit(load.Lookup(unit), Store(root), CPU, Options(), Watcher())
     return root
 
 

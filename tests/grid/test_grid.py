@@ -14,12 +14,13 @@ import pytest
 from PIL import Image
 from small_grid import CPU, GRID
 
-from gpuclust.cell import Cell, load_grid, place, units_of
+from gpuclust.cell import Cell, place, units_of
 from gpuclust.embeddings.data import Data
 from gpuclust.embeddings.load import Options
 from gpuclust.errors import InputError, StorageError
 from gpuclust.events import Watcher
 from gpuclust.grid import run
+from gpuclust.grid.grid_file import load_grid
 from gpuclust.grid.run import run_grid
 from gpuclust.store.store import Store
 
@@ -149,7 +150,7 @@ def test_the_arrays_of_a_try_that_failed_are_gone_before_the_second(store, units
 
 
 def test_tracing_without_a_gpu_is_refused_before_anything_runs(store, units):
-    with pytest.raises(InputError, match="no device"):
+    with pytest.raises(InputError, match="this run uses the CPU"):
         run_grid(units, store, CPU, trace=True)
     assert store.rows() == ([], [])
 

@@ -9,7 +9,7 @@ from small_grid import CPU
 from gpuclust.events import Watcher
 from gpuclust.grid import run
 from gpuclust.grid.run import Lost, run_grid
-from gpuclust.grid.unit import work
+from gpuclust.grid.unit import compute_unit
 
 DEAD = Lost("its worker died 2 times in a row", blamed=True)
 
@@ -32,7 +32,7 @@ def cluster(store, deaths):
         while waiting:
             unit = waiting.popleft()
             died = deaths(unit, job)
-            yield unit, died or work(unit, job, store, CPU)
+            yield unit, died or compute_unit(unit, job)
             yield None
 
     return map_
@@ -71,7 +71,7 @@ def test_a_unit_that_dies_but_gets_on_is_never_given_up(store, units):
         if len(unit.cells) == 1:
             return None
         one = dataclasses.replace(unit, cells=unit.cells[:1])
-        work(one, job, store, CPU)
+        compute_unit(one, job)
         return DEAD
 
     summary = run_grid(units, store, CPU, map_=cluster(store, deaths))
@@ -104,7 +104,7 @@ def test_cells_of_this_run_are_not_computed_twice_when_all_are_asked_for_again(
 
     def once(unit, job):
         if (died := next(deaths, None)) is not None:
-            work(dataclasses.replace(unit, cells=unit.cells[:6]), job, store, CPU)
+            compute_unit(dataclasses.replace(unit, cells=unit.cells[:6]), job)
         return died
 
     notes = Notes()
@@ -121,7 +121,7 @@ def test_what_another_run_has_is_waited_for(store, units, monkeypatch):
         asked = iter([False] * 5)
         summary = run_grid(units, store, CPU, stop=lambda: next(asked, True), watcher=notes)
         assert (summary.computed, summary.stopped) == (0, True)
-        assert "another run has" in notes.texts[0]
+        assert "another run is computing" in notes.texts[0]
     assert run_grid(units, store, CPU).computed == 12
 
 

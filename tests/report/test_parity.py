@@ -90,7 +90,7 @@ def test_labels_that_were_not_saved_are_told(both, options):
 def test_sides_of_different_samples_are_refused(both, options):
     path = next(both.root.glob("labels/*.npy"))
     np.save(path, np.zeros(7, dtype=int))
-    with pytest.raises(InputError, match="not of one embedding"):
+    with pytest.raises(InputError, match="their embeddings differ"):
         parity.compare(units(), both, options)
 
 

@@ -1,0 +1,95 @@
+"""Rows of results: the outcome of the stages of a cell, as JSON values."""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any, NamedTuple
+
+from .cell import KeyedCell, ResolvedUnit, asked_values
+from .device import machine
+from .device.backend import Backend
+from .embeddings.data import Data
+
+Row = dict[str, Any]
+
+
+class Outcome(NamedTuple):
+    """Value or error of a stage, its seconds and its warnings.
+
+    `device` holds what `Backend.watch` measured; it is empty on the CPU.
+    """
+
+    value: Any
+    seconds: float
+    warnings: tuple[str, ...] = ()
+    error: Exception | None = None
+    device: dict[str, Any] = {}  # noqa: RUF012 - never changed
+
+
+class Result(NamedTuple):
+    """The row of a cell, ready for JSON, with its labels (n,) or its error."""
+
+    row: Row
+    labels: Any | None
+    error: Exception | None = None
+
+
+class UnitRows(NamedTuple):
+    """Makes the rows of a unit."""
+
+    unit: ResolvedUnit
+    data: Data
+    on: Backend
+
+    def _columns(self, keyed: KeyedCell) -> Row:
+        """Return the columns of every row, whether the cell succeeded or failed."""
+        gpu = {"gpu": machine.gpu()} if self.on.name == "gpu" else {}
+        return {
+            "key": keyed.key,
+            **asked_values(keyed.cell),
+            "backend": self.on.name,
+            "n": int(self.data.X.shape[0]),
+            "d": int(self.data.X.shape[1]),
+            "n_classes": self.data.n_classes,
+            "resolved": self.unit.identity(keyed.cell),
+            "finished": machine.now(),
+            "host": {**machine.facts(), **gpu},
+        }
+
+    def done(self, keyed: KeyedCell, made: Outcome, clustered: Outcome, scored: Outcome) -> Result:
+        """Make the row of a cell that succeeded."""
+        outcomes = {"reduce": made, "cluster": clustered, "score": scored}
+        stages = {name: outcome.seconds for name, outcome in outcomes.items()}
+        device = {name: outcome.device for name, outcome in outcomes.items() if outcome.device}
+        row = {
+            "status": "ok",
+            **self._columns(keyed),
+            "ran": {"reducer": list(made.value.ran), "clusterer": clustered.value.ran},
+            "seconds": sum(stages.values()),
+            "stages": stages,
+            **({"device": device} if device else {}),
+            "scores": scored.value.scores,
+            "undefined": scored.value.undefined,
+            "warnings": [*made.warnings, *clustered.warnings],
+        }
+        return Result(row, clustered.value.labels)
+
+    def failed(self, keyed: KeyedCell, outcome: Outcome) -> Result:
+        """Make the row of a cell that failed."""
+        row = {"status": "failed", **self._columns(keyed), **failure(outcome)}
+        return Result(row, None, outcome.error)
+
+
+def failure(outcome: Outcome) -> Row:
+    """Return the columns of a failed row: type, message and traceback of the error."""
+    error = outcome.error
+    return {
+        "seconds": outcome.seconds,
+        "scores": {},
+        "warnings": list(outcome.warnings),
+        "error": {
+            "type": type(error).__name__,
+            "message": str(error),
+            "traceback": "".join(traceback.format_exception(error)),
+        },
+    }
