@@ -1,16 +1,16 @@
-"""`list` and `doctor`: what there is, and whether this machine is fit."""
+"""Commands `list` and `doctor`: contents of the registries, and a check of this machine."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
 from .console import DEFAULT_ROOT, DataDir, Root, show_table
 
-KINDS = ("encoders", "datasets", "reducers", "clusterers", "metrics")
+Record = dict[str, Any]
 
 
 def register(app: typer.Typer) -> None:
@@ -21,80 +21,119 @@ def register(app: typer.Typer) -> None:
 
 def list_(
     kind: Annotated[
-        str | None, typer.Argument(help=", ".join(KINDS) + "; all without one.")
+        str | None,
+        typer.Argument(help="encoders, datasets, reducers, clusterers or metrics; default all."),
     ] = None,
     pattern: Annotated[
-        str | None, typer.Argument(help="Encoders: search all names of all sources.")
+        str | None,
+        typer.Argument(help="Encoders only: search the model names of all sources."),
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List encoders, datasets, reducers, clusterers and metrics."""
+    """List encoders, datasets, reducers, clusterers and metrics with their metadata."""
     from gpuclust.errors import unknown
 
-    if kind is not None and kind not in KINDS:
-        raise unknown("list", kind, KINDS)
-    for name in KINDS if kind is None else (kind,):
-        if name == "encoders":
-            _encoders(pattern)
-        elif name == "datasets":
-            _datasets()
-        elif name == "metrics":
-            _metrics()
-        else:
-            _methods(name)
+    if kind is not None and kind not in LISTS:
+        raise unknown("list", kind, LISTS)
+    records = {
+        name: rows(pattern) for name, (rows, _) in LISTS.items() if kind is None or name == kind
+    }
+    if as_json:
+        typer.echo(json.dumps(records, indent=1))
+        return
+    for name, found in records.items():
+        columns = LISTS[name][1]
+        lines = [[_text(key, record[key]) for key in columns] for record in found]
+        show_table(list(columns.values()), lines)
 
 
-def _encoders(pattern: str | None) -> None:
+def _encoders(pattern: str | None) -> list[Record]:
     from gpuclust import encoders
 
-    lines = [[info.name, info.description] for info in encoders.available(pattern)]
-    show_table(["encoder", "what it is"], lines)
+    return encoders.available(pattern)
 
 
-def _datasets() -> None:
+def _datasets(pattern: str | None) -> list[Record]:
     from gpuclust import datasets
 
-    lines = [
-        [row["name"], row["description"], _splits(row["splits"], row["n"] or {})]
-        for row in datasets.available()
-    ]
-    show_table(["dataset", "what it is", "splits, the default first"], lines)
+    del pattern
+    return datasets.available()
 
 
-def _splits(names: Sequence[str] | None, sizes: Mapping[str, int]) -> str:
-    if names is None:
-        return "any"
-    return ", ".join(f"{name} ({sizes[name]:,})" if name in sizes else name for name in names)
+def _reducers(pattern: str | None) -> list[Record]:
+    from gpuclust.methods.table import REDUCERS
+
+    del pattern
+    return [method.describe(name) for name, method in REDUCERS.items()]
 
 
-def _methods(name: str) -> None:
-    from gpuclust.methods import table
+def _clusterers(pattern: str | None) -> list[Record]:
+    from gpuclust.methods.table import CLUSTERERS
 
-    table = table.REDUCERS if name == "reducers" else table.CLUSTERERS
-    lines = []
-    for key, method in table.items():
-        where = [side for side in ("cpu", "gpu") if getattr(method, side)]
-        params = ", ".join(f"{p}={spec.default}" for p, spec in method.params.items())
-        lines.append([key, method.summary, params, " ".join(where)])
-    show_table([name.removesuffix("s"), "what it is", "parameters", "runs on"], lines)
+    del pattern
+    return [method.describe(name) for name, method in CLUSTERERS.items()]
 
 
-def _metrics() -> None:
+def _metrics(pattern: str | None) -> list[Record]:
     from gpuclust.metrics import suite
 
-    lines = [[name, ", ".join(members)] for name, members in suite.GROUPS.items()]
-    lines += [[name, ""] for name in suite.ALL]
-    show_table(["metric or group", "stands for"], lines)
+    del pattern
+    groups = {name: list(members) for name, members in suite.GROUPS.items()}
+    return [{"name": name, "members": groups.get(name, [])} for name in (*groups, *suite.ALL)]
+
+
+# Kind -> function that lists its records, and the columns of the table: key -> title.
+_METHOD = {"summary": "description", "parameters": "parameters", "backends": "backends"}
+LISTS: dict[str, tuple[Callable[[str | None], list[Record]], dict[str, str]]] = {
+    "encoders": (
+        _encoders,
+        {
+            "name": "encoder",
+            "family": "family",
+            "data": "pretraining data",
+            "labels": "labels",
+            "dimension": "dimension",
+            "licence": "licence",
+            "summary": "description",
+        },
+    ),
+    "datasets": (
+        _datasets,
+        {
+            "name": "dataset",
+            "splits": "splits, the default first",
+            "classes": "classes",
+            "group": "group",
+            "licence": "licence",
+            "summary": "description",
+        },
+    ),
+    "reducers": (_reducers, {"name": "reducer", **_METHOD}),
+    "clusterers": (_clusterers, {"name": "clusterer", **_METHOD}),
+    "metrics": (_metrics, {"name": "metric or group", "members": "members of the group"}),
+}
+
+
+def _text(key: str, value: Any) -> str:
+    """Write one value of a record into a field of a table."""
+    if value is None:
+        return ""
+    if key == "splits":
+        return ", ".join(name if n is None else f"{name} ({n:,})" for name, n in value.items())
+    if key == "parameters":
+        return ", ".join(f"{name}={default}" for name, default in value.items())
+    return ", ".join(value) if isinstance(value, list) else str(value)
 
 
 def doctor(
     fits: Annotated[
-        bool, typer.Option(help="Also fit every library on a few samples (half a minute).")
+        bool, typer.Option(help="Also fit every library on 200 samples (half a minute).")
     ] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     data_dir: DataDir = None,
     root: Root = DEFAULT_ROOT,
 ) -> None:
-    """Tell what this machine has, what is missing, and the line that installs it."""
+    """Check hardware, packages, weights and datasets; print commands that install missing ones."""
     from gpuclust.doctor import checks
 
     found = list(checks(root=root, data_dir=data_dir, fits=fits))

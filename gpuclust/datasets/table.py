@@ -15,7 +15,6 @@ GROUPS = ("in-domain", "domain-shift", "near-ood", "fine-grained", "far-ood", "a
 _READERS = "gpuclust.datasets.readers"
 _TIMM = f"{_READERS}.timm_factory:load"
 _TIMM_CHECK = f"{_READERS}.timm_factory:check"
-_IN_DATA_DIR = "torchvision, in --data-dir"
 _RESEARCH = "non-commercial research"
 
 
@@ -75,7 +74,7 @@ DATASETS: dict[str, DatasetEntry] = {
         licence="yours",
     ),
     "torch/cifar10": DatasetEntry(
-        summary=f"CIFAR-10, 32 x 32 ({_IN_DATA_DIR})",
+        summary="CIFAR-10, 32 x 32, in --data-dir",
         target=_TIMM,
         check=_TIMM_CHECK,
         splits={"test": 10_000, "train": 50_000},
@@ -86,7 +85,7 @@ DATASETS: dict[str, DatasetEntry] = {
         url="https://www.cs.toronto.edu/~kriz/cifar.html",
     ),
     "torch/cifar100": DatasetEntry(
-        summary=f"CIFAR-100, 32 x 32 ({_IN_DATA_DIR})",
+        summary="CIFAR-100, 32 x 32, in --data-dir",
         target=_TIMM,
         check=_TIMM_CHECK,
         splits={"test": 10_000, "train": 50_000},
@@ -97,7 +96,7 @@ DATASETS: dict[str, DatasetEntry] = {
         url="https://www.cs.toronto.edu/~kriz/cifar.html",
     ),
     "torch/mnist": DatasetEntry(
-        summary=f"MNIST digits, 28 x 28 ({_IN_DATA_DIR})",
+        summary="MNIST digits, 28 x 28, in --data-dir",
         target=_TIMM,
         check=_TIMM_CHECK,
         splits={"test": 10_000, "train": 60_000},
@@ -108,7 +107,7 @@ DATASETS: dict[str, DatasetEntry] = {
         url="http://yann.lecun.com/exdb/mnist",
     ),
     "torch/kmnist": DatasetEntry(
-        summary=f"Kuzushiji-MNIST, 28 x 28 ({_IN_DATA_DIR})",
+        summary="Kuzushiji-MNIST, 28 x 28, in --data-dir",
         target=_TIMM,
         check=_TIMM_CHECK,
         splits={"test": 10_000, "train": 60_000},
@@ -119,7 +118,7 @@ DATASETS: dict[str, DatasetEntry] = {
         url="https://github.com/rois-codh/kmnist",
     ),
     "torch/qmnist": DatasetEntry(
-        summary=f"QMNIST digits, 28 x 28 ({_IN_DATA_DIR})",
+        summary="QMNIST digits, 28 x 28, in --data-dir",
         target=_TIMM,
         check=_TIMM_CHECK,
         splits={"test": 60_000, "train": 60_000},
@@ -128,7 +127,7 @@ DATASETS: dict[str, DatasetEntry] = {
         url="https://github.com/facebookresearch/qmnist",
     ),
     "torch/fashion_mnist": DatasetEntry(
-        summary=f"Fashion-MNIST, 28 x 28 ({_IN_DATA_DIR})",
+        summary="Fashion-MNIST, 28 x 28, in --data-dir",
         target=_TIMM,
         check=_TIMM_CHECK,
         splits={"test": 10_000, "train": 60_000},
@@ -139,7 +138,7 @@ DATASETS: dict[str, DatasetEntry] = {
         url="https://github.com/zalandoresearch/fashion-mnist",
     ),
     "torch/imagenet": DatasetEntry(
-        summary=f"ImageNet-1k ({_IN_DATA_DIR})",
+        summary="ImageNet-1k, in --data-dir",
         target=_TIMM,
         check=_TIMM_CHECK,
         splits={"val": 50_000, "train": 1_281_167},
@@ -150,7 +149,7 @@ DATASETS: dict[str, DatasetEntry] = {
         url="https://image-net.org",
     ),
     "torch/inaturalist": DatasetEntry(
-        summary=f"iNaturalist 2021, species ({_IN_DATA_DIR})",
+        summary="iNaturalist 2021, species, in --data-dir",
         target=_TIMM,
         check=_TIMM_CHECK,
         splits={"val": 100_000, "train": 2_686_843},
@@ -161,7 +160,7 @@ DATASETS: dict[str, DatasetEntry] = {
         url="https://github.com/visipedia/inat_comp/tree/master/2021",
     ),
     "torch/places365": DatasetEntry(
-        summary=f"Places365 scenes ({_IN_DATA_DIR})",
+        summary="Places365 scenes, in --data-dir",
         target=_TIMM,
         check=_TIMM_CHECK,
         splits={"val": 36_500, "train": 1_803_460},

