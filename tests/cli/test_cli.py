@@ -1,17 +1,19 @@
-"""The command line as a user meets it: exit codes, one clear sentence, no traceback."""
+"""The command line: exit codes, error messages of one sentence, tables, files."""
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import gpuclust
 
 
-def gpuclust(*args, cwd=None, env=None):
-    """Run the command in a fresh process."""
+def new_process(*args, cwd=None, env=None):
+    """Run the command in a process of its own."""
     return subprocess.run(
         [sys.executable, "-m", "gpuclust_cli", *map(str, args)],
         capture_output=True,
@@ -24,7 +26,7 @@ def gpuclust(*args, cwd=None, env=None):
 
 
 def refused(result, code, *said):
-    """Check an error: its exit code, one sentence, no traceback."""
+    """Check the exit code and the message of an error, and that no traceback was printed."""
     text = " ".join(result.stderr.split())
     assert result.returncode == code, text
     assert "Traceback" not in text
@@ -86,9 +88,7 @@ def test_report_prints_nothing_but_the_table_where_a_program_reads_it(root):
 
 
 def test_the_root_can_come_from_the_environment(root, tmp_path):
-    import os
-
-    done = gpuclust("report", cwd=tmp_path, env={**os.environ, "GPUCLUST_ROOT": str(root)})
+    done = new_process("report", cwd=tmp_path, env={**os.environ, "GPUCLUST_ROOT": str(root)})
     assert done.returncode == 0
     assert "digits600" in done.stderr
     assert "kmeans" in done.stdout
@@ -165,6 +165,16 @@ def test_bad_input_with_vectors_is_told_too(digits_file, tmp_path, args, said):
     assert not list(tmp_path.rglob("rows/**/*.json")), "bad input leaves no row behind"
 
 
+def test_a_process_ends_with_the_exit_code_and_the_message_of_its_error(digits_file, tmp_path):
+    """Keep one run in a new process per outcome; the other tests run in this one."""
+    vectors = ("--embeddings", digits_file, "--root", tmp_path, "--device", "cpu")
+    refused(new_process("run", *vectors, "--clusterer", "kmean"), 2, "Did you mean 'kmeans'")
+    done = new_process("run", *vectors, "--clusterer", "kmeans")
+    assert done.returncode == 0, done.stderr
+    assert "ami" in done.stdout
+    assert "Usage:" in new_process("--help").stdout
+
+
 def test_an_explicit_gpu_says_why_it_cannot_be_had(digits_file, tmp_path):
     from gpuclust.device.backend import why_no_gpu
 
@@ -197,7 +207,7 @@ def test_nan_in_vectors_is_told_with_its_row(digits, tmp_path):
 
 
 def test_debug_shows_the_traceback(tmp_path):
-    done = gpuclust("report", "--root", tmp_path, "--debug")
+    done = new_process("report", "--root", tmp_path, "--debug")
     assert done.returncode == 1
     assert "Traceback" in done.stderr
 
