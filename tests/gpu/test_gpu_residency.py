@@ -1,4 +1,4 @@
-"""What crosses to the host while a unit runs: bookkeeping, never the embedding."""
+"""Device-to-host copies of a unit on a GPU: bookkeeping, never the embedding."""
 
 import functools
 
