@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Is the container able to work? Nothing is imported but the standard library: milliseconds.
+"""Health check of the container; imports the standard library only, so it takes milliseconds.
 
-healthcheck                                 a job: can it write its rows, is its GPU there?
-healthcheck http://127.0.0.1:8787/health    a dask scheduler or worker: does it answer?
+healthcheck                                 job: results can be written, the GPU driver answers
+healthcheck http://127.0.0.1:8787/health    Dask scheduler or worker: its web server answers
 """
 
 import ctypes
@@ -14,30 +14,30 @@ import tempfile
 import urllib.parse
 from pathlib import Path
 
-ROOM = 100 * 2**20  # bytes; `gpuclust doctor` asks for as much
+MIN_FREE = 100 * 2**20  # bytes, the same as in `gpuclust doctor`
 
 
 def job() -> None:
-    """Write where a job writes, and ask the driver where the container was given a GPU."""
+    """Write to the folders of a job, and query the GPU driver if the container has a GPU."""
     for folder in (os.environ.get("GPUCLUST_ROOT", "/results"), os.environ.get("HOME", "/cache")):
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(b"written by the healthcheck")
-        if (free := shutil.disk_usage(folder).free) < ROOM:
-            raise OSError(f"{folder} has {free / 2**20:.0f} MiB left")
-    # A container can lose its GPUs while it runs (a reload of the host's cgroups does it).
+        if (free := shutil.disk_usage(folder).free) < MIN_FREE:
+            raise OSError(f"{folder} has {free / 2**20:.0f} MiB free, 100 MiB are needed")
+    # A running container can lose its GPUs, for example when the host reloads its cgroups.
     given = Path("/dev/nvidiactl").exists()
     if given and (code := ctypes.CDLL("libcuda.so.1").cuInit(0)):
-        raise OSError(f"the NVIDIA driver answers {code} to cuInit")
+        raise OSError(f"the NVIDIA driver returns error {code} to cuInit")
 
 
 def service(url: str) -> None:
-    """Ask a server whether it is well; no proxy stands between."""
+    """Send GET to a server, without a proxy; any status but 200 is an error."""
     parts = urllib.parse.urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = kind(parts.hostname, parts.port, timeout=8)
     connection.request("GET", parts.path or "/")
     if (status := connection.getresponse().status) != 200:
-        raise OSError(f"{url} answers {status}")
+        raise OSError(f"{url} returns status {status}")
 
 
 if __name__ == "__main__":

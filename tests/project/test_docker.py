@@ -1,4 +1,4 @@
-"""What is in docker/ holds together. No engine is needed: docker/verify is what builds and runs."""
+"""Consistency of the files in docker/; docker/verify builds the images and runs them."""
 
 import os
 import re
@@ -29,7 +29,7 @@ def compose(name):
 
 
 def stages():
-    """The stages of the Dockerfile: name -> its lines."""
+    """Return the stages of the Dockerfile: name -> lines."""
     parts = re.split(r"^FROM +", DOCKERFILE, flags=re.MULTILINE)[1:]
     heads = [part.partition("\n")[0].partition(" AS ") for part in parts]
     return {name: part for (_, _, name), part in zip(heads, parts, strict=True)}
@@ -45,7 +45,7 @@ def test_the_dockerfile_has_its_targets_and_an_argument_for_the_base():
         assert stages()[name].startswith("runtime AS")
 
 
-def test_the_dockerfile_builds_with_any_builder():
+def test_the_dockerfile_uses_no_buildkit_only_syntax():
     for word in ("<<", "--link", "# syntax="):
         assert word not in DOCKERFILE
 
@@ -55,7 +55,7 @@ def test_the_container_does_not_run_as_root():
     assert users == ["10001:10001"]
 
 
-def test_every_package_is_installed_by_hash_from_a_lock_that_is_there():
+def test_every_package_is_installed_by_hash_from_an_existing_lock():
     installs = re.findall(r"pip --python.*?install(?:.*?\\\n)*.*", DOCKERFILE)
     assert len(installs) == 5
     for install in installs:
@@ -65,7 +65,7 @@ def test_every_package_is_installed_by_hash_from_a_lock_that_is_there():
 
 
 @pytest.mark.parametrize("lock", ["docker-cpu", "docker-gpu-cu13"])
-def test_locks_of_the_image_are_the_projects_without_its_tools(lock):
+def test_locks_of_the_image_are_the_projects_without_development_tools(lock):
     def pins(name):
         text = (ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8")
         return set(re.findall(r"^[a-z].*?==\S+", text, flags=re.MULTILINE))
@@ -84,14 +84,14 @@ def test_no_file_names_an_index_or_carries_a_certificate():
         assert "BEGIN CERTIFICATE" not in text
 
 
-def test_the_label_tells_the_version():
+def test_the_label_has_the_version():
     found = re.findall(r"^ARG VERSION=(\S+)$", DOCKERFILE, flags=re.MULTILINE)
     assert found == [__version__] * 2
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert project["project"]["version"] == __version__
 
 
-def test_what_the_dockerfile_copies_is_sent_to_the_builder():
+def test_files_copied_by_the_dockerfile_are_sent_to_the_builder():
     sent = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
     copied = re.findall(r"^COPY (?!--from)(?:--\S+ )?(.*) \S+$", DOCKERFILE, flags=re.MULTILINE)
     for source in " ".join(copied).split():
@@ -115,10 +115,10 @@ def test_every_service_is_locked_down():
         assert service["cap_drop"] == ["ALL"]
         assert service["security_opt"] == ["no-new-privileges:true"]
         assert "privileged" not in service
-        assert "user" not in service  # the image's own, which is not root
+        assert "user" not in service  # uid 10001 of the image
 
 
-def test_everything_listens_on_localhost_unless_told_otherwise():
+def test_everything_listens_on_localhost_by_default():
     for name in ("compose.yaml", "compose.gpu.yaml"):
         for service in compose(name)["services"].values():
             assert "ports" not in service
@@ -141,7 +141,7 @@ def test_a_gpu_is_reserved_in_the_override_only():
     assert {service["image"] for service in services.values()} == {"gpuclust:gpu"}
 
 
-def test_tls_reaches_all_that_speak_dask():
+def test_tls_is_set_for_every_dask_process():
     handed = compose("compose.yaml")["services"]["grid"]["environment"]
     for name in ("grid", "scheduler", "worker"):
         set_there = compose("compose.tls.yaml")["services"][name]["environment"]
@@ -149,11 +149,11 @@ def test_tls_reaches_all_that_speak_dask():
         assert "DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION=true" in set_there
 
 
-# ---- what the pages say -------------------------------------------------------------------------
+# ---- documentation ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_links_lead_somewhere(page):
+def test_links_to_files_are_valid(page):
     for link in re.findall(r"\]\((?!https?:|#)([^)#]+)", PAGES[page]):
         assert ((ROOT / page).parent / link).exists(), link
 
@@ -188,7 +188,7 @@ def health(*arguments, **environment):
     return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
 
 
-def test_a_job_is_well_where_it_can_write(tmp_path):
+def test_a_job_is_healthy_if_it_can_write(tmp_path):
     there = str(tmp_path)
     assert health(GPUCLUST_ROOT=there, HOME=there).returncode == 0
     done = health(GPUCLUST_ROOT=str(tmp_path / "gone"), HOME=there)
@@ -196,14 +196,14 @@ def test_a_job_is_well_where_it_can_write(tmp_path):
     assert "gone" in done.stderr
 
 
-def test_a_service_is_well_when_it_answers():
+def test_a_service_is_healthy_if_it_answers():
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self):
             self.send_response(200 if self.path == "/health" else 500)
             self.end_headers()
 
         def log_message(self, *_):
-            """Say nothing."""
+            """Log nothing."""
 
     with HTTPServer(("127.0.0.1", 0), Answer) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
