@@ -1,4 +1,4 @@
-"""Exact nearest neighbours: one graph per space, which several methods share."""
+"""Exact nearest neighbors by brute force."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from ..errors import InputError
 from . import gram
 from .distances import distance_blocks
 
-# So many neighbours are kept sorted while a row is read; for more a partition is faster.
-_FEW = 100
-# Distances that are looked at together, and mostly skipped.
+# Up to this k the nearest are kept sorted while a row is read; above, a partition is faster.
+_MAX_SORTED = 100
+# Distances compared with the k-th nearest together; most runs contain none that is nearer.
 _RUN = 64
 
 
@@ -25,41 +25,49 @@ def kneighbors(
 ) -> tuple[Any, Any]:
     """Find the `k` nearest rows of every row of `X`, exactly.
 
+    As ``sklearn.neighbors.NearestNeighbors.kneighbors``, with ties in the order of the indices.
+
     O(n^2 d) time for the distances and O(n^2) for the selection (O(n^2 log n) on namespaces other
-    than NumPy and CuPy, which must sort); on NumPy up to 100 neighbours are selected by a compiled
-    kernel in one reading of the distances, more by partition, both on all cores.  One block of
-    distances at a time, two in memory, elsewhere about five.
+    than NumPy and CuPy, which sort whole rows).  On NumPy all cores select, by a compiled kernel up
+    to k = 100 and by partition above.  Memory: two blocks of distances on NumPy, about five on
+    other namespaces.
 
     Parameters
     ----------
     X : array of shape (n, d)
         On any array namespace.
     k : int
-        Number of neighbours, the row itself counted when `include_self`.
+        Number of neighbors, including the row itself if `include_self`.
     metric : {"euclidean", "cosine", "l1", "chebyshev"}
-        The distance.
+        Distance.
     include_self : bool
-        Count a row as its own neighbour; it then comes first, before its duplicates too.
+        Count a row as its own neighbor; it then comes first, even before its duplicates.
 
     Returns
     -------
     distances : array of shape (n, k)
         In the float dtype of `X`, not decreasing along a row.
     indices : array of int64, shape (n, k)
-        Rows of `X`; of equally distant ones the lowest indices are taken, in order.
+        Rows of `X`; equally distant rows are in the order of their indices.
 
     Raises
     ------
     InputError
-        When there are fewer than `k` rows to find, or `X` is not a finite matrix.
+        If fewer than `k` rows can be found, or `X` is not a finite matrix.
     UnknownNameError
-        For another metric.
+        If the metric is unknown.
+
+    Examples
+    --------
+    >>> distances, indices = kneighbors(np.array([[0.0], [1.0], [5.0]]), 1)
+    >>> indices.tolist(), distances.tolist()
+    ([[1], [0], [1]], [[1.0], [1.0], [4.0]])
     """
     xp = array_api_compat.array_namespace(X)
     blocks = distance_blocks(X, metric=metric)
     _check_k(k, X.shape[0], include_self=include_self)
     nearest = _selection(xp)
-    # Below every distance, or above: the row itself is the first to be taken, or the last.
+    # Smaller than every distance, or larger: the row itself is selected first, or last.
     self_distance = -1.0 if include_self else float("inf")
     distances, indices = [], []
     for start, _, D in blocks:
@@ -89,14 +97,17 @@ def _nearest_numpy(
     xp: Any, D: np.ndarray, k: int, *, each: Callable
 ) -> tuple[np.ndarray, np.ndarray]:
     distances, indices = np.empty((len(D), k), D.dtype), np.empty((len(D), k), np.int64)
-    select = _kernel() if k <= _FEW else _partition
+    select = _kernel() if k <= _MAX_SORTED else _partition
     each(lambda a, b: select(D[a:b], distances[a:b], indices[a:b]), len(D))
     return distances, indices
 
 
 @functools.cache
 def _kernel() -> Callable:
-    """Compile the selection in one reading of a row, O(n), and O(k) for each that is taken in."""
+    """Compile ``kernel(D, distances, indices)``: an insertion sort of the k nearest.
+
+    Each row is read once, O(n), with O(k) for each distance inserted.
+    """
 
     @threads.compiled
     def kernel(D, distances, indices):
@@ -108,12 +119,12 @@ def _kernel() -> Callable:
                 below = 0 if full == k else len(run)
                 for j in range(len(run)):
                     below += run[j] < best[k - 1]
-                # Vectorised so far; most runs are passed over.
+                # The loop above is vectorised, and skips most runs.
                 for j in range(len(run) if below else 0):
                     if full == k and not run[j] < best[k - 1]:
                         continue
                     full = min(full + 1, k)
-                    # Behind those that are equal: ties are in the order of their index.
+                    # Inserted after equal distances, so that ties stay in the order of the index.
                     place = full - 1
                     while place > 0 and run[j] < best[place - 1]:
                         best[place], taken[place] = best[place - 1], taken[place - 1]
@@ -124,7 +135,7 @@ def _kernel() -> Callable:
 
 
 def _partition(D: np.ndarray, distances: np.ndarray, indices: np.ndarray) -> None:
-    """Select by partition, O(n) a row; sort whole rows only where a tie crosses the k-th place."""
+    """Select by partition, O(n) per row; sort rows with a tie at the k-th place as a whole."""
     k = distances.shape[1]
     found = np.argpartition(D, k - 1, axis=1)[:, :k]
     values = np.take_along_axis(D, found, axis=1)
@@ -139,10 +150,10 @@ def _partition(D: np.ndarray, distances: np.ndarray, indices: np.ndarray) -> Non
 
 
 def _nearest_topk(xp: Any, D: Any, k: int) -> tuple[Any, Any]:
-    """Select by torch, O(n) a row; sort whole rows only where a tie crosses the k-th place.
+    """Select by torch, O(n) per row; sort rows with a tie at the k-th place as a whole.
 
-    CuPy's own partition is a sort.  For any namespace whose arrays torch takes and gives without a
-    copy (DLPack): CuPy, and NumPy for a machine without a GPU.
+    For namespaces that exchange arrays with torch without a copy (DLPack): CuPy, whose own
+    partition is a full sort, and NumPy in tests without a GPU.
     """
     import torch
 
@@ -153,7 +164,7 @@ def _nearest_topk(xp: Any, D: Any, k: int) -> tuple[Any, Any]:
     if tied.numel():
         ordered = torch.sort(rows[tied], dim=1, stable=True)
         distances[tied], indices[tied] = ordered.values[:, :k], ordered.indices[:, :k]
-    # By index first: then the stable sort leaves equal distances in the order of their indices.
+    # Sorted by index first, so that the stable sort keeps equal distances in that order.
     indices, order = torch.sort(indices, dim=1)
     distances, by_distance = torch.sort(torch.gather(distances, 1, order), dim=1, stable=True)
     indices = torch.gather(indices, 1, by_distance)
@@ -161,6 +172,6 @@ def _nearest_topk(xp: Any, D: Any, k: int) -> tuple[Any, Any]:
 
 
 def _nearest_sorted(xp: Any, D: Any, k: int) -> tuple[Any, Any]:
-    """Sort the rows: partitions are not in the standard."""
+    """Sort whole rows, since the array API standard has no partition."""
     indices = xp.argsort(D, axis=1, stable=True)[:, :k]
     return xp.take_along_axis(D, indices, axis=1), xp.astype(indices, xp.int64)

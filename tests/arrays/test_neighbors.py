@@ -10,7 +10,7 @@ from gpuclust.device import block_size, threads
 from gpuclust.errors import InputError, UnknownNameError
 
 NAMES = {"euclidean": "euclidean", "cosine": "cosine", "l1": "manhattan", "chebyshev": "chebyshev"}
-# A library has no state that an example could leave behind.
+# Array libraries keep no state between examples.
 EACH_LIBRARY = [HealthCheck.function_scoped_fixture]
 
 
@@ -20,7 +20,7 @@ def cloud():
 
 
 def found(xp, X, k, **options):
-    """Distances and indices on the host; what is not on the device of X fails."""
+    """Return distances and indices on the host; fail if one is not on the device of X."""
     return [xp.get(part) for part in kneighbors(xp.put(X), k, **options)]
 
 
@@ -36,7 +36,7 @@ def reference(X, k, *, include_self=False):
 
 @pytest.mark.parametrize("metric", NAMES)
 @pytest.mark.parametrize("include_self", [False, True])
-def test_neighbours_are_those_of_scikit_learn_where_no_distances_tie(
+def test_neighbors_are_those_of_scikit_learn_where_no_distances_tie(
     xp, cloud, metric, include_self
 ):
     brute = NearestNeighbors(n_neighbors=9, metric=NAMES[metric], algorithm="brute").fit(cloud)
@@ -52,7 +52,7 @@ def test_distances_have_the_dtype_of_x_and_indices_are_int64(xp, cloud):
     assert indices.dtype == np.int64
 
 
-def test_more_rows_than_one_block_holds_have_the_neighbours_of_scikit_learn(xp):
+def test_more_rows_than_one_block_holds_have_the_neighbors_of_scikit_learn(xp):
     X = np.random.default_rng(1).standard_normal((800, 5))
     expected = NearestNeighbors(n_neighbors=4).fit(X).kneighbors()
     with block_size.smaller_blocks(1e-3):
@@ -84,7 +84,7 @@ def test_ties_on_a_grid_are_broken_by_index(xp, data, n, include_self):
 
 
 def numpy_selection(xp, D, k):
-    """Both ways in turn: rows sorted while they are read, and partitions."""
+    """Check that the sorting kernel and the partition agree, and return their result."""
     sorting = neighbors._nearest_numpy(xp, D, k, each=threads.all_cores())
     parted = tuple(np.empty_like(part) for part in sorting)
     neighbors._partition(D, *parted)
@@ -115,8 +115,8 @@ def test_every_selection_is_what_a_stable_sort_selects(rows, n, values, dtype, s
         assert (distances.dtype, indices.dtype) == (dtype, np.int64)
 
 
-@pytest.mark.parametrize("k", [neighbors._FEW, neighbors._FEW + 1])
-def test_many_neighbours_are_those_of_scikit_learn(k):
+@pytest.mark.parametrize("k", [neighbors._MAX_SORTED, neighbors._MAX_SORTED + 1])
+def test_many_neighbors_are_those_of_scikit_learn(k):
     X = np.random.default_rng(2).standard_normal((400, 6))
     expected = NearestNeighbors(n_neighbors=k).fit(X).kneighbors()
     ours = kneighbors(X, k)
@@ -126,7 +126,7 @@ def test_many_neighbours_are_those_of_scikit_learn(k):
 
 @settings(max_examples=15, deadline=None, suppress_health_check=EACH_LIBRARY)
 @given(seed=st.integers(0, 10**6))
-def test_permuting_the_rows_permutes_the_neighbours(xp, cloud, seed):
+def test_permuting_the_rows_permutes_the_neighbors(xp, cloud, seed):
     order = np.random.default_rng(seed).permutation(len(cloud))
     _, indices = found(xp, cloud, 6)
     _, permuted = found(xp, cloud[order], 6)
@@ -139,7 +139,7 @@ def test_a_k_that_cannot_be_found_is_refused(xp, k, include_self):
         kneighbors(xp.put(np.eye(4)), k, include_self=include_self)
 
 
-def test_one_row_has_no_neighbour_but_itself(xp):
+def test_one_row_has_no_neighbor_but_itself(xp):
     assert found(xp, np.ones((1, 2)), 1, include_self=True)[1].tolist() == [[0]]
     with pytest.raises(InputError, match="0 other rows"):
         found(xp, np.ones((1, 2)), 1)
