@@ -127,6 +127,13 @@ def test_the_library_imports_neither_the_command_line_nor_the_benchmarks():
             assert not [one for one in others if not one.startswith("gpuclust")], name
 
 
+def test_the_device_package_imports_only_itself_and_the_errors():
+    for name, others in imports(functions=True).items():
+        if name.startswith("gpuclust.device"):
+            own = {one for one in others if one.startswith("gpuclust.device")}
+            assert others - own <= {"gpuclust.errors"}, name
+
+
 @pytest.mark.parametrize(
     ("graph", "found"),
     [({"a": {"b"}, "b": {"a"}}, {"a", "b"}), ({"a": {"b"}, "b": {"c"}, "c": set()}, set())],
