@@ -24,10 +24,9 @@ _DEFAULTS = (0, 1, 2)
 def from_torch(tensor: torch.Tensor, stream: torch.cuda.Stream | None = None) -> Any:
     """Convert a tensor to an array: CuPy for a CUDA tensor, NumPy for a CPU tensor.
 
-    The array shares the tensor's memory and keeps it alive.  Three cases copy, on the tensor's
-    device: bfloat16 and float16, which become float32 because CuPy has no bfloat16; tensors that
-    are not contiguous; and tensors of a stream other than CuPy's current one, unless both are
-    default streams.
+    The array shares the tensor's memory and keeps it alive.  Three kinds of tensors are copied, on
+    their own device: bfloat16 and float16, which become float32; tensors that are not contiguous;
+    and tensors of a stream other than CuPy's current one, unless both are default streams.
 
     Parameters
     ----------

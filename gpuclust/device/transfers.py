@@ -84,7 +84,7 @@ def trace() -> Iterator[dict[str, int]]:
 
 
 def _events_of(profiler: Any) -> list[dict[str, Any]]:
-    """Read the events of a profiler from its exported trace: only there they have bytes."""
+    """Return the events of a profiler from its exported trace; its API omits the bytes."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "trace.json"
         profiler.export_chrome_trace(str(path))

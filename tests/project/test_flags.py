@@ -30,11 +30,12 @@ ABOUT_SCRIPTS = ("benchmarks/", "docs/bench.md", "docs/gpu.md")
 OTHERS = {
     "docker": "--target --rm --read-only --tmpfs --cap-drop --cap-add --build-arg --user --secret "
     "--shm-size --gpus --name --network",
-    "docker/verify": "--all --clean",
+    "docker/verify": "--all",
     "dask": "--scheduler-file --host --dashboard-address --nthreads --tls-ca-file --tls-cert "
     "--tls-key --port --protocol --memory-limit",
     "sbatch": "--nodes --ntasks-per-node --dependency --signal",
-    "pip": "--index-url --no-deps --require-hashes",
+    "pip": "--index-url --no-deps --require-hashes --compile-bytecode",
+    "ruff": "--check --fix",
     "pytest": "--durations",
     "git": "--always --dirty",
 }
