@@ -65,7 +65,13 @@ class Resource(Entry):
         return self.rest[:1]
 
     def template(self, key: str) -> str:
-        """Spell out a name of this entry, such as ``"folder:<path>"``."""
+        """Write the names of this entry as one text, such as ``"folder:<path>"``.
+
+        Examples
+        --------
+        >>> Resource(summary="", target="", rest=":<path>").template("folder")
+        'folder:<path>'
+        """
         return key + self.rest
 
 
@@ -108,7 +114,14 @@ def find(name: str, table: Mapping[str, R]) -> Found | None:
 
 
 def describe(name: str, entry: Resource) -> dict[str, Any]:
-    """Give the metadata of an entry as JSON values; the targets are left out."""
+    """Return the metadata of an entry as JSON values, without its targets.
+
+    Examples
+    --------
+    >>> from gpuclust.datasets.table import DATASETS
+    >>> describe("digits", DATASETS["digits"])["classes"]
+    10
+    """
     hidden = ("target", "check", "names", "rest")
     values = {f.name: getattr(entry, f.name) for f in fields(entry) if f.name not in hidden}
     return {"name": name} | {

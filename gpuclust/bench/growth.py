@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import InputError
-from ..methods.method import Growth
+from ..methods.costs import Growth
 from ..methods.spec import parse_clusterer, parse_reducer
 from ..methods.table import CLUSTERERS, REDUCERS
 from ..metrics.suite import INTERNAL

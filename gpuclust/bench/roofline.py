@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..device.threads import cores
-from ..methods.method import Work, all_pairs
+from ..methods.costs import Work, all_pairs
 from ..methods.table import CLUSTERERS, REDUCERS
 from ..metrics.suite import DISPERSIONS, EXTERNAL, SILHOUETTES
 

@@ -74,7 +74,16 @@ def estimate(unit: Unit, store: Store, options: Options) -> float | None:
 
 
 def unknown_costs(unit: Unit) -> tuple[str, ...]:
-    """List the methods of a unit whose entry gives no `seconds`, in alphabetical order."""
+    """List the methods of a unit whose entry gives no `seconds`, in alphabetical order.
+
+    Examples
+    --------
+    >>> from gpuclust.cell import Cell, units_of
+    >>> names = {"dataset": "digits", "split": "all", "encoder": "raw"}
+    >>> (unit,) = units_of([Cell.of(**names, clusterer="kmeans")])
+    >>> unknown_costs(unit)
+    ()
+    """
     reducers = {spec.name for cell in unit.cells for spec in cell.reducer}
     clusterers = {cell.clusterer.name for cell in unit.cells}
     unknown = [name for name in reducers if REDUCERS[name].seconds is None]

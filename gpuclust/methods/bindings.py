@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import CellError, InputError
-from .method import Fit, Params
+from .method import Fit
+from .param import Params
 
 # scikit-learn, SciPy and umap-learn call l1 "manhattan"; cuML calls it l1.
 MANHATTAN = {"l1": "manhattan"}

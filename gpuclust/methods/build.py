@@ -75,6 +75,15 @@ def neighbors_of(X: Any, on: Backend, most: int = 0) -> SharedNeighbors:
         Backend of the search.
     most : int
         Number of neighbors to search at once, so that smaller requests need no second search.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gpuclust.device import backend
+    >>> X = np.array([[0.0], [1.0], [5.0]], np.float32)
+    >>> distances, indices = neighbors_of(X, backend.select("cpu"))(2, "euclidean")
+    >>> indices[:, 1].tolist()
+    [1, 0, 1]
     """
     search = load_class(KNEIGHBORS[on.name])
     return SharedNeighbors(functools.partial(search, X, include_self=True), X.shape[0], most)

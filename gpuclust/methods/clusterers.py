@@ -8,19 +8,9 @@ from __future__ import annotations
 
 from ..arrays import METRICS
 from . import bindings as to
-from .method import (
-    Growth,
-    Implementation,
-    Method,
-    Param,
-    Params,
-    Work,
-    all_pairs,
-    count,
-    flag,
-    linear,
-    quadratic,
-)
+from .costs import Growth, Work, all_pairs, linear, quadratic
+from .method import Implementation, Method
+from .param import Param, Params, count, flag
 
 LINKAGES = ("ward", "average", "complete", "weighted", "single")
 

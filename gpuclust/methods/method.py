@@ -1,4 +1,4 @@
-"""Entry of the registry of methods: implementations, parameters and optional cost formulas."""
+"""Entry of the registry of methods, and the description of a fit it gets."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from ..errors import InputError, unknown
 from ..registry import Entry
-
-Params = Mapping[str, Any]
+from .costs import Growth, Work
+from .param import Param, Params
 
 
 def _no_neighbors(k: int, metric: str) -> tuple[Any, Any]:
@@ -40,129 +39,6 @@ class Fit(NamedTuple):
     seed: int
     trees: dict[tuple[str, str], Any]
     neighbors: Callable[[int, str], tuple[Any, Any]] = _no_neighbors
-
-
-@dataclass(frozen=True)
-class Param:
-    """A parameter: its default and its allowed values.
-
-    Attributes
-    ----------
-    default : object
-        Value when none is given.
-    kinds : tuple of type
-        Allowed types.  A bool never counts as a number.
-    low, high : float or None
-        Inclusive limits of numbers.
-    choices : tuple
-        Allowed words; replaces `kinds`.
-    optional : bool
-        Whether None is allowed.
-    """
-
-    default: Any
-    kinds: tuple[type, ...] = ()
-    low: float | None = None
-    high: float | None = None
-    choices: tuple[Any, ...] = ()
-    optional: bool = False
-
-    def check(self, method: str, name: str, value: Any) -> Any:
-        """Return the value, converted to float for a parameter that takes only floats.
-
-        Raises
-        ------
-        InputError
-            When the value has another type, is out of range or is not among the choices.
-
-        Examples
-        --------
-        >>> Param(0.9, (float,), low=0.5).check("affinity", "damping", 1)
-        1.0
-        """
-        if value is None and self.optional:
-            return None
-        if self.choices:
-            if value not in self.choices:
-                raise unknown(f"{name} of {method}", value, self.choices)
-            return value
-        if float in self.kinds and int not in self.kinds and type(value) is int:
-            value = float(value)
-        in_range = type(value) in self.kinds and self._within(value)
-        if not in_range:
-            raise InputError(f"{method}: {name} must be {self.allowed()}; got {value!r}.")
-        return value
-
-    def _within(self, value: Any) -> bool:
-        if isinstance(value, bool):
-            return True
-        low_ok = self.low is None or value >= self.low
-        return low_ok and (self.high is None or value <= self.high)
-
-    def allowed(self) -> str:
-        """Describe the allowed values in words, for error messages."""
-        if self.choices:
-            return "one of " + ", ".join(map(str, self.choices))
-        names = {int: "a whole number", float: "a number", bool: "True or False"}
-        text = " or ".join(names[kind] for kind in self.kinds)
-        if self.low is not None and self.high is not None:
-            text += f" from {self.low:g} to {self.high:g}"
-        elif self.low is not None:
-            text += f" of at least {self.low:g}"
-        return text + (" or None" if self.optional else "")
-
-
-def count(default: int | None, *, low: int = 1, optional: bool = False) -> Param:
-    """Make a parameter that takes whole numbers of at least `low`."""
-    return Param(default, (int,), low=low, optional=optional)
-
-
-def flag(default: bool) -> Param:  # noqa: FBT001 - the value of the flag
-    """Make a parameter that takes True or False."""
-    return Param(default, (bool,))
-
-
-class Growth(NamedTuple):
-    """Growth of time and memory with the number of samples n.
-
-    Attributes
-    ----------
-    power : float
-        Time grows like n^power.
-    bytes : (c, p) or None
-        The largest buffer takes c n^p bytes; None when memory grows in proportion to n.
-    """
-
-    power: float
-    bytes: tuple[float, float] | None = None
-
-
-class Work(NamedTuple):
-    """Lower bound of the work of a fit: bytes moved and float32 operations.
-
-    Arrays smaller than n x n or n x d count as cached, so they are read from memory once.
-    """
-
-    moved: float
-    operations: float
-
-
-def linear(params: Params) -> Growth:
-    """Time and memory in proportion to n, for every choice of parameters."""
-    del params
-    return Growth(1)
-
-
-def quadratic(params: Params) -> Growth:
-    """Time in proportion to n^2 and memory in proportion to n, for every choice of parameters."""
-    del params
-    return Growth(2)
-
-
-def all_pairs(n: int, d: int, k: int) -> Work:
-    """Count reading the samples once and computing each pairwise distance once."""
-    del k
-    return Work(4.0 * n * d, 1.0 * n * n * d)
 
 
 def _accept_params(name: str, params: Params) -> None:
@@ -242,7 +118,14 @@ class Method(Entry):
     work: Callable[[int, int, int], Work] | None = None
 
     def wants_k(self, params: Params) -> bool:
-        """Whether the number of clusters is an input, given these parameters."""
+        """Whether the number of clusters is an input, given these parameters.
+
+        Examples
+        --------
+        >>> from gpuclust.methods.table import CLUSTERERS
+        >>> CLUSTERERS["agglomerative"].wants_k({"distance_threshold": 2.0})
+        False
+        """
         return self.takes_k and params.get("distance_threshold") is None
 
     @property
@@ -257,13 +140,29 @@ class Method(Entry):
         ------
         CellError
             When the method cannot work on data of this shape, on any backend.
+
+        Examples
+        --------
+        >>> from gpuclust.methods.table import CLUSTERERS
+        >>> hdbscan = CLUSTERERS["hdbscan"]
+        >>> params = {key: param.default for key, param in hdbscan.params.items()}
+        >>> fit = Fit(n=1000, d=2, k=None, seed=0, trees={})
+        >>> hdbscan.implementation("cpu", params, fit).target
+        'sklearn.cluster:HDBSCAN'
         """
         self.needs(params, fit)
         candidates: tuple[Implementation, ...] = getattr(self, backend)
         return next((one for one in candidates if one.supports(params, fit)), None)
 
     def describe(self, name: str) -> dict[str, Any]:
-        """Give the metadata of the entry as JSON values."""
+        """Return the metadata of the entry as JSON values.
+
+        Examples
+        --------
+        >>> from gpuclust.methods.table import REDUCERS
+        >>> REDUCERS["pca"].describe("pca")["parameters"]
+        {'n_components': 50, 'whiten': False}
+        """
         return {
             "name": name,
             "summary": self.summary,

@@ -8,17 +8,9 @@ from __future__ import annotations
 
 from ..arrays import METRICS
 from . import bindings as to
-from .method import (
-    Implementation,
-    Method,
-    Param,
-    Work,
-    all_pairs,
-    count,
-    flag,
-    linear,
-    quadratic,
-)
+from .costs import Work, all_pairs, linear, quadratic
+from .method import Implementation, Method
+from .param import Param, count, flag
 
 # These three follow the array namespace of their input, so both backends run the same class.
 _IDENTITY = (Implementation("gpuclust.algorithms.scale:Identity"),)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from ..arrays import METRICS
 from .clusterers import CLUSTERERS, LINKAGES
-from .method import Fit, Implementation, Method, Param
+from .method import Fit, Implementation, Method
+from .param import Param
 from .reducers import REDUCERS
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""CuPy has every array function that our bodies call; a fit without a device says why it fails."""
+"""CuPy has every array function that gpuclust calls; without a device the error says why."""
 
 import ast
 import importlib
@@ -15,7 +15,7 @@ FILES = sorted(Path(gpuclust.__file__).parent.rglob("*.py"))
 
 
 def names_of(path: Path, *owners: str) -> set[str]:
-    """Every dotted name that a file takes from one of the given names."""
+    """List the dotted names in a file after one of the owners: ``linalg.svd`` of ``xp``."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Attribute):
@@ -39,14 +39,14 @@ LIBRARY_FUNCTIONS = [
 
 
 def look_up(owner, name):
-    """Follow a dotted name; what a function would return is not looked at."""
+    """Follow a dotted name up to the first function."""
     for part in name.split("."):
         owner = getattr(owner, part)
         if callable(owner) and not isinstance(owner, type):
             return
 
 
-def test_there_is_something_to_check():
+def test_the_list_of_functions_is_not_empty():
     assert len(ARRAY_FUNCTIONS) > 40
     assert {"linalg.svd", "unique_all", "argsort", "take_along_axis"} <= set(ARRAY_FUNCTIONS)
     assert {library for library, _ in LIBRARY_FUNCTIONS} == {"cupy", "cudf", "rmm"}
@@ -58,19 +58,19 @@ def test_cupy_has_the_array_function(name):
 
 
 @pytest.mark.parametrize(("library", "name"), LIBRARY_FUNCTIONS)
-def test_what_we_call_of_a_library_itself_exists(library, name):
+def test_the_library_has_every_function_we_call(library, name):
     importlib.import_module("rmm.mr")
     look_up(importlib.import_module(library), name)
 
 
-def test_no_kernel_of_ours_goes_uncompiled():
-    # There is none yet. One that comes is compiled here by NVRTC for sm_75 to sm_120.
+def test_the_source_holds_no_raw_cuda_kernel():
+    # A future kernel must be compiled here by NVRTC for sm_75 to sm_120.
     for path in FILES:
         for word in ("RawKernel", "RawModule", "ElementwiseKernel", "ReductionKernel"):
             assert word not in path.read_text(encoding="utf-8"), path
 
 
-def test_auto_and_gpu_say_why_there_is_no_gpu_or_take_it():
+def test_auto_and_gpu_use_a_gpu_or_say_why_not():
     missing = backend.why_no_gpu()
     if missing is None:
         assert backend.select("auto").name == "gpu"

@@ -1,4 +1,4 @@
-"""What we ask of dask-cuda: the keywords it takes, checked against the real package."""
+"""dask-cuda accepts every keyword that gpuclust passes, checked with the real package."""
 
 import contextlib
 import inspect
@@ -14,7 +14,7 @@ from gpuclust.errors import BackendError
 from gpuclust.store.store import Store
 
 
-def test_a_worker_per_gpu_is_asked_for_in_words_that_dask_cuda_knows(monkeypatch):
+def test_dask_cuda_knows_the_keywords_for_one_worker_per_gpu(monkeypatch):
     asked = {}
 
     @contextlib.contextmanager
@@ -29,7 +29,7 @@ def test_a_worker_per_gpu_is_asked_for_in_words_that_dask_cuda_knows(monkeypatch
     assert started == "a cluster"
     assert asked["resources"] == {"GPU": 1}
     assert asked["n_workers"] == 2
-    # Each worker lays its memory out itself (Backend.prepare): two pools would share one device.
+    # Each worker creates its own memory pool (Backend.prepare); two would share a device.
     assert not [name for name in asked if "rmm" in name]
     monkeypatch.undo()
     known = set(inspect.signature(dask_cuda.LocalCUDACluster.__init__).parameters)
@@ -39,7 +39,7 @@ def test_a_worker_per_gpu_is_asked_for_in_words_that_dask_cuda_knows(monkeypatch
     assert "resources" in workers
 
 
-def test_without_a_gpu_it_is_refused_in_our_words(tmp_path):
+def test_without_a_gpu_the_error_is_ours(tmp_path):
     if backend.why_no_gpu() is None:
         pytest.skip("there is a GPU")
     with (
