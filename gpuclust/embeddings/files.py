@@ -99,7 +99,7 @@ def check_space(folder: Path, needed: int) -> None:
     if needed > free:
         raise StorageError(
             f"the embedding needs {needed / 2**20:,.0f} MiB and {folder} has "
-            f"{free / 2**20:,.0f} MiB free. Free some space or choose another --root."
+            f"{free / 2**20:,.0f} MiB free. Free disk space or choose another --root."
         )
 
 
@@ -124,7 +124,7 @@ def write_labels(path: Path, dataset: Dataset, samples: list[Sample]) -> int | N
 def load_meta(files: EmbeddingFiles) -> EmbeddingMeta | None:
     """Read the metadata of an embedding; None if it does not exist or was never finished.
 
-    Reads one small file, whatever the size of the embedding.
+    Reads one small file; the cost does not depend on n.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Checkpoints of unknown origin: read without running code, unwrapped, fitted to a model."""
+"""Read checkpoints of unknown origin without running code, and load them into a model."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from ..errors import InputError, WeightsError
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".pth.tar")
 
-# Where training scripts put the state dict.  In self-distillation the teacher is the one that is
-# evaluated, so it comes before the student.
+# Keys under which training scripts save the state dict.  Self-distillation evaluates the teacher,
+# so it comes before the student.
 WRAPPERS = ("state_dict", "model", "model_state_dict", "model_state", "teacher", "student")
 
-# What training wraps around a backbone; up to three of them are taken off, outermost first.  In
-# MoCo the base encoder, in DINO the teacher is what is evaluated.
+# Prefixes that training adds to the keys of a backbone; up to three are removed, outermost first.
+# MoCo evaluates the base encoder, DINO the teacher.
 PREFIXES = (
     "module.", "_orig_mod.", "model.", "teacher.", "student.", "base_encoder.", "backbone.",
     "encoder.", "visual.",
 )  # fmt: skip
 
-# Heads of pre-training methods that are no part of the encoder.
+# Heads of pretraining methods, which are not part of the encoder.
 HEADS = ("head.", "head_dist.", "projector.", "projection_head.", "predictor.", "decoder",
          "mask_token", "momentum_encoder.")  # fmt: skip
 
@@ -41,34 +41,36 @@ _READ_ERRORS = (
 
 
 def check_file(path: Path) -> None:
-    """Raise WeightsError unless the file exists and is of a kind that cannot run code."""
+    """Raise WeightsError unless the file exists and has the extension of a checkpoint."""
     if not path.expanduser().is_file():
         raise WeightsError(f"there is no checkpoint file {str(path)!r}.")
     if not path.name.endswith(SUFFIXES):
         kinds = ", ".join(SUFFIXES)
-        raise WeightsError(f"{str(path)!r} is no checkpoint of a known kind ({kinds}).")
+        raise WeightsError(f"{str(path)!r} is not a checkpoint of a known kind ({kinds}).")
 
 
 def read(path: str | Path) -> dict[str, Tensor]:
-    """Read a state dict, wherever in the file it is; never runs code from the file.
+    """Read the state dict of a checkpoint, at the top of the file or nested in it.
+
+    Never runs code from the file.
 
     Raises
     ------
     WeightsError
-        For a damaged file, one that holds more than tensors and plain values, or one that holds
-        no state dict.
+        The file is damaged, holds objects other than tensors and plain values, or has no state
+        dict.
     """
     path = Path(path).expanduser()
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        # Training scripts put their arguments in; a Namespace only stores attributes.
+        # Training scripts save their arguments too; a Namespace only stores attributes.
         with torch.serialization.safe_globals([argparse.Namespace]):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
         raise WeightsError(
-            f"{str(path)!r} holds Python objects besides tensors and loading it would run code "
-            "from the file, so it is refused; save the state dict alone, as .safetensors."
+            f"{str(path)!r} is refused: it holds Python objects besides tensors, so loading it "
+            "would run code from the file. Save the state dict alone, as .safetensors."
         ) from error
     except _READ_ERRORS as error:
         raise WeightsError(f"{str(path)!r} cannot be read as a checkpoint: {error}") from error
@@ -86,36 +88,38 @@ def _unwrap(content: Any, path: Path) -> dict[str, Tensor]:
         else:
             break
     raise WeightsError(
-        f"{str(path)!r} holds no state dict, neither at its top nor under {', '.join(WRAPPERS)}."
+        f"{str(path)!r} has no state dict, neither at its top nor under {', '.join(WRAPPERS)}."
     )
 
 
 def fit(state: Mapping[str, Tensor], model: nn.Module, *, path: str, arch: str) -> list[str]:
-    """Load a state dict into a model without classifier; nothing else may be left over.
+    """Load a state dict into a model without classifier; every other key must match.
 
     Parameters
     ----------
     state : mapping of str to Tensor
-        Common prefixes (``module.backbone.`` ...) are taken off.
+        Weights; common prefixes (``module.backbone.`` ...) are removed.
     model : torch.nn.Module
-        A timm model with ``num_classes=0``.
+        timm model with ``num_classes=0``.
+    path, arch : str
+        File and architecture, for the message.
 
     Returns
     -------
     list of str
-        Sorted first parts of the keys that were left out: classifier, projector, decoder.
+        First parts of the ignored keys, sorted: classifier, projector, decoder.
 
     Raises
     ------
     WeightsError
-        Listing what is missing, of another shape, or left over.
+        Lists keys that are missing, unexpected or of another shape.
     """
     wanted = model.state_dict()
     prefix = _prefix(state, wanted)
     inside = {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
     heads = (*HEADS, *(f"{head}." for head in _classifiers(model)))
     extra = [key for key in inside if key not in wanted and not key.startswith(heads)]
-    # Batch counters play no part in evaluation, and checkpoints before torch 0.4.1 lack them.
+    # Evaluation does not use batch counters, and checkpoints before torch 0.4.1 lack them.
     missing = [
         key for key in wanted if key not in inside and not key.endswith("num_batches_tracked")
     ]
@@ -132,7 +136,7 @@ def fit(state: Mapping[str, Tensor], model: nn.Module, *, path: str, arch: str) 
 
 
 def _prefix(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
-    """Find the chain of known prefixes under which most of the wanted keys lie."""
+    """Find the chain of known prefixes that most of the wanted keys have."""
     chains = [""]
     for length in (1, 2, 3):
         chains += ["".join(words) for words in product(PREFIXES, repeat=length)]
@@ -142,7 +146,7 @@ def _prefix(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
         for n in range(min(4, len(words))):
             if ".".join(words[n:]) in wanted:
                 counts[".".join([*words[:n], ""]) if n else ""] += 1
-    return max(chains, key=lambda chain: counts[chain])  # the first of equals
+    return max(chains, key=lambda chain: counts[chain])  # the first one wins a tie
 
 
 def _classifiers(model: nn.Module) -> tuple[str, ...]:
@@ -153,7 +157,7 @@ def _classifiers(model: nn.Module) -> tuple[str, ...]:
 def _does_not_fit(
     path: str, arch: str, *, missing: list[str], shapes: list[str], extra: list[str]
 ) -> InputError:
-    faults = {"missing": missing, "of another shape": shapes, "left over": extra}
+    faults = {"missing": missing, "of another shape": shapes, "unexpected": extra}
     said = "; ".join(f"{len(keys)} {what}: {_few(keys)}" for what, keys in faults.items() if keys)
     return WeightsError(
         f"the checkpoint {path!r} does not fit arch={arch} ({said}). "

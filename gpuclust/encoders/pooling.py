@@ -1,6 +1,8 @@
-"""From what a timm backbone computes to one feature vector per image."""
+"""Pool the features of a timm backbone to one vector per image."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,20 +13,28 @@ _MODES = ("'?pool=avg'", "no pool option (the model's own feature)")
 
 
 class Pooled(nn.Module):
-    """A timm backbone whose ``forward_features`` is pooled in a stated way.
+    """Wrapper that pools the ``forward_features`` of a timm backbone.
 
-    Maps (b, 3, height, width) to (b, d).  Tokens are taken after the model's final norm:
-    ``cls`` is the class token, ``avg`` the mean over all tokens, ``avg_patch`` the mean without
-    the prefix tokens (class, distillation, registers).  For a feature map ``avg`` is the mean
-    over both spatial axes.
+    Maps (b, 3, height, width) to (b, d).  Tokens are taken after the model's final norm.
 
-    ``avg_patch`` is close to but not the study's "MAE (avg)", which averaged the patches before
-    a norm without learnt weights; here the checkpoint's own norm comes first.
+    Parameters
+    ----------
+    backbone : torch.nn.Module
+        timm model without classifier.
+    pool : {"cls", "avg", "avg_patch"}
+        ``cls``: class token.  ``avg``: mean over all tokens, or over both spatial axes of a
+        feature map.  ``avg_patch``: mean over the tokens without prefix (class, distillation,
+        registers).
+
+    Notes
+    -----
+    ``avg_patch`` differs from the study's "MAE (avg)", which averaged the patches before a norm
+    without learned weights; here the checkpoint's own norm comes first.
     """
 
-    def __init__(self, backbone: nn.Module, *, pool: str):
+    def __init__(self, backbone: Any, *, pool: str):
         super().__init__()
-        self.backbone = backbone
+        self.backbone: Any = backbone
         self.pool = pool
 
     def forward(self, images: Tensor) -> Tensor:
@@ -32,18 +42,18 @@ class Pooled(nn.Module):
         features = self.backbone.forward_features(images)
         pooled = _pool(features, self.pool, self.backbone)
         d = getattr(self.backbone, "num_features", None)
-        # A model that states neither layout nor prefix tokens could be averaged over the wrong
-        # axis; its width tells.
+        # A model without stated layout and prefix tokens could be averaged over the wrong axis;
+        # then the width of the result is wrong.
         if pooled.ndim != 2 or d not in (None, pooled.shape[1]):
             raise InputError(
                 f"pool={self.pool} of {type(self.backbone).__name__} gives {tuple(pooled.shape)} "
-                f"where (b, {d}) was expected; leave the pool option out."
+                f"where (b, {d}) was expected. Omit the pool option."
             )
         return pooled
 
 
 def pooled(backbone: nn.Module, *, pool: str) -> nn.Module:
-    """Wrap a timm backbone, or give it back as it is when no pooling was asked for."""
+    """Wrap a timm backbone for pooling; with an empty `pool` return it unchanged."""
     if not pool:
         return backbone
     check_pool(backbone, pool=pool)
@@ -51,7 +61,7 @@ def pooled(backbone: nn.Module, *, pool: str) -> nn.Module:
 
 
 def check_pool(backbone: nn.Module, *, pool: str) -> None:
-    """Raise InputError for a pooling that a timm model does not have; needs no weights."""
+    """Raise InputError if a timm model has no such pooling; needs no weights."""
     if pool in ("", "avg"):
         return
     name = type(backbone).__name__
@@ -71,20 +81,18 @@ def check_pool(backbone: nn.Module, *, pool: str) -> None:
 
 
 def refuse_pool(name: str, pool: str, *, instead: str) -> None:
-    """Raise InputError for a source whose models state no common layout of their features."""
+    """Raise InputError for any pooling, because models of the source differ in feature layout."""
     if pool:
-        raise InputError(
-            f"{name!r}: pool={pool} has no clean meaning there; leave it out, or use {instead}."
-        )
+        raise InputError(f"{name!r}: pool={pool} is not defined there. Omit it, or use {instead}.")
 
 
-def _pool(features: Tensor, pool: str, backbone: nn.Module) -> Tensor:
+def _pool(features: Any, pool: str, backbone: Any) -> Tensor:
     if not isinstance(features, Tensor) or features.ndim not in (3, 4):
         raise InputError(
-            f"{type(backbone).__name__} gives neither tokens nor a feature map, so pool={pool} "
-            "has no meaning; leave the pool option out."
+            f"{type(backbone).__name__} returns neither tokens nor a feature map, so pool={pool} "
+            "is not defined. Omit the pool option."
         )
-    if features.ndim == 4:  # (b, d, h, w), or (b, h, w, d) where the model says so
+    if features.ndim == 4:  # (b, d, h, w), or (b, h, w, d) for NHWC models
         spatial = (1, 2) if getattr(backbone, "output_fmt", None) == "NHWC" else (2, 3)
         return features.mean(dim=spatial)
     if pool == "cls":  # (b, tokens, d)

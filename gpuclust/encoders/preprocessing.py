@@ -1,4 +1,4 @@
-"""Image transforms, each with the facts that describe it fully."""
+"""Image transforms with a full description of each, as JSON values."""
 
 from __future__ import annotations
 
@@ -31,23 +31,24 @@ def facts(
     mean: Sequence[float],
     std: Sequence[float],
 ) -> dict[str, Any]:
-    """Describe a transform in JSON values, the same words for every library.
+    """Describe a transform as JSON values, with the same keys for every library.
 
     Parameters
     ----------
     resize, crop : int or sequence of two ints
-        Pixels; one number is a square or, in mode ``"shortest"``, the shorter side.
+        Pixels: height and width, or one number for a square; in mode ``"shortest"`` one number is
+        the length of the shorter edge.
     resize_mode : {"shortest", "longest", "squash"}
-        Which side `resize` means; ``"longest"`` pads, ``"squash"`` changes the aspect ratio.
+        Edge that `resize` refers to; ``"longest"`` pads, ``"squash"`` changes the aspect ratio.
     interpolation : str
-        Of PIL, which is always antialiased.
+        Interpolation of PIL, always antialiased.
     mean, std : sequence of three floats
-        On the scale where white is 1.
+        Per channel, for pixel values from 0 to 1.
     """
     return {
         "resize": list(resize) if isinstance(resize, Sequence) else int(resize),
         "resize_mode": resize_mode,
-        "crop": [int(side) for side in crop] if isinstance(crop, Sequence) else [int(crop)] * 2,
+        "crop": [int(edge) for edge in crop] if isinstance(crop, Sequence) else [int(crop)] * 2,
         "interpolation": interpolation,
         "antialias": True,
         "mean": [float(value) for value in mean],
@@ -56,7 +57,7 @@ def facts(
 
 
 def square(*, size: int, mean: Sequence[float], std: Sequence[float]) -> Preprocessing:
-    """Resize the shorter side (bilinear, antialiased), crop the centre, normalise."""
+    """Resize the shorter edge to `size` (bilinear, antialiased), crop the center, normalize."""
     steps = [
         Resize(size, interpolation=InterpolationMode.BILINEAR),
         CenterCrop(size),
@@ -79,24 +80,24 @@ def square(*, size: int, mean: Sequence[float], std: Sequence[float]) -> Preproc
 def study(
     *, mean: Sequence[float], std: Sequence[float], fixed_size: Sequence[int] | None
 ) -> Preprocessing:
-    """Give the preprocessing of the study: 224 pixels whatever the encoder was trained on.
+    """Return the preprocessing of the study: 224 x 224 pixels for every encoder.
 
     Parameters
     ----------
     mean, std : sequence of three floats
-        The encoder's own.
+        Values of the encoder's own preprocessing.
     fixed_size : sequence of two ints or None
-        The only size (height, width) the encoder takes, if it is tied to one.
+        Height and width in pixels, if the encoder accepts only one size.
 
     Raises
     ------
     InputError
-        For an encoder that is tied to another size.
+        The encoder accepts only another size.
     """
     if fixed_size is not None and tuple(fixed_size) != (STUDY_SIZE, STUDY_SIZE):
         height, width = fixed_size
         raise InputError(
             f"the study's preprocessing gives {STUDY_SIZE} x {STUDY_SIZE} pixels and this encoder "
-            f"takes {height} x {width} only; use preprocess='own'."
+            f"accepts only {height} x {width}. Use preprocess='own'."
         )
     return square(size=STUDY_SIZE, mean=mean, std=std)

@@ -1,4 +1,4 @@
-"""What the sources that build timm architectures have in common."""
+"""Check and wrap timm models, for all sources that build them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Any
 import timm
 import torch
 from timm.data import create_transform, resolve_data_config
-from torch import nn
 
 from ..errors import unknown
 from .pooling import check_pool, pooled
@@ -21,18 +20,18 @@ from .table import Parts, Preprocessing
 
 @lru_cache(maxsize=1)
 def pretrained_names() -> tuple[str, ...]:
-    """List names with published weights, as ``architecture.tag``."""
+    """List the names of models with published weights, as ``architecture.tag``."""
     return tuple(timm.list_models(pretrained=True))
 
 
 @lru_cache(maxsize=1)
 def architectures() -> tuple[str, ...]:
-    """List architectures, without tags."""
+    """List the names of architectures, without tags."""
     return tuple(timm.list_models())
 
 
 def check_pretrained(model: str) -> None:
-    """Raise UnknownNameError unless timm has weights for this name (the tag may be left out)."""
+    """Raise UnknownNameError unless timm has weights for this name; the tag is optional."""
     names = pretrained_names()
     if model in names or (model in architectures() and timm.is_model_pretrained(model)):
         return
@@ -43,38 +42,37 @@ def check_pretrained(model: str) -> None:
 
 
 def check_architecture(model: str) -> None:
-    """Raise UnknownNameError unless timm can build this architecture (a tag may follow)."""
+    """Raise UnknownNameError unless timm can build this architecture; a tag is accepted."""
     if model not in architectures() and model not in pretrained_names():
         hint = "`gpuclust list encoders <pattern>` searches timm's names."
         raise unknown("timm architecture", model, architectures(), hint)
 
 
 def check_pool_of(model: str, *, pool: str) -> None:
-    """Raise InputError for a pooling the architecture does not have; allocates no weights."""
+    """Raise InputError if the architecture has no such pooling; allocates no weights."""
     if pool in ("", "avg"):
         return
     try:
         with torch.device("meta"):
             backbone = timm.create_model(model, pretrained=False, num_classes=0)
     except (NotImplementedError, RuntimeError):
-        return  # the few models that compute while being built; `build` checks them
+        return  # a few models compute while they are built; `build` checks those
     check_pool(backbone, pool=pool)
 
 
 def make_parts(
-    backbone: nn.Module,
+    backbone: Any,
     *,
     pool: str,
     source: dict[str, Any],
     study_stats: tuple[Sequence[float], Sequence[float]] | None = None,
 ) -> Parts:
-    """Make the parts of an encoder from a timm model that has no classifier any more.
+    """Make the parts of an encoder from a timm model without classifier.
 
     Parameters
     ----------
     study_stats : pair of sequences, optional
-        Mean and standard deviation under the study's preprocessing where they are not the
-        model's own.
+        Mean and standard deviation for the study's preprocessing; the model's own by default.
     """
     config = resolve_data_config({}, model=backbone)
     mean, std = study_stats or (config["mean"], config["std"])
@@ -91,13 +89,13 @@ def make_parts(
 
 
 def own(config: dict[str, Any]) -> Preprocessing:
-    """Give the evaluation transform of timm for a data configuration.
+    """Return timm's evaluation transform for a data configuration, with its description.
 
-    Agrees with ``timm.data.create_transform``, which makes it; the facts repeat the resize that
-    timm derives from ``crop_pct``.
+    The transform is made by ``timm.data.create_transform``; the size before the crop is computed
+    from ``crop_pct`` as timm does.
     """
     height, width = config["input_size"][1:]
-    scaled = [math.floor(side / config["crop_pct"]) for side in (height, width)]
+    scaled = [math.floor(edge / config["crop_pct"]) for edge in (height, width)]
     modes = {"center": "shortest", "border": "longest", "squash": "squash"}
     mode = modes[config["crop_mode"]]
     described = facts(
@@ -111,8 +109,8 @@ def own(config: dict[str, Any]) -> Preprocessing:
     return Preprocessing(create_transform(**config, is_training=False), described)
 
 
-def weights_source(backbone: nn.Module) -> dict[str, Any]:
-    """Say where timm took the weights from: model with tag, hub id, address, licence."""
+def weights_source(backbone: Any) -> dict[str, Any]:
+    """Return the origin of timm's weights: model with tag, hub id, address, licence."""
     config = backbone.pretrained_cfg
     tag = config.get("tag")
     model = config.get("architecture", "")

@@ -1,4 +1,4 @@
-"""Vectors of the user's own: every form that is read, and every fault that is refused."""
+"""A user's own vectors: every file layout that is read, and every fault that is refused."""
 
 import numpy as np
 import pandas as pd
@@ -91,7 +91,7 @@ LABEL_FILES = {
 
 
 @pytest.mark.parametrize("name", LABEL_FILES)
-def test_label_files_of_every_form_say_the_same(tmp_path, name):
+def test_label_files_of_every_layout_give_the_same_labels(tmp_path, name):
     LABEL_FILES[name](tmp_path / name)
     read = read_vectors(npy(tmp_path / "x.npy", X), tmp_path / name)
     assert read.y.tolist() == Y.tolist()
@@ -99,7 +99,7 @@ def test_label_files_of_every_form_say_the_same(tmp_path, name):
     assert read.class_names in (None, ("ant", "bee", "cat"))
 
 
-def test_a_label_file_goes_before_labels_in_the_file(tmp_path):
+def test_a_label_file_overrides_labels_in_the_file(tmp_path):
     np.savez(tmp_path / "x.npz", X=X, y=np.zeros(6, int))
     assert read_vectors(tmp_path / "x.npz", npy(tmp_path / "y.npy", Y)).y.tolist() == Y.tolist()
 
@@ -156,7 +156,7 @@ def test_label_files_with_faults_are_refused(tmp_path, name, content, match):
         (np.array([[1, 2]] * 6), "one per row"),
     ],
 )
-def test_labels_that_are_no_classes_are_refused(tmp_path, labels, match):
+def test_fractions_and_matrices_are_not_labels(tmp_path, labels, match):
     with pytest.raises(InputError, match=match):
         read_vectors(npy(tmp_path / "x.npy", X), npy(tmp_path / "y.npy", labels))
 
@@ -175,7 +175,7 @@ def test_a_truncated_file_is_refused(tmp_path):
         read_vectors(path)
 
 
-def test_what_is_no_file_is_refused(tmp_path):
+def test_a_path_without_a_readable_file_is_refused(tmp_path):
     with pytest.raises(InputError, match="does not exist"):
         read_vectors(tmp_path / "x.npy")
     with pytest.raises(InputError, match="is a folder"):

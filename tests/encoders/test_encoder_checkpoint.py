@@ -1,3 +1,5 @@
+"""Checkpoint files: formats, prefixes and wrappers, damage, and code that must not run."""
+
 import argparse
 import os
 
@@ -13,7 +15,7 @@ from gpuclust.errors import WeightsError
 
 @pytest.fixture(scope="module")
 def trained():
-    """Something that stands for a trained classifier: a seeded network with ten classes."""
+    """Seeded network with ten classes, in place of a trained classifier."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(11)
         return timm.create_model("test_resnet", num_classes=10).eval()
@@ -59,7 +61,7 @@ def test_a_state_dict_is_found_where_training_scripts_put_it(tmp_path, trained, 
 @pytest.mark.parametrize(
     "prefix", ["module.", "backbone.", "encoder.", "module.base_encoder.", "module.backbone."]
 )
-def test_common_prefixes_are_taken_off(tmp_path, trained, expected, prefix):
+def test_common_prefixes_are_removed(tmp_path, trained, expected, prefix):
     path = tmp_path / "weights.pth"
     state = prefixed(trained.state_dict(), prefix)
     torch.save({"state_dict": state | {"module.predictor.0.weight": torch.zeros(2)}}, path)
@@ -78,7 +80,7 @@ def test_the_teacher_and_the_base_encoder_are_preferred(tmp_path, trained, expec
 
 
 def test_a_vit_that_averages_its_patches_keeps_its_own_norm(tmp_path):
-    # MAE's fine-tuned checkpoints: fc_norm after the average, no norm before it.
+    # Fine-tuned checkpoints of MAE: fc_norm after the average, no norm before it.
     model = timm.create_model("test_vit", num_classes=10, global_pool="avg").eval()
     torch.nn.init.normal_(model.fc_norm.weight)
     assert "norm.weight" not in model.state_dict()
@@ -100,7 +102,7 @@ def test_the_weights_hash_depends_on_the_weights_and_not_on_the_file(tmp_path, t
     assert a.weights_hash == b.weights_hash
 
 
-def test_a_wrong_architecture_says_what_does_not_fit(tmp_path, trained):
+def test_a_wrong_architecture_is_refused_with_the_keys_that_do_not_fit(tmp_path, trained):
     path = tmp_path / "weights.pth"
     torch.save(trained.state_dict(), path)
     with pytest.raises(WeightsError) as caught:
@@ -115,7 +117,7 @@ def test_a_deeper_checkpoint_is_not_cut_to_fit(tmp_path, trained):
     path = tmp_path / "weights.pth"
     deeper = {"layer4.7.conv1.weight": torch.zeros(3, 3, 1, 1)}
     torch.save(trained.state_dict() | deeper, path)
-    with pytest.raises(WeightsError, match=r"1 left over: layer4\.7\.conv1\.weight"):
+    with pytest.raises(WeightsError, match=r"1 unexpected: layer4\.7\.conv1\.weight"):
         encoders.load(f"file:{path}?arch=test_resnet")
 
 
@@ -128,7 +130,7 @@ def test_a_missing_tensor_is_not_left_random(tmp_path, trained):
 
 
 class _Evil:
-    """Unpickling this makes a folder: what a hostile checkpoint would do with worse in mind."""
+    """Makes a folder when it is unpickled, as an attack through a checkpoint would."""
 
     def __init__(self, path):
         self.path = path
@@ -164,7 +166,7 @@ def test_a_truncated_file_is_a_weights_error(tmp_path, trained):
 
 
 @pytest.mark.parametrize("content", [{"epoch": 3}, [torch.zeros(2)], torch.zeros(2)])
-def test_a_file_without_a_state_dict_says_where_it_was_looked_for(tmp_path, content):
+def test_a_file_without_a_state_dict_is_refused_with_the_places_searched(tmp_path, content):
     path = tmp_path / "weights.pth"
     torch.save(content, path)
     with pytest.raises(WeightsError, match="state_dict, model"):

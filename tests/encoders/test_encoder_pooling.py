@@ -1,3 +1,5 @@
+"""Pooling of tokens and feature maps."""
+
 import pytest
 import timm
 import torch
@@ -11,7 +13,7 @@ BATCH = torch.rand(2, 3, 160, 160, generator=torch.Generator().manual_seed(0))
 
 
 def features(name):
-    """The pooled features, and the unpooled ones of the same backbone."""
+    """Pooled features of an encoder, and the unpooled ones of its backbone."""
     module = encoders.load(name).module
     with torch.inference_mode():
         return module(BATCH), module.backbone.forward_features(BATCH)
@@ -46,13 +48,13 @@ def test_registers_are_no_patches_and_no_class_token():
     check_pool(only_registers, pool="avg_patch")
 
 
-def test_a_feature_map_is_averaged_over_space():
+def test_a_feature_map_is_averaged_over_both_spatial_axes():
     avg, maps = features("random/test_resnet?pool=avg")
     assert maps.ndim == 4
     torch.testing.assert_close(avg, maps.mean((2, 3)))
 
 
-def test_a_channels_last_feature_map_is_averaged_over_space():
+def test_a_channels_last_feature_map_is_averaged_over_both_spatial_axes():
     small = {"embed_dim": 12, "depths": (1, 1, 1, 1), "num_heads": (1, 1, 1, 1)}
     model = timm.create_model("swin_tiny_patch4_window7_224", num_classes=0, **small).eval()
     batch = torch.rand(1, 3, 224, 224)
@@ -62,7 +64,7 @@ def test_a_channels_last_feature_map_is_averaged_over_space():
 
 
 class _Odd(nn.Module):
-    """A backbone that states nothing about what it gives."""
+    """Backbone without information about its feature layout."""
 
     num_features = 8
 

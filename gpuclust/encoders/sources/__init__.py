@@ -1,1 +1,1 @@
-"""Sources of encoders, one module each."""
+"""Sources of encoders, one module per source."""

@@ -1,7 +1,8 @@
-"""``file:<path>?arch=<timm name>``: a checkpoint on this machine in a timm architecture."""
+"""Encoders ``file:<path>?arch=<timm name>``: local checkpoints of timm architectures."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import timm
@@ -18,7 +19,7 @@ def check(name: EncoderName) -> None:
     arch = name.option("arch")
     if not arch:
         raise InputError(
-            f"{str(name)!r} does not say its architecture; add '?arch=<timm name>', such as "
+            f"{str(name)!r} does not name its architecture; add '?arch=<timm name>', such as "
             "'?arch=vit_base_patch16_224' or '?arch=resnet50'."
         )
     timm_model.check_architecture(arch)
@@ -26,13 +27,13 @@ def check(name: EncoderName) -> None:
 
 
 def build(name: EncoderName, *, image_size: int | None) -> Parts:
-    """Build the architecture and fill it from the file."""
+    """Build the architecture and load the weights of the file."""
     del image_size
     arch, path = name.option("arch"), str(Path(name.model).expanduser())
     state = checkpoint.read(path)
     backbone = timm.create_model(arch, pretrained=False, num_classes=0)
     if _averages(state) and hasattr(backbone, "fc_norm"):
-        # MAE's fine-tuned ViTs average the patches and normalise afterwards.
+        # Fine-tuned ViTs of MAE average the patches and normalize afterwards.
         backbone = timm.create_model(arch, pretrained=False, num_classes=0, global_pool="avg")
     left_out = checkpoint.fit(state, backbone, path=path, arch=arch)
     source = {"model": arch, **stamp(Path(path)), "left_out": left_out}
@@ -40,7 +41,7 @@ def build(name: EncoderName, *, image_size: int | None) -> Parts:
 
 
 def stamp(path: Path) -> dict[str, str | int]:
-    """Tell which file this is now; a checkpoint that training overwrites gets another stamp."""
+    """Return path, size and modification time, to notice when training overwrites the file."""
     status = path.stat()
     return {
         "file": str(path.resolve()),
@@ -49,8 +50,8 @@ def stamp(path: Path) -> dict[str, str | int]:
     }
 
 
-def _averages(state: dict) -> bool:
-    """Tell whether the final norm comes after the average over patches."""
+def _averages(state: Iterable[str]) -> bool:
+    """Return whether the final norm comes after the average over patches."""
     return any(key.endswith("fc_norm.weight") for key in state) and not any(
         key == "norm.weight" or key.endswith(".norm.weight") for key in state
     )

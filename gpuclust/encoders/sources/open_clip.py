@@ -1,7 +1,7 @@
-"""``open_clip/<model>/<pretrained>``: the image tower of a CLIP model.
+"""Encoders ``open_clip/<model>/<pretrained>``: image towers of CLIP models.
 
 ``<pretrained>`` is a tag of open_clip or the path of a checkpoint of the whole CLIP model.
-The feature is ``encode_image`` without normalisation, after the projection.
+The feature is the projected one of ``encode_image``, without normalization.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from ..table import Parts, Preprocessing
 
 
 class ImageTower(nn.Module):
-    """The visual part of a CLIP model: (b, 3, height, width) -> (b, d)."""
+    """Image tower of a CLIP model: (b, 3, height, width) -> (b, d)."""
 
     def __init__(self, visual: nn.Module):
         super().__init__()
@@ -37,17 +37,17 @@ class ImageTower(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Encode a batch."""
         features = self.visual(images)
-        # CoCa's tower gives (feature, tokens).
+        # CoCa's tower returns (feature, tokens).
         return features[0] if isinstance(features, tuple) else features
 
 
 def names() -> list[str]:
-    """List the pairs of model and tag."""
+    """List the pairs ``model/tag``."""
     return ["/".join(pair) for pair in open_clip.list_pretrained()]
 
 
 def check(name: EncoderName) -> None:
-    """Check model and tag, or that the file exists."""
+    """Check model and tag, or model and checkpoint file."""
     model, slash, pretrained = name.model.partition("/")
     pairs = names()
     hint = "`gpuclust list encoders open_clip` shows them."
@@ -61,19 +61,21 @@ def check(name: EncoderName) -> None:
         check_file(Path(pretrained))
     else:
         raise unknown("open_clip model and weights", name.model, pairs, hint)
-    refuse_pool(str(name), name.pool, instead="a CLIP tower of timm, 'timm/<name>?pool=...'")
+    refuse_pool(str(name), name.pool, instead="a CLIP model of timm, 'timm/<name>?pool=...'")
 
 
 def build(name: EncoderName, *, image_size: int | None) -> Parts:
-    """Fetch the weights and keep the image tower: the text tower would fill memory for nothing."""
+    """Fetch the weights and keep the image tower, without the memory of the text tower."""
     del image_size
     model, _, pretrained = name.model.partition("/")
     config = get_pretrained_cfg(model, pretrained)
     origin = (
         f"{constants.ENDPOINT}/{config['hf_hub']}" if config.get("hf_hub") else config.get("url")
     )
+    repository = config["hf_hub"].rpartition("/")[0] if config.get("hf_hub") else None
+    instead = f"open_clip/{model}/<path>"
     # Fetched before the model is built: create_model logs failures through the root logger.
-    with hub.fetching(str(name), origin=str(origin), instead=f"open_clip/{model}/<path>"):
+    with hub.fetching(str(name), origin=str(origin), instead=instead, repository=repository):
         path = download_pretrained(config) if config else str(Path(pretrained).expanduser())
     visual = _create(str(name), model, pretrained if config else path)
     preprocess = PreprocessCfg(**visual.preprocess_cfg)
@@ -93,16 +95,15 @@ def build(name: EncoderName, *, image_size: int | None) -> Parts:
     )
 
 
-def _create(name: str, model: str, pretrained: str) -> nn.Module:
-    # open_clip logs through the module functions of logging, which install a handler on a root
-    # logger that has none.
+def _create(name: str, model: str, pretrained: str) -> Any:
+    # open_clip logs through the functions of the logging module, which add a handler to a root
+    # logger without one.
     silent = logging.NullHandler()
     logging.getLogger().addHandler(silent)
     try:
-        with hub.bounded():  # a text tower may ask the hub for its configuration
-            clip = open_clip.create_model(
-                model, pretrained=pretrained, weights_only=True, require_pretrained=True
-            )
+        clip: Any = open_clip.create_model(
+            model, pretrained=pretrained, weights_only=True, require_pretrained=True
+        )
     except (*hub.FETCH_ERRORS, ImportError, LookupError) as error:
         raise WeightsError(f"open_clip cannot load {name!r}: {hub.reason(error)}.") from error
     finally:
@@ -113,9 +114,9 @@ def _create(name: str, model: str, pretrained: str) -> nn.Module:
 def _own(config: PreprocessCfg) -> Preprocessing:
     size: Any = config.size if isinstance(config.size, int) else tuple(config.size)
     square = isinstance(size, int) or size[0] == size[1]
-    side = size if isinstance(size, int) else size[0]
+    shorter = size if isinstance(size, int) else size[0]
     described = facts(
-        resize=side if config.resize_mode == "shortest" and square else config.input_size[1:],
+        resize=shorter if config.resize_mode == "shortest" and square else config.input_size[1:],
         resize_mode=config.resize_mode,
         crop=config.input_size[1:],
         interpolation=config.interpolation,

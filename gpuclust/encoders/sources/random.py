@@ -1,6 +1,6 @@
-"""``random/<timm name>``: an untrained network, the baseline of every encoder.
+"""Encoders ``random/<timm name>``: untrained networks, the baseline of pretrained ones.
 
-The study drew torchvision's initial weights for ResNet-50 and ViT-B/16; these are timm's.
+Weights follow timm's initialization; the study used torchvision's for ResNet-50 and ViT-B/16.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ def check(name: EncoderName) -> None:
 
 
 def build(name: EncoderName, *, image_size: int | None) -> Parts:
-    """Draw the weights; the same seed gives the same weights in every process."""
+    """Draw the weights; a seed gives the same weights in every process."""
     del image_size
     seed = int(name.option("seed"))
     with torch.random.fork_rng(devices=[]):
-        # torch.manual_seed would also seed the GPUs, which fork_rng does not put back.
+        # torch.manual_seed would also seed the GPUs, and fork_rng does not restore those.
         torch.default_generator.manual_seed(seed)
         backbone = timm.create_model(name.model, pretrained=False, num_classes=0)
     return timm_model.make_parts(

@@ -1,6 +1,8 @@
-"""``timm/<name>``: a model of timm with its published weights."""
+"""Encoders ``timm/<name>``: models of timm with their published weights."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import timm
 from huggingface_hub import constants
@@ -22,12 +24,13 @@ def check(name: EncoderName) -> None:
 
 
 def build(name: EncoderName, *, image_size: int | None) -> Parts:
-    """Fetch the weights (from the local cache if they are there) and build the model."""
+    """Build the model with its weights, from the local cache or else from the hub."""
     del image_size
-    config = timm.get_pretrained_cfg(name.model)
-    origin = f"{constants.ENDPOINT}/{config.hf_hub_id}" if config.hf_hub_id else config.url
+    config: Any = timm.get_pretrained_cfg(name.model)  # not None after `check`
+    repository = config.hf_hub_id
+    origin = f"{constants.ENDPOINT}/{repository}" if repository else str(config.url)
     instead = f"file:<path>?arch={config.architecture}"
-    with hub.fetching(str(name), origin=str(origin), instead=instead):
+    with hub.fetching(str(name), origin=origin, instead=instead, repository=repository):
         backbone = timm.create_model(name.model, pretrained=True, num_classes=0)
     source = timm_model.weights_source(backbone)
     return timm_model.make_parts(backbone, pool=name.pool, source=source)

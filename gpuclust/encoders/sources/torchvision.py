@@ -1,9 +1,10 @@
-"""``torchvision/<weights>``: a classification model of torchvision without its last layer."""
+"""Encoders ``torchvision/<weights>``: classification models without their last layer."""
 
 from __future__ import annotations
 
 from functools import lru_cache, partial
 from importlib.metadata import version
+from typing import Any
 
 import torchvision
 from torch import nn
@@ -19,11 +20,11 @@ from ..table import Parts, Preprocessing
 
 @lru_cache(maxsize=1)
 def _builders() -> dict[str, tuple[str, WeightsEnum]]:
-    """Map ``ResNet50_Weights.IMAGENET1K_V2`` to the model's name and the weights."""
+    """Map names such as ``ResNet50_Weights.IMAGENET1K_V2`` to model name and weights."""
     found = {}
     for model in list_models(module=torchvision.models):
         if model.startswith("squeezenet"):
-            continue  # its classifier is a convolution: there is no linear layer to take off
+            continue  # its classifier is a convolution, so there is no linear layer to remove
         found.update({str(weights): (model, weights) for weights in get_model_weights(model)})
     return found
 
@@ -34,7 +35,7 @@ def names() -> list[str]:
 
 
 def check(name: EncoderName) -> None:
-    """Check that the weights exist; torchvision's features have no common layout to pool."""
+    """Check that the weights exist and no pooling is asked for: feature layouts differ."""
     if name.model not in _builders():
         hint = "`gpuclust list encoders torchvision` shows them."
         raise unknown("torchvision weights", name.model, _builders(), hint)
@@ -42,19 +43,21 @@ def check(name: EncoderName) -> None:
 
 
 def build(name: EncoderName, *, image_size: int | None) -> Parts:
-    """Fetch the weights with their hash checked, build the model, take its last layer off.
+    """Fetch the weights, check their hash, build the model and remove its last layer.
 
-    torchvision's own builder loads them, because it also sets what belongs to the weights (input
-    size, renamed keys, Inception's input scaling).
+    torchvision's own builder loads the weights, because it also sets the input size, renames keys
+    and sets the input scaling of Inception.
     """
     del image_size
     model, weights = _builders()[name.model]
     instead = "file:<path>?arch=<timm name>"
     with hub.fetching(str(name), origin=weights.url, instead=instead):
+        # The builder would unpickle: load once without, which downloads, and refuses code.
+        weights.get_state_dict(check_hash=True, weights_only=True)
         backbone = get_model(model, weights=weights)
     _remove_head(backbone, str(name))
     preset = weights.transforms()
-    size = getattr(backbone, "image_size", None)  # set by the ViTs, which take no other
+    size = getattr(backbone, "image_size", None)  # ViTs accept only this size
     return Parts(
         backbone=backbone,
         module=backbone,
@@ -74,12 +77,12 @@ def build(name: EncoderName, *, image_size: int | None) -> Parts:
 def _remove_head(model: nn.Module, name: str) -> None:
     linear = [key for key, module in model.named_modules() if isinstance(module, nn.Linear)]
     if not linear:
-        raise WeightsError(f"{name!r} has no linear layer at its end, so no feature to take.")
+        raise WeightsError(f"{name!r} has no final linear layer, so its feature is unknown.")
     parent, _, child = linear[-1].rpartition(".")
     setattr(model.get_submodule(parent), child, nn.Identity())
 
 
-def _own(preset: nn.Module) -> Preprocessing:
+def _own(preset: Any) -> Preprocessing:
     described = facts(
         resize=preset.resize_size[0],
         resize_mode="shortest",
