@@ -1,4 +1,4 @@
-"""Scores of a clustering: external (against the truth) and internal (in a space)."""
+"""Scores of a clustering: external (against true classes) and internal (on a representation)."""
 
 from .crosstab import Contingency, contingency
 from .dispersion import calinski_harabasz_score, davies_bouldin_score, dispersion_scores

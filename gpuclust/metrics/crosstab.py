@@ -1,14 +1,13 @@
-"""The sparse contingency table that every external score is computed from.
+"""Sparse contingency table, from which all external scores are computed.
 
-The table is a list of its nonzeros (at most n, never a dense R x C array), so that the number of
-clusters costs nothing.  Classes and clusters may be integers or strings; only which samples share a
-label counts.
+Only nonzero entries are stored, at most n of them and never a dense R x C array, so that many
+clusters cost no more than few.  Classes and clusters may be integers or strings.
 
-Every value in a label array is a label, ``-1`` too: the unclustered samples are one ordinary
-cluster.  To leave them out, pass ``mask=labels != -1`` (True = keep).
+Every value is a label, ``-1`` too: unclustered samples form one ordinary cluster.  To exclude them,
+pass ``mask=labels != -1`` (True = keep).
 
-The table lies where the labels lie: on NumPy for lists and NumPy arrays, on the device of the first
-array that is on another one otherwise.
+Lists and NumPy arrays give a NumPy table.  If one of the two arrays is on another namespace, the
+table is on its device.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from ..errors import InputError
 
 
 class Contingency(NamedTuple):
-    """Nonzeros of the table that counts, per class of `y` and cluster of `labels`, the samples.
+    """Numbers of samples per class of `y` and cluster of `labels`, nonzero entries only.
 
     Attributes
     ----------
@@ -35,7 +34,7 @@ class Contingency(NamedTuple):
     col_sums : array of int64, shape (C,)
         Samples per cluster, the marginal ``b``.
     n : int
-        Samples in all.
+        Number of samples.
     """
 
     rows: Any
@@ -46,17 +45,19 @@ class Contingency(NamedTuple):
     n: int
 
 
-def contingency(y, labels, *, mask=None) -> Contingency:
+def contingency(y: Any, labels: Any, *, mask: Any = None) -> Contingency:
     """Count the samples of each (class, cluster) pair that occurs.
 
-    O(n log n) time and O(n) memory, whatever the numbers of classes and clusters; O(n) time on
-    NumPy where the labels are integers of a range of at most a few n and R * C is too.
+    The sparse counterpart of ``sklearn.metrics.cluster.contingency_matrix``.
+
+    O(n log n) time and O(n) memory for any number of classes and clusters.  O(n) time on NumPy if
+    the range of the integer labels, and R * C, are at most a few n.
 
     Parameters
     ----------
     y, labels : array-like of shape (n,)
-        True classes and predicted clusters: integers or strings.  Arrays of any namespace; where
-        one of the two is not on NumPy, the other is moved to its device.
+        True classes and predicted clusters: integers or strings.  Arrays of any namespace; if one
+        of the two is not a NumPy array, the other is copied to its device.
     mask : array-like of bool, shape (n,), optional
         Samples to keep; all by default.
 
@@ -67,8 +68,14 @@ def contingency(y, labels, *, mask=None) -> Contingency:
     Raises
     ------
     InputError
-        For arrays that are not 1-D, differ in length or contain NaN, and for a mask that is not
-        boolean or does not fit.
+        If the arrays are not 1-D, differ in length or contain NaN, or the mask is not boolean of
+        the same shape.
+
+    Examples
+    --------
+    >>> table = contingency(["a", "a", "b"], [0, 1, 1])
+    >>> table.rows.tolist(), table.cols.tolist(), table.counts.tolist()
+    ([0, 0, 1], [0, 1, 1], [1, 1, 1])
     """
     y, labels = _as_labels("y", y), _as_labels("labels", labels)
     if y.shape != labels.shape:
@@ -76,18 +83,18 @@ def contingency(y, labels, *, mask=None) -> Contingency:
             f"y has {y.shape[0]} labels and labels has {labels.shape[0]}; both must describe the "
             "same samples. Pass arrays of one length, in the same order."
         )
-    xp, y, labels = _together(y, labels)
+    xp, y, labels = _on_one_device(y, labels)
     if mask is not None:
         mask = xp.asarray(as_mask(mask, n=y.shape[0]), device=array_api_compat.device(y))
         y, labels = y[mask], labels[mask]
-    _, rows, row_sums = unique_codes(xp, y)
-    _, cols, col_sums = unique_codes(xp, labels)
+    _, rows, row_sums = unique_inverse_counts(xp, y)
+    _, cols, col_sums = unique_inverse_counts(xp, labels)
     width = max(col_sums.shape[0], 1)
-    # R * C <= n**2, so the int64 code of a pair cannot overflow below three thousand million.
-    codes, _, counts = unique_codes(xp, rows * width + cols)
+    # Pairs fit int64 for n up to 3e9, since R * C <= n**2.
+    pairs, _, counts = unique_inverse_counts(xp, rows * width + cols)
     return Contingency(
-        rows=codes // width,
-        cols=codes % width,
+        rows=pairs // width,
+        cols=pairs % width,
         counts=counts,
         row_sums=row_sums,
         col_sums=col_sums,
@@ -95,13 +102,18 @@ def contingency(y, labels, *, mask=None) -> Contingency:
     )
 
 
-def as_mask(mask, *, n: int):
-    """Check that `mask` holds one boolean for each of the `n` samples and return it as an array.
+def as_mask(mask: Any, *, n: int) -> Any:
+    """Return `mask` as an array, checked to hold one boolean for each of the `n` samples.
 
     Raises
     ------
     InputError
-        When the mask is not boolean (integer indices, say) or has another shape.
+        If the mask is not boolean (integer indices, say) or has another shape.
+
+    Examples
+    --------
+    >>> as_mask([True, False], n=2).tolist()
+    [True, False]
     """
     if not array_api_compat.is_array_api_obj(mask):
         mask = np.asarray(mask)
@@ -114,48 +126,64 @@ def as_mask(mask, *, n: int):
     return mask
 
 
-def _as_labels(name: str, values):
+def _as_labels(name: str, values: Any) -> Any:
     if not array_api_compat.is_array_api_obj(values):
         values = np.asarray(values)
     xp = array_api_compat.array_namespace(values)
     if values.ndim != 1:
         raise InputError(
             f"{name} has shape {tuple(values.shape)}; a label array is one-dimensional, one label "
-            "per sample. Pass codes rather than one-hot rows."
+            "per sample. Pass integer labels rather than one-hot rows."
         )
     floating = is_numeric(xp, values) and xp.isdtype(
         values.dtype, ("real floating", "complex floating")
     )
     if floating and not bool(xp.all(xp.isfinite(values))):
         raise InputError(
-            f"{name} contains NaN or infinity, which is no label. Give the unclustered samples the "
-            "label -1, or drop them from the input."
+            f"{name} contains NaN or infinity. Label unclustered samples -1, or drop them from the "
+            "input."
         )
     return values
 
 
-def is_numeric(xp, values) -> bool:
-    """Tell numbers from strings and objects, which exist on NumPy only."""
-    # NumPy's `isdtype` refuses some of them.
+def is_numeric(xp: Any, values: Any) -> bool:
+    """Distinguish numbers from strings and objects, which exist on NumPy only.
+
+    Examples
+    --------
+    >>> is_numeric(np, np.array([1])), is_numeric(np, np.array(["a"]))
+    (True, False)
+    """
+    # NumPy's `isdtype` raises for some of the other dtypes.
     return not array_api_compat.is_numpy_namespace(xp) or values.dtype.kind in "biufc"
 
 
-def _together(y, labels):
-    """Return the namespace and both label arrays on one device: that of the one not on NumPy."""
-    guests = [values for values in (y, labels) if not isinstance(values, np.ndarray)]
-    if not guests:
+def _on_one_device(y: Any, labels: Any) -> tuple[Any, Any, Any]:
+    """Return the namespace and both arrays on the device of the first one not on NumPy."""
+    others = [values for values in (y, labels) if not isinstance(values, np.ndarray)]
+    if not others:
         return array_api_compat.array_namespace(y), y, labels
-    xp, device = array_api_compat.array_namespace(guests[0]), array_api_compat.device(guests[0])
-    moved = []
-    for values in (y, labels):
-        if isinstance(values, np.ndarray) and not is_numeric(np, values):
-            values = np.unique(values, return_inverse=True)[1]
-        moved.append(xp.asarray(values, device=device))
-    return xp, *moved
+    xp, device = array_api_compat.array_namespace(others[0]), array_api_compat.device(others[0])
+    y, labels = (_moved(xp, values, device) for values in (y, labels))
+    return xp, y, labels
 
 
-def unique_codes(xp, values):
-    """Return the sorted distinct values, the place of each value among them, and their counts."""
+def _moved(xp: Any, values: Any, device: Any) -> Any:
+    if isinstance(values, np.ndarray) and not is_numeric(np, values):
+        values = np.unique(values, return_inverse=True)[1]
+    return xp.asarray(values, device=device)
+
+
+def unique_inverse_counts(xp: Any, values: Any) -> tuple[Any, Any, Any]:
+    """Return the sorted distinct values, the index of each value among them, and their counts.
+
+    Index and counts are int64.
+
+    Examples
+    --------
+    >>> [part.tolist() for part in unique_inverse_counts(np, np.array([7, 5, 7]))]
+    [[5, 7], [1, 0, 1], [1, 2]]
+    """
     if array_api_compat.is_numpy_namespace(xp):
         return _unique_numpy(values)
     unique = xp.unique_all(values)
@@ -163,17 +191,17 @@ def unique_codes(xp, values):
     return unique.values, inverse, xp.astype(unique.counts, xp.int64)
 
 
-def _unique_numpy(values: np.ndarray):
+def _unique_numpy(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if len(values) and values.dtype.kind in "iu":
         low, high = int(values.min()), int(values.max())
-        # Counting beats sorting while the bins fit beside the values.
+        # Counting is faster than sorting while there are not many more bins than values.
         if high - low <= 4 * len(values) and high < 2**62 and low > -(2**62):
             return _unique_by_counting(values.astype(np.int64), low)
     names, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     return names, inverse.astype(np.int64, copy=False), counts.astype(np.int64, copy=False)
 
 
-def _unique_by_counting(values: np.ndarray, low: int):
+def _unique_by_counting(values: np.ndarray, low: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     bins = values - low
     counts = np.bincount(bins)
     names = np.flatnonzero(counts)

@@ -1,18 +1,18 @@
 """Scores from the centroids of clusters: Calinski-Harabasz and Davies-Bouldin.
 
-Both come from the same two passes over the samples, one for the centroids of all label sets and one
-for the distances to them.  Everything is summed in float64 and from differences, in blocks: float32
-samples far from the origin keep their digits, and no float64 copy of the space is made.
+Both use the same two passes over the samples: one for the centroids of all label sets, one for the
+distances to them.  Sums are float64 and use differences, in blocks.  So float32 samples far from
+the origin keep their digits, without a float64 copy of the representation.
 
-A score that does not exist (fewer than two clusters, or as many as samples) is NaN, where
-scikit-learn raises.
+An undefined score (fewer than two clusters, or as many as samples) is NaN, where scikit-learn
+raises.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import array_api_compat
@@ -21,209 +21,227 @@ import numpy as np
 from ..arrays import distances, segments, transfer
 from ..device import block_size
 from ..errors import unknown
-from .labelset import LabelSet, coded, without_dropped
+from .labelset import LabelSet, drop_unused, encode_all
 
 SCORES = ("calinski_harabasz", "davies_bouldin")
-# A float64 block and its temporaries stay in the cache of a CPU.
+# A float64 block and its temporaries fit in the cache of a CPU.
 _CACHE_BYTES = 1 << 20
-# As scikit-learn, which takes spreads and distances up to this for zero.
+# scikit-learn's tolerance: mean distances and distances of centroids up to it count as zero.
 _ATOL = 1e-8
 _EPS = float(np.finfo(np.float64).eps)
 
 
-def calinski_harabasz_score(X, labels, *, mask=None) -> float:
+def calinski_harabasz_score(X: Any, labels: Any, *, mask: Any = None) -> float:
     """Return scikit-learn's Calinski-Harabasz score, or NaN without 2 <= clusters <= n - 1.
 
-    The ratio of the scatter of the centroids to the scatter about them; 1.0 where the latter is
-    zero.  See `dispersion_scores` for the arguments, errors, precision and cost.
+    Ratio of the scatter between centroids to the scatter within clusters; 1.0 if the latter is
+    zero.  For arguments, errors, precision and cost see `dispersion_scores`.
 
     References
     ----------
     Calinski, Harabasz: A dendrite method for cluster analysis, Comm. in Statistics 3, 1974.
+
+    Examples
+    --------
+    >>> calinski_harabasz_score(np.array([[0.0], [1.0], [5.0], [6.0]]), [0, 0, 1, 1])
+    50.0
     """
     return _single("calinski_harabasz", X, labels, mask)
 
 
-def davies_bouldin_score(X, labels, *, mask=None) -> float:
+def davies_bouldin_score(X: Any, labels: Any, *, mask: Any = None) -> float:
     """Return scikit-learn's Davies-Bouldin score, or NaN without 2 <= clusters <= n - 1.
 
-    The mean over clusters of the worst ratio of two spreads to the distance of their centroids;
-    pairs of coincident centroids are left out.  0.0 where all spreads, or all distances of
-    centroids, are at most 1e-8, whatever the unit of X.  See `dispersion_scores` for the arguments,
-    errors, precision and cost.
+    For each pair of clusters, the sum of their mean distances to the centroid is divided by the
+    distance of the centroids.  The score is the mean over clusters of the largest such ratio.
+    Pairs of coincident centroids are ignored.  0.0 if all mean distances, or all distances of
+    centroids, are at most 1e-8, in any unit of X.  For arguments, errors, precision and cost see
+    `dispersion_scores`.
 
     References
     ----------
     Davies, Bouldin: A cluster separation measure, IEEE PAMI 1, 1979.
+
+    Examples
+    --------
+    >>> davies_bouldin_score(np.array([[0.0], [1.0], [5.0], [6.0]]), [0, 0, 1, 1])
+    0.2
     """
     return _single("davies_bouldin", X, labels, mask)
 
 
 def dispersion_scores(
-    X,
+    X: Any,
     labels_list: Sequence[Any],
     *,
     masks: Sequence[Any] | None = None,
     scores: Sequence[str] = SCORES,
 ) -> dict[str, list[float]]:
-    """Return the scores of `SCORES` for many label sets from two passes over the samples.
+    """Return both scores for many label sets from two passes over the samples.
 
-    O(n d) time per label set, and O(k^2 d) for Davies-Bouldin; elsewhere than on NumPy centroids
-    are matrix products, O(n d k).  Memory: 16 k d bytes and 16 n per label set, a few blocks (1 MiB
-    on NumPy, 256 MiB elsewhere), and those of `ops.segment_summer` (elsewhere a one-hot of 4096 x
-    all k) and `ops.distance_blocks`; never (n, k) or (k, k, d).
+    O(n d) time per label set, plus O(k^2 d) for Davies-Bouldin.  On namespaces other than NumPy
+    centroids are matrix products, O(n d k).  Memory: 16 k d + 16 n bytes per label set, a few
+    blocks (1 MiB on NumPy, 256 MiB elsewhere), and the memory of
+    `gpuclust.arrays.segments.segment_summer` and `gpuclust.arrays.distances.distance_blocks`.
+    Never (n, k) or (k, k, d).
 
-    Precision: that of float64, whatever the dtype of X.  What is below the rounding of a centroid,
-    eps times its norm and samples, is zero: a scatter within clusters, and the distance of two
-    centroids, which then coincide.
+    The precision is float64 for every dtype of X.  Scatter and centroid distances below a
+    centroid's rounding error (eps x norm x cluster size) count as zero: such centroids coincide.
 
     Parameters
     ----------
     X : array of shape (n, d)
-        The space, on any array namespace.
-    labels_list : sequence of (array of int, shape (n,), or LabelSet)
-        Label sets; every value is a label, -1 too.
-    masks : sequence of (array of bool, shape (n,), or None), optional
-        For each label set the samples to keep.
-    scores : sequence of str
-        Which scores.
+        Representation, on any array namespace.
+    labels_list : sequence of (array-like of shape (n,), or LabelSet)
+        Label sets; -1 is a label like any other.
+    masks : sequence of (array-like of bool, shape (n,), or None), optional
+        Samples to keep, per label set.
+    scores : sequence of {"calinski_harabasz", "davies_bouldin"}
+        Scores to compute.
 
     Returns
     -------
     dict of str to list of float
-        For each score the values of the label sets.
+        Values of the label sets, by score.
 
     Raises
     ------
     InputError
-        When X is not 2-D, a row that some label set keeps is not finite, or labels or masks do not
-        fit X.
+        If X is not 2-D, a row kept by a label set is not finite, or labels or masks do not fit X.
     UnknownNameError
-        For another score.
+        If a score is unknown.
+
+    Examples
+    --------
+    >>> X = np.array([[0.0], [1.0], [5.0], [6.0]])
+    >>> dispersion_scores(X, [[0, 0, 1, 1]])
+    {'calinski_harabasz': [50.0], 'davies_bouldin': [0.2]}
     """
     for score in scores:
         if score not in SCORES:
             raise unknown("score", score, SCORES)
     xp = array_api_compat.array_namespace(X)
-    sets = coded(X, labels_list, masks)
-    X, live = without_dropped(X, [one for one in sets if one.defined])
+    sets = encode_all(X, labels_list, masks)
+    X, scored = drop_unused(X, [one for one in sets if one.defined])
     X = distances.check_array(xp, X)
-    found = _measured(xp, X, live, scores) if live else {score: [] for score in scores}
-    return {score: _in_place(sets, found[score]) for score in scores}
+    found = _compute(xp, X, scored, scores) if scored else {score: [] for score in scores}
+    return {score: _with_nan(sets, found[score]) for score in scores}
 
 
-def _single(score: str, X, labels, mask) -> float:
+def _single(score: str, X: Any, labels: Any, mask: Any) -> float:
     return dispersion_scores(X, [labels], masks=[mask], scores=[score])[score][0]
 
 
-def _in_place(sets: list[LabelSet], values: Sequence[float]) -> list[float]:
-    """Put NaN for the label sets that have no score between the values of those that have."""
-    left = iter(values)
-    return [next(left) if one.defined else math.nan for one in sets]
+def _with_nan(sets: list[LabelSet], values: Sequence[float]) -> list[float]:
+    """Insert NaN for the label sets without a score."""
+    rest = iter(values)
+    return [next(rest) if one.defined else math.nan for one in sets]
 
 
-# ---- what both scores are made of ---------------------------------------------------------------
+# ---- statistics used by both scores -------------------------------------------------------------
 
 
 class _Spread(NamedTuple):
-    """What is left of the samples of one label set, float64."""
+    """Statistics of one label set, float64."""
 
     centroids: Any  # (k, d)
     counts: Any  # (k,)
-    rounding: Any  # (k,) how far a centroid may be from where it should be
-    within: Any  # () sum of squared distances to the own centroid
-    mean_distance: Any  # (k,) mean distance to the own centroid
+    rounding: Any  # (k,) bound on the rounding error of a centroid
+    within: Any  # () sum of squared distances of samples to their centroid
+    mean_distance: Any  # (k,) mean distance of samples to their centroid
     n: int
 
 
-def _measured(xp, X, sets: list[LabelSet], scores: Sequence[str]) -> dict[str, list[float]]:
+def _compute(
+    xp: Any, X: Any, sets: list[LabelSet], scores: Sequence[str]
+) -> dict[str, list[float]]:
     functions = {"calinski_harabasz": _calinski_harabasz, "davies_bouldin": _davies_bouldin}
     spreads = _spreads(xp, X, sets)
     values = [functions[score](xp, spread) for score in scores for spread in spreads]
-    # Stacked, the values of all label sets cross to the host at once.
+    # Stacked, so that one copy brings the values of all label sets to the host.
     rows = transfer.to_host(xp.reshape(xp.stack(values), (len(scores), len(sets)))).tolist()
     return dict(zip(scores, rows, strict=True))
 
 
-def _spreads(xp, X, sets: list[LabelSet]) -> list[_Spread]:
+def _spreads(xp: Any, X: Any, sets: list[LabelSet]) -> list[_Spread]:
     sums_of = segments.segment_summer(
-        [one.codes for one in sets], n_segments=[one.k for one in sets]
+        [one.labels for one in sets], n_segments=[one.k for one in sets]
     )
     centroids = _centroids(xp, _sums(xp, X, sums_of), sets)
     squared = _squared_distances(xp, X, centroids, sets)  # (label sets, n)
-    # Each row belongs to one label set; what it sums to over the segments of the others is thrown
-    # away, which is cheaper than a product per label set.
-    of_distances = _split(sums_of(xp.sqrt(squared)).T, sets)
+    # Row i is for label set i; its sums over the segments of the other label sets are not used.
+    # Ignoring them is cheaper than one product per label set.
+    distance_sums = _split(sums_of(xp.sqrt(squared)).T, sets)
     return [
-        _spread(xp, centroids[i], squared[i, :], of_distances[i][:, i], one)
+        _spread(xp, centroids[i], squared[i, :], distance_sums[i][:, i], one)
         for i, one in enumerate(sets)
     ]
 
 
-def _spread(xp, centroids, squared, of_distances, one: LabelSet) -> _Spread:
+def _spread(xp: Any, centroids: Any, squared: Any, distance_sums: Any, one: LabelSet) -> _Spread:
     norms = xp.sqrt(xp.sum(centroids * centroids, axis=1))
     return _Spread(
         centroids=centroids,
         counts=one.counts,
         rounding=_EPS * one.counts * norms,
-        within=xp.sum(xp.where(one.codes >= 0, squared, xp.zeros_like(squared))),
-        mean_distance=of_distances / one.counts,
+        within=xp.sum(xp.where(one.labels >= 0, squared, xp.zeros_like(squared))),
+        mean_distance=distance_sums / one.counts,
         n=one.kept,
     )
 
 
-def _sums(xp, X, sums_of):
-    """Return the sums of the samples of each cluster, float64 (all k, d)."""
-    if array_api_compat.is_numpy_namespace(xp):
-        # There they are float64 in any case, block by block.
+def _sums(xp: Any, X: Any, sums_of: Callable[[Any], Any]) -> Any:
+    """Return the sums of the samples of each cluster, float64 (clusters of all sets, d)."""
+    if array_api_compat.is_numpy_namespace(xp):  # sums in float64 anyway
         return sums_of(X.T).T
     blocks = _slices(xp, X.shape[1], bytes_each=8 * X.shape[0])
     return xp.concat([sums_of(xp.astype(X[:, block], xp.float64).T) for block in blocks]).T
 
 
-def _centroids(xp, sums, sets: list[LabelSet]) -> list:
+def _centroids(xp: Any, sums: Any, sets: list[LabelSet]) -> list[Any]:
     centroids = []
     for own, one in zip(_split(sums, sets), sets, strict=True):
-        # Into a new array: the sums are transposed, and rows are taken faster where contiguous.
-        centres = xp.empty(own.shape, dtype=xp.float64, device=array_api_compat.device(own))
-        centres[:, :] = own / one.counts[:, None]
-        centroids.append(centres)
+        # Copied to a new array, because the sums are transposed and contiguous rows are faster.
+        means = xp.empty(own.shape, dtype=xp.float64, device=array_api_compat.device(own))
+        means[:, :] = own / one.counts[:, None]
+        centroids.append(means)
     return centroids
 
 
-def _split(values, sets: list[LabelSet]) -> list:
-    """Cut rows that lie side by side for all label sets into those of each."""
+def _split(values: Any, sets: list[LabelSet]) -> list[Any]:
+    """Split rows for the clusters of all label sets into one array per label set."""
     ends = itertools.accumulate(one.k for one in sets)
     return [values[end - one.k : end, :] for end, one in zip(ends, sets, strict=True)]
 
 
-def _squared_distances(xp, X, centroids: list, sets: list[LabelSet]):
+def _squared_distances(xp: Any, X: Any, centroids: list[Any], sets: list[LabelSet]) -> Any:
     """Return the squared distance of each sample to its centroid (label sets, n).
 
-    From the differences: the product form cancels where clusters are tight.  Meaningless where the
-    code is -1.
+    Computed from differences, because a matrix product loses digits in tight clusters.  Entries of
+    dropped samples have no meaning.
     """
-    own = [xp.clip(one.codes, 0, None) for one in sets]
+    own = [xp.clip(one.labels, 0, None) for one in sets]
     parts = []
     for rows in _slices(xp, X.shape[0], bytes_each=8 * X.shape[1]):
         squared = []
-        for centres, codes in zip(centroids, own, strict=True):
-            difference = xp.take(centres, codes[rows], axis=0)
+        for means, labels in zip(centroids, own, strict=True):
+            difference = xp.take(means, labels[rows], axis=0)
             difference -= X[rows, :]
             squared.append(_squared_norms(xp, difference))
         parts.append(xp.stack(squared))
     return xp.concat(parts, axis=1)
 
 
-def _squared_norms(xp, rows):
+def _squared_norms(xp: Any, rows: Any) -> Any:
+    """Return the squared norms of the rows, in place: the rows may be overwritten."""
     if array_api_compat.is_numpy_namespace(xp):
         return np.vecdot(rows, rows)
-    # There `vecdot` is a product of matrices for each row.
+    # Other namespaces implement `vecdot` as one matrix product per row.
     rows *= rows
     return xp.sum(rows, axis=1)
 
 
-def _slices(xp, length: int, *, bytes_each: int) -> Iterator[slice]:
+def _slices(xp: Any, length: int, *, bytes_each: int) -> Iterator[slice]:
     step = max(block_size.block_rows(xp, bytes_each, cached=_CACHE_BYTES), 16)
     return (slice(start, min(start + step, length)) for start in range(0, length, step))
 
@@ -231,16 +249,17 @@ def _slices(xp, length: int, *, bytes_each: int) -> Iterator[slice]:
 # ---- scores -------------------------------------------------------------------------------------
 
 
-def _calinski_harabasz(xp, spread: _Spread):
+def _calinski_harabasz(xp: Any, spread: _Spread) -> Any:
     counts, k = spread.counts[:, None], spread.counts.shape[0]
-    gaps = spread.centroids - xp.sum(spread.centroids * counts, axis=0)[None, :] / spread.n
-    between = xp.sum(gaps * gaps * counts)
+    mean = xp.sum(spread.centroids * counts, axis=0)[None, :] / spread.n
+    differences = spread.centroids - mean
+    between = xp.sum(differences * differences * counts)
     tight, ones = _is_tight(xp, spread), xp.ones_like(between)
     ratio = between * (spread.n - k) / (xp.where(tight, ones, spread.within) * (k - 1))
     return xp.where(tight, ones, ratio)
 
 
-def _davies_bouldin(xp, spread: _Spread):
+def _davies_bouldin(xp: Any, spread: _Spread) -> Any:
     spreads, worst, farthest = spread.mean_distance, [], []
     for start, stop, D in distances.distance_blocks(spread.centroids):
         rows = slice(start, stop)
@@ -248,12 +267,12 @@ def _davies_bouldin(xp, spread: _Spread):
         coincide = spread.rounding[rows][:, None] + spread.rounding[None, :] >= D
         ratios = (spreads[rows][:, None] + spreads[None, :]) / xp.where(coincide, math.inf, D)
         worst.append(xp.max(ratios, axis=1))
-    # scikit-learn's `isclose` to zero.
+    # As scikit-learn's `isclose` to zero.
     trivial = xp.all(spreads <= _ATOL) | (xp.max(xp.stack(farthest)) <= _ATOL)
     score = xp.mean(xp.concat(worst))
     return xp.where(trivial | _is_tight(xp, spread), xp.zeros_like(score), score)
 
 
-def _is_tight(xp, spread: _Spread):
-    """Tell whether the scatter within clusters is no more than the rounding of the centroids."""
+def _is_tight(xp: Any, spread: _Spread) -> Any:
+    """Return whether the scatter within clusters is at most the rounding of the centroids."""
     return spread.within <= xp.sum(spread.counts * spread.rounding**2)

@@ -153,3 +153,16 @@ def median_bounds(monkeypatch):
     monkeypatch.setattr(indexing, "_SAMPLE", 256)
     monkeypatch.setattr(indexing, "_order_statistics", recording)
     return bounds
+
+
+def test_only_ranks_within_the_bounds_have_values(xp):
+    S = xp.put(np.random.default_rng(0).permutation(16).reshape(4, 4).astype(np.float32))
+    with indexing.row_mapper(xp.namespace, 4) as over_rows:
+
+        def found(*ranks):
+            bounds = indexing._Bounds(4.0, 8.0)
+            return indexing._order_statistics(xp.namespace, S, ranks, over_rows, bounds=bounds)
+
+        assert found(4, 5, 7, 8) == [4, 5, 7, 8]
+        assert found(3, 4) is None
+        assert found(8, 9) is None

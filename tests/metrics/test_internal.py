@@ -166,23 +166,23 @@ def test_labels_of_the_host_may_be_strings_anywhere(xp):
     assert ours == [pytest.approx(expected, rel=1e-12)]
 
 
-def test_coded_labels_are_the_labels(xp, digits):
+def test_encoded_labels_score_as_the_labels(xp, digits):
     X, labels = digits[0][:150], digits[1][2][:150]
     keep = labels != -1
-    coded = metrics.label_set(xp.put(X), xp.put(labels), mask=xp.put(keep))
-    np.testing.assert_array_equal(xp.get(coded.codes)[~keep], -1)
-    np.testing.assert_array_equal(xp.get(coded.counts), np.unique_counts(labels[keep]).counts)
-    assert (coded.kept, coded.k) == (keep.sum(), len(np.unique(labels[keep])))
+    encoded = metrics.label_set(xp.put(X), xp.put(labels), mask=xp.put(keep))
+    np.testing.assert_array_equal(xp.get(encoded.labels)[~keep], -1)
+    np.testing.assert_array_equal(xp.get(encoded.counts), np.unique_counts(labels[keep]).counts)
+    assert (encoded.kept, encoded.k) == (keep.sum(), len(np.unique(labels[keep])))
     expected = metrics.silhouette_scores(X, [labels], masks=[keep])
-    np.testing.assert_allclose(metrics.silhouette_scores(xp.put(X), [coded]), expected, rtol=1e-9)
+    np.testing.assert_allclose(metrics.silhouette_scores(xp.put(X), [encoded]), expected, rtol=1e-9)
 
 
-def test_coded_labels_take_no_other_mask_and_no_other_space():
-    coded = metrics.label_set(np.eye(4), [0, 0, 1, 1])
-    with pytest.raises(InputError, match="coded already"):
-        metrics.silhouette_scores(np.eye(4), [coded], masks=[np.ones(4, dtype=bool)])
+def test_encoded_labels_take_no_mask_and_no_other_representation():
+    encoded = metrics.label_set(np.eye(4), [0, 0, 1, 1])
+    with pytest.raises(InputError, match="encoded already"):
+        metrics.silhouette_scores(np.eye(4), [encoded], masks=[np.ones(4, dtype=bool)])
     with pytest.raises(InputError, match=r"labels has shape \(4,\) and X has 5 rows"):
-        metrics.silhouette_scores(np.eye(5), [coded])
+        metrics.silhouette_scores(np.eye(5), [encoded])
 
 
 @settings(deadline=None, max_examples=40)
