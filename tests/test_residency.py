@@ -47,11 +47,9 @@ def data(digits):
 
 
 def test_labels_and_reduced_arrays_of_every_method_stay_on_the_device(data, monkeypatch):
-    spaces = []
+    reduced = []
     original = pipeline.cluster
-    monkeypatch.setattr(
-        pipeline, "cluster", lambda space, *a: spaces.append(space.Z) or original(space, *a)
-    )
+    monkeypatch.setattr(pipeline, "cluster", lambda R, *a: reduced.append(R.Z) or original(R, *a))
     unit = unit_of(REDUCERS, CLUSTERERS, metrics=("all",))
     results = list(run_unit(unit, data, GPU))
     assert len(results) == len(REDUCERS) * len(CLUSTERERS)
@@ -59,7 +57,7 @@ def test_labels_and_reduced_arrays_of_every_method_stay_on_the_device(data, monk
         assert result.row["status"] == "ok"
         assert on_device(result.labels), result.row["clusterer"]
         assert result.labels.dtype == array_api_strict.int64
-    assert all(on_device(Z) for Z in spaces)
+    assert all(on_device(Z) for Z in reduced)
 
 
 @pytest.mark.parametrize("reducer", ["none", "zscore", "pca(10)", "pca(0.9)"])
