@@ -1,8 +1,9 @@
-"""What the tests of grids have in common."""
+"""Backend and grid file shared by the tests of grids."""
 
 from gpuclust.device import backend
 
 CPU = backend.select("cpu")
+SAMPLES = 450
 GRID = """
 dataset = "digits"
 encoder = "raw"

@@ -1,4 +1,4 @@
-"""Running grids on real digits, with the raw pixels as the encoder: embedding takes a second."""
+"""Grids run in one process: cells are computed once, failures become rows, runs resume."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from PIL import Image
-from small_grid import CPU, GRID
+from small_grid import CPU, GRID, SAMPLES
 
 from gpuclust.cell import Cell, place, units_of
 from gpuclust.embeddings.data import Data
@@ -57,7 +57,7 @@ def test_a_missing_embedding_is_made_first(tmp_path, units):
     listener = Listener()
     summary = run_grid(units, Store(tmp_path / "new"), CPU, watcher=listener)
     assert (summary.computed, summary.failed) == (12, 0)
-    assert listener.images == 1797
+    assert listener.images == SAMPLES
 
 
 def test_resuming_does_not_even_load_the_embedding(store, units):
@@ -301,7 +301,7 @@ def test_labels_are_written_when_asked_for(store, units):
     run_grid(units, store, CPU, save_labels=True)
     for row in store.rows()[0]:
         labels = np.load(store.labels_path(row["key"]), allow_pickle=False)
-        assert labels.shape == (1797,)
+        assert labels.shape == (SAMPLES,)
         found = len(set(labels.tolist()) - {-1})
         assert found == row["scores"]["n_clusters"]
 
@@ -325,7 +325,8 @@ def wait_for_rows(store, n):
 
 
 @pytest.mark.slow
-def test_kill_9_in_the_middle_loses_nothing_and_repeats_nothing(store, units, tmp_path):
+def test_kill_9_in_the_middle_loses_nothing_and_repeats_nothing(units, tmp_path):
+    store = Store(tmp_path / "root")
     process = start(tmp_path, store.root)
     wait_for_rows(store, 1)
     process.kill()
@@ -341,7 +342,8 @@ def test_kill_9_in_the_middle_loses_nothing_and_repeats_nothing(store, units, tm
 
 
 @pytest.mark.slow
-def test_ctrl_c_stops_cleanly_with_exit_code_130(store, units, tmp_path):
+def test_ctrl_c_stops_cleanly_with_exit_code_130(units, tmp_path):
+    store = Store(tmp_path / "root")
     process = start(tmp_path, store.root)
     wait_for_rows(store, 1)
     process.send_signal(signal.SIGINT)
