@@ -1,4 +1,4 @@
-"""What the tests share: array libraries, real digits as vectors, and the skipping of GPU tests."""
+"""Shared fixtures: array libraries, real digits as vectors, and skipping of GPU tests."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import pytest
 
 from gpuclust.arrays import transfer
 
-# Numbers of threads that fight each other make a small machine's tests slow, not wrong.
+# More threads than cores make tests slow on a small machine.
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
 
 class Library(NamedTuple):
-    """An array library and one device of it; `put` and `get` are the way in and out."""
+    """An array library and one of its devices; `put` and `get` copy to and from it."""
 
     name: str
     namespace: Any
@@ -32,12 +32,12 @@ class Library(NamedTuple):
         return self.namespace.asarray(values, device=self.device)
 
     def get(self, values: Any) -> np.ndarray:
-        """Copy an array of this library, and of no other, to NumPy."""
+        """Copy an array of this library to NumPy; fail for arrays of other libraries."""
         assert self.holds(values), f"{type(values)} is not an array of {self.name}"
         return transfer.to_host(values)
 
     def holds(self, values: Any) -> bool:
-        """Whether it is an array of this library on this device."""
+        """Return whether the values are an array of this library on this device."""
         mine = type(values) is type(self.namespace.asarray(0)) or (
             self.device is None and isinstance(values, self.namespace.ndarray)
         )
@@ -49,7 +49,8 @@ def _numpy() -> Library:
 
 
 def _strict() -> Library:
-    # Not the default device: an array made without naming one, or read by NumPy, raises.
+    # Not the default device, so that creating an array without a device, or reading it as NumPy
+    # does, raises.
     return Library("strict", array_api_strict, array_api_strict.Device("device1"))
 
 
@@ -64,13 +65,13 @@ CUPY = pytest.param(_cupy, id="cupy", marks=pytest.mark.gpu)
 
 @pytest.fixture(params=[pytest.param(_numpy, id="numpy"), pytest.param(_strict, id="strict"), CUPY])
 def xp(request: pytest.FixtureRequest) -> Library:
-    """Every array library that an algorithm of ours must run on."""
+    """Array libraries supported by every algorithm."""
     return request.param()
 
 
 @pytest.fixture(params=[pytest.param(_strict, id="strict"), CUPY])
 def device_xp(request: pytest.FixtureRequest) -> Library:
-    """The array libraries whose arrays are not on the host."""
+    """Array libraries with arrays outside host memory."""
     return request.param()
 
 
@@ -82,13 +83,13 @@ def _no_gpu() -> str | None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave the contract tests to `make test-contract`: they fail where RAPIDS is missing."""
+    """Leave the contract tests to `make test-contract`, as they fail without RAPIDS."""
     asked = any("contract" in argument for argument in config.args)
     return True if collection_path.name == "contract" and not asked else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip GPU tests where there is none; `make test-gpu` fails there before it comes to this."""
+    """Skip GPU tests without a GPU; `make test-gpu` fails before it gets here."""
     for item in items:
         if item.get_closest_marker("gpu") and (reason := _no_gpu()):
             item.add_marker(pytest.mark.skip(reason=f"no GPU: {reason}"))
@@ -110,7 +111,7 @@ def digits() -> Digits:
 
 @pytest.fixture(scope="session")
 def digits_file(digits: Digits, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same as a user's .npz file."""
+    """Path of a .npz file with these digits."""
     path = tmp_path_factory.mktemp("vectors") / "digits600.npz"
     np.savez(path, X=digits.X, y=digits.y)
     return path

@@ -29,7 +29,7 @@ _MIN_FEATURES = 128
 
 
 class _RowNorms(NamedTuple):
-    """Norms of the rows, from which squared distances become cosine distances."""
+    """Norms of the rows, to convert squared distances to cosine distances."""
 
     shifted: Any  # (n,) norms minus their mean, dtype of X
     inverse: Any  # (n,) float64, 1 / norm; 0 for a zero row

@@ -89,9 +89,9 @@ def _normalize(xp: Any, rows: Any) -> Any:
 
 
 def tau(xp: Any, dtype: Any) -> float:
-    """Return the share of ``2 |x|^2`` below which a squared distance is recomputed.
+    """Return the limit for recomputing a squared distance, as a share of ``2 |x|^2``.
 
-    The error just above that limit is eps / tau; a smaller tau recomputes fewer pairs.
+    The relative error just above the limit is eps / tau; a smaller tau recomputes fewer pairs.
 
     Examples
     --------

@@ -19,7 +19,7 @@ _COLUMNS = 4096
 def segment_summer(
     labels_list: Sequence[Any], *, n_segments: Sequence[int]
 ) -> Callable[[Any], Any]:
-    """Return a function that sums columns with equal labels, for many labelings.
+    """Return a function to sum columns with equal labels, for many labelings.
 
     On NumPy a compiled kernel sums in float64 on all cores.  Time: O(b n) for all labelings, and
     O(b c) for each, where c <= n is the number of distinct tuples of labels.  Memory: 4 n bytes,
@@ -80,8 +80,8 @@ def _compiled_summer(
 ) -> Callable[[np.ndarray], np.ndarray]:
     """Return the summer for NumPy arrays.
 
-    Labelings of the same samples largely agree.  Columns with the same label in every labeling form
-    a group; columns are summed once per group, and the few groups once per labeling.
+    Labelings of the same samples largely agree.  A group is a set of columns with the same label in
+    every labeling.  Columns are summed once per group, and the few groups once per labeling.
     """
     total = sum(n_segments)
     # Ignored columns are added to one extra segment, which is dropped.

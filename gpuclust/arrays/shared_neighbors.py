@@ -1,4 +1,4 @@
-"""One neighbor graph per representation, shared by all methods that need one."""
+"""One neighbor graph per representation, shared by all methods."""
 
 from __future__ import annotations
 

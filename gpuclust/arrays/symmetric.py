@@ -1,4 +1,4 @@
-"""Cache that lets row blocks of a symmetric matrix reuse entries computed before.
+"""Cache for row blocks of a symmetric matrix, to reuse entries computed before.
 
 For NumPy, where computing an entry costs more than copying it.
 """
@@ -17,7 +17,7 @@ _MAX_BYTES = 128 << 20
 
 
 class SymmetricBlockCache:
-    """Entries of a symmetric matrix (n, n) that later row blocks need, transposed.
+    """Entries of a symmetric matrix (n, n), kept for later row blocks to copy transposed.
 
     Holds at most a quarter of the matrix, and at most 128 MiB scaled by `smaller_blocks`.
 
@@ -50,9 +50,9 @@ class SymmetricBlockCache:
         self._pieces: dict[int, list[tuple[int, np.ndarray]]] = {}
 
     def store(self, start: int, stop: int, block: np.ndarray) -> None:
-        """Copy entries of the rows ``start:stop`` that are columns of the blocks to follow.
+        """Copy entries of the rows ``start:stop`` in the columns of later blocks.
 
-        Blocks to follow are expected to have as many rows as this one; others find nothing.
+        Later blocks must have as many rows as this one; others find nothing.
         """
         size = stop - start
         starts = range(stop, min(stop + self._max_distance, self._n), size)

@@ -1,9 +1,9 @@
-"""Sparse contingency table, from which all external scores are computed.
+"""Sparse contingency table, the basis of all external scores.
 
 Only nonzero entries are stored, at most n of them and never a dense R x C array, so that many
 clusters cost no more than few.  Classes and clusters may be integers or strings.
 
-Every value is a label, ``-1`` too: unclustered samples form one ordinary cluster.  To exclude them,
+Every value is a label, ``-1`` too: unclustered samples are one ordinary cluster.  To exclude them,
 pass ``mask=labels != -1`` (True = keep).
 
 Lists and NumPy arrays give a NumPy table.  If one of the two arrays is on another namespace, the
@@ -46,7 +46,7 @@ class Contingency(NamedTuple):
 
 
 def contingency(y: Any, labels: Any, *, mask: Any = None) -> Contingency:
-    """Count the samples of each (class, cluster) pair that occurs.
+    """Count the samples of each (class, cluster) pair, nonzero counts only.
 
     The sparse counterpart of ``sklearn.metrics.cluster.contingency_matrix``.
 
@@ -147,7 +147,7 @@ def _as_labels(name: str, values: Any) -> Any:
 
 
 def is_numeric(xp: Any, values: Any) -> bool:
-    """Distinguish numbers from strings and objects, which exist on NumPy only.
+    """Distinguish numbers from strings and objects (NumPy only).
 
     Examples
     --------

@@ -1,14 +1,14 @@
-"""Scores in nats: entropies, mutual information, and what is normalised or adjusted from them.
+"""Information-theoretic scores: mutual information, normalised and adjusted for chance.
 
-Names and edge-case answers are scikit-learn's.  What differs is the cost: everything is computed
-from the nonzeros of one `Contingency` and its distinct marginals; for the expectation in the
-adjusted mutual information see `gpuclust.metrics.expectation`.
+Names and results in edge cases are scikit-learn's.  All are computed from the nonzeros of one
+`Contingency` and its distinct marginals; for the expectation in the adjusted mutual information see
+`gpuclust.metrics.expectation`.
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import array_api_compat
 import numpy as np
@@ -20,38 +20,50 @@ from .expectation import Marginal, expectation, marginal
 NORMALIZERS = ("arithmetic", "true")
 
 
-def mutual_info_score(y, labels, *, mask=None) -> float:
+def mutual_info_score(y: Any, labels: Any, *, mask: Any = None) -> float:
     """Return the mutual information in nats, as ``sklearn.metrics.mutual_info_score``.
 
-    See `contingency` for the arguments, errors and cost.
+    For arguments, errors and cost see `contingency`.
+
+    Examples
+    --------
+    >>> round(mutual_info_score([0, 0, 1, 1], [1, 1, 0, 0]), 4)  # log 2
+    0.6931
     """
     return _mutual_information(contingency(y, labels, mask=mask))
 
 
-def adjusted_mutual_info_score(y, labels, *, normalizer="arithmetic", mask=None) -> float:
-    """Return the mutual information adjusted for chance: 1 for equal partitions, 0 for random ones.
+def adjusted_mutual_info_score(
+    y: Any, labels: Any, *, normalizer: str = "arithmetic", mask: Any = None
+) -> float:
+    """Return the mutual information adjusted for chance: 1 if equal, 0 on average if random.
 
     ``"arithmetic"`` is ``sklearn.metrics.adjusted_mutual_info_score``,
-    ``(MI - E[MI]) / (mean(H(y), H(labels)) - E[MI])``.  ``"true"`` divides by ``H(y) - E[MI]``
-    instead, which no choice of `labels` can change except through the expectation.  Its edge cases:
-    equal partitions give 1.0 (two empty or two single-cluster ones too); otherwise a denominator of
-    zero, as with one class in `y` or with one cluster per sample, gives 0.0.
+    ``(MI - E[MI]) / (mean(H(y), H(labels)) - E[MI])``.  ``"true"`` divides by ``H(y) - E[MI]``, so
+    `labels` affect the denominator only through the expectation.  Its edge cases: 1.0 for equal
+    partitions (two empty or two single-cluster ones too); otherwise 0.0 if the denominator is zero,
+    as with one class in `y` or one cluster per sample.
 
     Parameters
     ----------
     y, labels, mask
-        See `contingency`, also for errors.
+        See `contingency`, also for errors and cost.
     normalizer : {"arithmetic", "true"}
-        What the score is divided by.
+        Upper bound of MI in the denominator: mean entropy, or entropy of `y`.
 
     Raises
     ------
     UnknownNameError
-        For another normalizer.
+        If the normalizer is unknown.
 
     References
     ----------
     Vinh, Epps, Bailey: Information theoretic measures for clusterings comparison, JMLR 11, 2010.
+
+    Examples
+    --------
+    >>> round(adjusted_mutual_info_score([0, 0, 0, 1, 1, 1], [0, 0, 1, 1, 2, 2]), 4)
+    0.2988
     """
     if normalizer not in NORMALIZERS:
         raise unknown("normalizer", normalizer, NORMALIZERS)
@@ -60,27 +72,49 @@ def adjusted_mutual_info_score(y, labels, *, normalizer="arithmetic", mask=None)
     return _adjusted_mutual_information(info, emi, normalizer)
 
 
-def normalized_mutual_info_score(y, labels, *, mask=None) -> float:
+def normalized_mutual_info_score(y: Any, labels: Any, *, mask: Any = None) -> float:
     """Return MI over the mean entropy, as ``sklearn.metrics.normalized_mutual_info_score``.
 
-    See `contingency` for the arguments, errors and cost.
+    For arguments, errors and cost see `contingency`.
+
+    Examples
+    --------
+    >>> round(normalized_mutual_info_score([0, 0, 1, 1], [5, 5, 5, 7]), 4)
+    0.3437
     """
     return _normalized_mutual_information(_information(contingency(y, labels, mask=mask)))
 
 
-def homogeneity_completeness_v_measure(y, labels, *, mask=None) -> tuple[float, float, float]:
+def homogeneity_completeness_v_measure(
+    y: Any, labels: Any, *, mask: Any = None
+) -> tuple[float, float, float]:
     """Return MI/H(y), MI/H(labels) and their harmonic mean, as scikit-learn's of this name.
 
-    See `contingency` for the arguments, errors and cost.
+    For arguments, errors and cost see `contingency`.
+
+    References
+    ----------
+    Rosenberg, Hirschberg: V-measure, EMNLP-CoNLL 2007.
+
+    Examples
+    --------
+    >>> scores = homogeneity_completeness_v_measure([0, 0, 1, 1], [0, 0, 1, 2])
+    >>> [round(score, 4) for score in scores]
+    [1.0, 0.6667, 0.8]
     """
     return _homogeneity_completeness_v(_information(contingency(y, labels, mask=mask)))
 
 
 def information_scores(table: Contingency) -> dict[str, float]:
-    """Return every score of this module from one table, with one expectation.
+    """Return all scores of this module from one table, with one expectation.
 
     Keys: ``ami``, ``ami_true`` (normalised by H(y)), ``nmi``, ``homogeneity``, ``completeness``,
     ``v_measure``.
+
+    Examples
+    --------
+    >>> information_scores(contingency([0, 0, 1, 1], [1, 1, 0, 0]))["ami"]
+    1.0
     """
     info = _information(table)
     homogeneity, completeness, v_measure = _homogeneity_completeness_v(info)
@@ -99,12 +133,12 @@ def information_scores(table: Contingency) -> dict[str, float]:
 
 
 class _Information(NamedTuple):
-    """What the scores need of a contingency, in nats."""
+    """Mutual information and marginals of a contingency table, in nats."""
 
     mi: float
     y: Marginal
     labels: Marginal
-    equal: bool  # the same partition under other names
+    equal: bool  # same partition, up to the names of the clusters
 
 
 def _information(table: Contingency) -> _Information:
@@ -123,7 +157,7 @@ def _mutual_information(table: Contingency) -> float:
     outer = xp.take(table.row_sums, table.rows) * xp.take(table.col_sums, table.cols)
     counts, outer = xp.astype(table.counts, xp.float64), xp.astype(outer, xp.float64)
     terms = counts / table.n * (xp.log(counts) + math.log(table.n) - xp.log(outer))
-    # As scikit-learn: independent labellings must give 0, not the rounding of the logarithms.
+    # As in scikit-learn: independent labelings give 0 and not the rounding of the logarithms.
     rounding = xp.abs(terms) < float(np.finfo(np.float64).eps)
     return max(float(xp.sum(xp.where(rounding, xp.zeros_like(terms), terms))), 0.0)
 
@@ -147,15 +181,14 @@ def _homogeneity_completeness_v(info: _Information) -> tuple[float, float, float
 
 def _adjusted_mutual_information(info: _Information, emi: float, normalizer: str) -> float:
     if info.equal:
-        # Exact, where the quotient can be 0 / 0 up to rounding (every sample its own cluster).
+        # The quotient can be 0 / 0 up to rounding, if every sample is its own cluster.
         return 1.0
     if min(info.y.groups, info.labels.groups) <= 1:
         return 0.0
     h_true = info.y.entropy
     upper = h_true if normalizer == "true" else 0.5 * (h_true + info.labels.entropy)
     denominator = upper - emi
-    # The expectation reaches H(y) only when nothing is left to explain: the numerator is then zero
-    # too, and both are rounding.
+    # If the expectation reaches the upper bound, the numerator is zero too, and both are rounding.
     if denominator <= 1e-13 * max(upper, 1.0):
         return 0.0
     return (info.mi - emi) / denominator

@@ -83,7 +83,7 @@ def silhouette_scores(
     >>> import numpy as np
     >>> X = np.array([[0.0], [1.0], [5.0], [6.0]])
     >>> [round(s, 3) for s in silhouette_scores(X, [[0, 0, 1, 1], [0, 1, 0, 1]])]
-    [0.798, -0.439]
+    [0.798, -0.4]
     """
     xp = array_api_compat.array_namespace(X)
     sets = encode_all(X, labels_list, masks)
@@ -140,7 +140,7 @@ def _silhouettes(
 
 
 class _Columns(NamedTuple):
-    """Clusters of all label sets as columns of one matrix, so that a block needs few operations."""
+    """Clusters of all label sets as columns of one matrix, for few operations per block."""
 
     own: Any  # (n, label sets) int64, column of the cluster of each sample
     counts: Any  # (clusters of all label sets,) float64

@@ -106,7 +106,7 @@ def encode_all(X: Any, labels_list: Sequence[Any], masks: Sequence[Any] | None) 
 
 
 def drop_unused(X: Any, sets: list[LabelSet]) -> tuple[Any, list[LabelSet]]:
-    """Drop samples that no label set keeps, from X and from the label sets."""
+    """Drop samples unused by all label sets, from X and from the label sets."""
     if not sets or any(one.kept == X.shape[0] for one in sets):
         return X, sets
     xp = array_api_compat.array_namespace(X)

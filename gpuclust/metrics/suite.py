@@ -134,7 +134,7 @@ def resolve(names: Iterable[str]) -> tuple[str, ...]:
 
 
 class Scored(NamedTuple):
-    """Scores of one clustering; `undefined` gives the reason for each score that is None."""
+    """Scores of one clustering; `undefined` gives the reason for each missing score."""
 
     scores: dict[str, float | int | None]
     undefined: dict[str, str]

@@ -1,4 +1,4 @@
-"""Two distances from one product: as precise as each alone, also where they cannot be shared."""
+"""Two distances from one matrix product are as accurate as each alone."""
 
 import numpy as np
 import pytest
@@ -16,14 +16,14 @@ def both(xp, X, **how):
 
 
 def exact(X):
-    """Cosine distances, from differences in float64."""
+    """Return cosine distances from differences in float64."""
     X = X.astype(np.float64)
     length = np.linalg.norm(X, axis=1, keepdims=True)
     U = X / np.where(length > 0, length, 1)
-    gaps = np.stack([((U - u) ** 2).sum(axis=1) for u in U])
+    squared = np.stack([((U - u) ** 2).sum(axis=1) for u in U])
     zero = length[:, 0] == 0
     undefined = (zero[:, None] | zero[None, :]) & ~np.eye(len(X), dtype=bool)
-    return np.where(undefined, 1.0, 0.5 * gaps)
+    return np.where(undefined, 1.0, 0.5 * squared)
 
 
 def shared(xp, X):
@@ -32,7 +32,7 @@ def shared(xp, X):
 
 @pytest.fixture(scope="module")
 def rows():
-    """300 rows of 160 features, about a mean, with close pairs, two duplicates and a zero."""
+    """300 rows of 160 features with close pairs, two duplicates and a zero row."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(300, 160)) + 0.5
     X[150:] = X[:150] + rng.normal(size=(150, 160)) * 10.0 ** rng.uniform(-5, 0, size=(150, 1))
@@ -72,11 +72,11 @@ def test_lengths_of_many_sizes_keep_the_digits_of_angles(xp, rows):
     "spoiled",
     [
         lambda X: X[:, :20],  # few features
-        lambda X: np.ones(160) * np.linspace(1, 9, 300)[:, None] + 1e-3 * X,  # only lengths
+        lambda X: np.ones(160) * np.linspace(1, 9, 300)[:, None] + 1e-3 * X,  # only norms differ
         lambda X: X * 10.0 ** np.linspace(-60, 60, 300)[:, None],
     ],
 )
-def test_where_two_products_are_better_there_are_two(xp, rows, spoiled):
+def test_rows_unsuited_to_one_product_get_two(xp, rows, spoiled):
     X = spoiled(rows)
     assert not shared(xp, X)
     D, C = both(xp, X)
@@ -87,13 +87,13 @@ def test_where_two_products_are_better_there_are_two(xp, rows, spoiled):
 
 
 @pytest.mark.parametrize("samples", [False, True])
-def test_silhouettes_of_both_are_those_of_each(xp, rows, samples):
+def test_silhouettes_of_both_metrics_equal_those_of_each(xp, rows, samples):
     sets = [xp.put(np.arange(300) % k) for k in (2, 300, 40)]
-    there, keep = xp.put(rows), xp.put(np.arange(300) != 5)
+    X, keep = xp.put(rows), xp.put(np.arange(300) != 5)
     how = {"masks": [None, None, keep], "samples": samples}
-    found = metrics.silhouette_scores(there, sets, metric=distances.PAIR, **how)
+    found = metrics.silhouette_scores(X, sets, metric=distances.PAIR, **how)
     for ours, metric in zip(found, distances.PAIR, strict=True):
-        alone = metrics.silhouette_scores(there, sets, metric=metric, **how)
+        alone = metrics.silhouette_scores(X, sets, metric=metric, **how)
         for a, b in zip(ours, alone, strict=True):
             a, b = (xp.get(one) if samples else one for one in (a, b))
             np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-9)
@@ -106,6 +106,6 @@ def test_two_metrics_without_a_defined_label_set_are_two_lists_of_nan():
 
 
 @pytest.mark.parametrize("metric", [("euclidean", "l1"), ["euclidean", "cosine"]])
-def test_other_pairs_are_refused(metric):
+def test_other_pairs_raise(metric):
     with pytest.raises(UnknownNameError, match=r"unknown metric .* Known: chebyshev, cosine"):
         distances.distance_blocks(np.eye(3), metric=metric)

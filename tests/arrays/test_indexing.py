@@ -88,7 +88,7 @@ def test_the_median_is_numpys(xp, n, seed, few, sample):
 
 
 def misleading(n):
-    """A matrix whose sampled entries are all -1, and other entries positive and distinct."""
+    """Make a matrix with -1 in all sampled entries, and distinct positive values elsewhere."""
     S = np.arange(1, n * n + 1, dtype=np.float32)
     S[np.random.default_rng(0).integers(n * n, size=256)] = -1
     return S.reshape(n, n)

@@ -84,7 +84,7 @@ def test_ties_on_a_grid_are_broken_by_index(xp, data, n, include_self):
 
 
 def numpy_selection(xp, D, k):
-    """Check that the sorting kernel and the partition agree, and return their result."""
+    """Return the result of the sorting kernel after comparing it with the partition."""
     sorting = neighbors._nearest_numpy(xp, D, k, each=threads.all_cores())
     parted = tuple(np.empty_like(part) for part in sorting)
     neighbors._partition(D, *parted)

@@ -19,16 +19,16 @@ def whole(X, metric="euclidean", rows=64):
 
 
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
-@pytest.mark.parametrize("room", [1 << 30, 200_000, 1])
-def test_distances_are_the_same_both_ways(points, metric, room, monkeypatch):
-    monkeypatch.setattr(symmetric, "_MAX_BYTES", room)
+@pytest.mark.parametrize("limit", [1 << 30, 200_000, 1])
+def test_distances_are_symmetric_for_every_cache_size(points, metric, limit, monkeypatch):
+    monkeypatch.setattr(symmetric, "_MAX_BYTES", limit)
     found = whole(points, metric)
     np.testing.assert_allclose(found, pairwise_distances(points, metric=metric), rtol=2e-5)
-    if room == 1 << 30:
+    if limit == 1 << 30:
         np.testing.assert_array_equal(found, found.T)
 
 
-def test_two_metrics_at_once_are_the_same_both_ways(points):
+def test_two_metrics_at_once_are_symmetric(points):
     blocks = distances.distance_blocks(points, metric=distances.PAIR, block_bytes=64 * N * 4)
     for found, metric in zip(
         zip(*(pair for *_, pair in blocks), strict=True), distances.PAIR, strict=True
@@ -53,26 +53,26 @@ def test_blocks_may_come_in_any_order_and_size(points):
         np.testing.assert_allclose(block_of(start, stop), expected[start:stop], rtol=2e-5)
 
 
-@pytest.mark.parametrize(("room", "share"), [(1 << 30, 0.25), (100_000, None)])
-def test_what_waits_is_a_quarter_of_the_matrix_or_fits_the_room(room, share, monkeypatch):
-    monkeypatch.setattr(symmetric, "_MAX_BYTES", room)
+@pytest.mark.parametrize(("limit", "share"), [(1 << 30, 0.25), (100_000, None)])
+def test_the_cache_holds_a_quarter_of_the_matrix_or_its_limit(limit, share, monkeypatch):
+    monkeypatch.setattr(symmetric, "_MAX_BYTES", limit)
     full = np.arange(N * N, dtype=np.float32).reshape(N, N)
     full = full + full.T
-    kept = symmetric.SymmetricBlockCache(N, full.dtype, threads.all_cores())
+    cache = symmetric.SymmetricBlockCache(N, full.dtype, threads.all_cores())
     most, known = 0, 0
     for start in range(0, N, 10):
         block = np.full((10, N), np.nan, np.float32)
-        first = kept.fill(start, block)
+        first = cache.fill(start, block)
         np.testing.assert_array_equal(block[:, first:start], full[start : start + 10, first:start])
         assert np.isnan(block[:, :first]).all()
         known += start - first
-        kept.store(start, start + 10, full[start : start + 10])
-        most = max(most, sum(p.nbytes for waiting in kept._pieces.values() for _, p in waiting))
-    assert most <= (room if share is None else share * full.nbytes) * 1.2
+        cache.store(start, start + 10, full[start : start + 10])
+        most = max(most, sum(p.nbytes for pieces in cache._pieces.values() for _, p in pieces))
+    assert most <= (limit if share is None else share * full.nbytes) * 1.2
     assert known > 0 if share is None else known == sum(range(0, N, 10))
 
 
-def test_what_was_made_once_is_not_multiplied_again(points, monkeypatch):
+def test_cached_entries_are_not_multiplied_again(points, monkeypatch):
     products, matmul = [], np.matmul
     monkeypatch.setattr(
         np,

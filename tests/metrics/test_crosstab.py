@@ -15,7 +15,7 @@ from gpuclust import metrics
         np.array([5, 9, 7, 5, 9, 30, 8, 8, 8, 8], dtype=np.uint16),
     ],
 )
-def test_labels_of_any_numeric_type_are_told_apart(values):
+def test_labels_of_any_numeric_type_are_distinguished(values):
     table = metrics.contingency(values, values)
     _, rows, counts = np.unique(values, return_inverse=True, return_counts=True)
     np.testing.assert_array_equal(table.row_sums, counts)

@@ -18,11 +18,11 @@ SCORES = ("calinski_harabasz", "davies_bouldin")
 
 
 def theirs(X, labels):
-    """scikit-learn's two scores of the very same points in float64."""
-    wide = X.astype(np.float64)
+    """Return scikit-learn's two scores of the same points in float64."""
+    X = X.astype(np.float64)
     return [
-        oracle.calinski_harabasz_score(wide, labels),
-        oracle.davies_bouldin_score(wide, labels),
+        oracle.calinski_harabasz_score(X, labels),
+        oracle.davies_bouldin_score(X, labels),
     ]
 
 
@@ -74,7 +74,7 @@ def test_a_mask_drops_samples_as_if_they_were_not_there(xp, digits):
     X, label_sets = digits
     keep = label_sets[2] != -1
     wild = X.copy()
-    wild[~keep] = np.nan  # dropped by the only label set: not even looked at
+    wild[~keep] = np.nan  # dropped by the only label set, so never read
     masks = [None, xp.put(keep), xp.put(keep)]
     found = metrics.dispersion_scores(
         xp.put(X), [xp.put(labels) for labels in label_sets], masks=masks
@@ -105,8 +105,8 @@ def blobs(n=400, d=6, k=5, dtype=np.float64):
 def test_samples_far_from_the_origin_keep_their_digits(xp, offset):
     X, labels = blobs()
     X = (X + offset).astype(np.float32)
-    # The oracle sees the very same rounded points, near the origin: its own distances of centroids
-    # are made of products that would cancel.
+    # scikit-learn gets the same rounded points near the origin, because its distances between
+    # centroids are matrix products and lose digits far away.
     expected = theirs(X.astype(np.float64) - offset, labels)
     np.testing.assert_allclose(ours(xp.put(X), xp.put(labels)), expected, 1e-8)
 
@@ -128,19 +128,19 @@ def test_singletons_and_duplicates_are_scikit_learns(xp):
 @pytest.mark.parametrize("value", [0.0, 1.0, 0.1, 1e4 + 1 / 3])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_equal_rows_have_no_dispersion(xp, value, dtype):
-    # By their rounding, scikit-learn's answer is another for 0.1 than for 1.0.
+    # Rounding makes scikit-learn's result for 0.1 differ from that for 1.0.
     X = xp.put(np.full((600, 3), value, dtype=dtype))
     assert ours(X, xp.put(np.arange(600) % 7)) == [1.0, 0.0]
 
 
 @pytest.mark.parametrize("points", [[1.0, 3.0, 8.0], [0.1, 0.7, 1e3 / 3]])
-def test_clusters_of_equal_rows_are_as_tight_as_can_be(xp, points):
+def test_clusters_of_equal_rows_have_no_scatter(xp, points):
     labels = np.arange(700) % 3
     X = np.array(points)[labels][:, None] * [1.0, -2.0]
     assert ours(xp.put(X), xp.put(labels)) == [1.0, 0.0]
 
 
-def test_coincident_centroids_are_left_out_as_in_scikit_learn(xp):
+def test_coincident_centroids_are_ignored_as_in_scikit_learn(xp):
     # The first two clusters share their centroid, the third does not.
     X = np.array([[1.0, 0], [-1, 0], [0, 2], [0, -2], [9, 0], [9, 1]])
     labels = np.array([0, 0, 1, 1, 2, 2])
@@ -152,7 +152,7 @@ def test_centroids_that_coincide_but_for_rounding_coincide(xp):
     half = rng.normal(size=(150, 4))
     X = np.concatenate([half, half, half + 9, half - 9])
     labels = np.repeat([0, 1, 2, 3], 150)
-    order = rng.permutation(600)  # sums in another order are other sums
+    order = rng.permutation(600)  # sums in another order round differently
     found = metrics.davies_bouldin_score(xp.put(X[order]), xp.put(labels[order]))
     spread = np.linalg.norm(half - half.mean(axis=0), axis=1).mean()
     assert found == pytest.approx(2 * spread / np.linalg.norm([9] * 4), rel=1e-9)
@@ -165,7 +165,7 @@ def test_all_centroids_in_one_place_give_zero_as_in_scikit_learn(xp):
     assert ours(xp.put(X), xp.put(labels)) == [0.0, 0.0]
 
 
-def test_spreads_of_almost_nothing_are_zero_as_in_scikit_learn(xp):
+def test_tiny_spreads_are_zero_as_in_scikit_learn(xp):
     X, labels = blobs()
     tiny = X * 1e-10
     assert theirs(tiny, labels)[1] == 0.0 < theirs(X, labels)[1]
@@ -173,7 +173,7 @@ def test_spreads_of_almost_nothing_are_zero_as_in_scikit_learn(xp):
 
 
 def test_close_centroids_far_from_each_others_cluster_keep_their_digits(xp):
-    # scikit-learn's products of centroids leave such a distance 1e-16 * 1e6 / 1e-6: four digits.
+    # scikit-learn's products of centroids have a relative error of 1e-16 * 1e6 / 1e-6 here.
     rng = np.random.default_rng(0)
     noise = rng.normal(size=(200, 3))
     X = np.concatenate([noise, noise + 1e-3, noise + 1e3])
@@ -207,7 +207,7 @@ def test_no_label_sets_have_no_scores():
     assert metrics.dispersion_scores(np.eye(4), []) == {score: [] for score in SCORES}
 
 
-def test_integers_and_strings_will_do():
+def test_integer_points_and_string_labels_are_accepted():
     X, labels = np.array([[0], [1], [5], [6]]), ["a", "a", "b", "b"]
     np.testing.assert_allclose(ours(X, labels), theirs(X, labels), 1e-12)
 
@@ -221,12 +221,12 @@ def test_integers_and_strings_will_do():
         (np.full((3, 1), np.nan), [0, 0, 1], None, "NaN"),
     ],
 )
-def test_bad_input_is_refused_with_what_was_given(X, labels, mask, says):
+def test_bad_input_raises_and_the_error_shows_it(X, labels, mask, says):
     with pytest.raises(InputError, match=says):
         metrics.davies_bouldin_score(X, labels, mask=mask)
 
 
-def test_an_unknown_score_is_refused_with_the_nearest_name():
+def test_an_unknown_score_raises_and_suggests_the_nearest():
     with pytest.raises(UnknownNameError, match="Did you mean 'davies_bouldin'"):
         metrics.dispersion_scores(np.eye(3), [[0, 0, 1]], scores=["davis_bouldin"])
 

@@ -11,7 +11,7 @@ from gpuclust.errors import InputError
 
 
 def exact_emi(a, b):
-    """Sum over every count with exact binomials: independent of any log-factorial."""
+    """Sum over all counts with exact binomials, without log-factorials."""
     n, total = sum(a), 0.0
     for a_i in a:
         for b_j in b:
@@ -47,7 +47,7 @@ def test_expectation_does_not_depend_on_the_block_size(monkeypatch):
     assert metrics.expected_mutual_information(a, b) == pytest.approx(whole, rel=1e-12)
 
 
-def test_expectation_refuses_marginals_of_different_totals():
+def test_marginals_of_different_totals_raise():
     with pytest.raises(InputError, match="sum to 3 and 4"):
         metrics.expected_mutual_information([1, 2], [2, 2])
 
@@ -57,21 +57,21 @@ def test_expectation_takes_marginals_of_another_device(device_xp):
     assert metrics.expected_mutual_information(a, b) == pytest.approx(exact_emi([3, 4], [2, 5]))
 
 
-def test_only_distinct_marginals_cross_to_the_host(device_xp, monkeypatch):
+def test_only_distinct_marginals_are_copied_to_the_host(device_xp, monkeypatch):
     # 6,000 classes and as many clusters, of four sizes each.
     rng = np.random.default_rng(0)
     y, labels = (rng.permutation(np.repeat(np.arange(6000), [1, 2, 3, 4] * 1500)) for _ in "ab")
     table = metrics.contingency(device_xp.put(y), device_xp.put(labels))
-    crossed = []
+    copied = []
     to_host = metrics.expectation.to_host
 
     def counting(values):
-        crossed.append(values.shape)
+        copied.append(values.shape)
         return to_host(values)
 
     monkeypatch.setattr(metrics.expectation, "to_host", counting)
     found = metrics.expected_mutual_information(table.row_sums, table.col_sums)
-    assert crossed == [(2, 4)] * 2, "sizes, and how many classes have each"
+    assert copied == [(2, 4)] * 2, "sizes, and the number of classes of each size"
     assert found == pytest.approx(
         metrics.expected_mutual_information(np.bincount(y), np.bincount(labels)), rel=1e-12
     )

@@ -62,17 +62,17 @@ def test_score_equals_scikit_learn_on_digits(digits, score, labels):
         (score, edge)
         for score in SHARED
         for edge in EDGES
-        # scikit-learn raises a math domain error there; see the next test.
+        # scikit-learn raises a math domain error for this pair; see the next test.
         if (score, edge) != ("mutual_info_score", "empty")
     ],
 )
-def test_edge_case_gets_the_answer_of_scikit_learn(score, edge):
+def test_edge_cases_score_as_in_scikit_learn(score, edge):
     y, labels = EDGES[edge]
     ours = getattr(metrics, score)(y, labels)
     np.testing.assert_allclose(ours, getattr(oracle, score)(y, labels), atol=1e-12)
 
 
-def test_empty_labellings_share_no_information():
+def test_empty_labelings_share_no_information():
     assert metrics.mutual_info_score([], []) == 0.0
 
 
@@ -119,7 +119,7 @@ def test_contingency_is_the_sparse_table_of_scikit_learn(digits):
 
 
 @pytest.mark.parametrize("labels", ["kmeans10", "kmeans80", "dbscan"])
-def test_external_scores_run_where_the_labels_are(device_xp, digits, labels):
+def test_external_scores_are_computed_on_the_device_of_the_labels(device_xp, digits, labels):
     y, label_sets = digits
     labels = label_sets[labels]
     keep = labels != 2
@@ -135,7 +135,7 @@ def test_external_scores_run_where_the_labels_are(device_xp, digits, labels):
 
 
 @pytest.mark.parametrize("edge", [edge for edge in EDGES if edge != "strings"])
-def test_edge_case_elsewhere_gets_the_answer_of_numpy(device_xp, edge):
+def test_edge_cases_on_a_device_score_as_on_numpy(device_xp, edge):
     y, labels = (np.array(values, dtype=np.int64) for values in EDGES[edge])
     here = metrics.external_scores(y, labels)
     there = metrics.external_scores(device_xp.put(y), device_xp.put(labels))
@@ -185,7 +185,7 @@ def test_true_normaliser_divides_by_the_entropy_of_the_truth(digits):
         ("labels all singletons", 0.0),
     ],
 )
-def test_true_normaliser_has_an_answer_where_it_is_zero_over_zero(edge, expected):
+def test_true_normaliser_is_defined_where_it_is_zero_over_zero(edge, expected):
     y, labels = EDGES[edge]
     assert metrics.adjusted_mutual_info_score(y, labels, normalizer="true") == expected
 
@@ -200,7 +200,7 @@ def test_accuracy_matches_each_class_with_one_cluster_only():
     assert metrics.cluster_accuracy([0, 0, 0, 0], [4, 4, 9, 9]) == 0.5
 
 
-def test_accuracy_refuses_a_table_above_the_limit_and_spares_the_other_scores(monkeypatch):
+def test_accuracy_raises_above_the_limit_and_the_other_scores_remain(monkeypatch):
     y, labels = [0, 0, 1, 1, 2, 2], [5, 5, 6, 7, 8, 8]  # 3 classes x 4 clusters
     before = metrics.external_scores(y, labels)
     monkeypatch.setattr(metrics.external, "MAX_MATCHING_CELLS", 12)
@@ -214,8 +214,8 @@ def test_accuracy_refuses_a_table_above_the_limit_and_spares_the_other_scores(mo
     assert after == {key: value for key, value in before.items() if key != "accuracy"}
 
 
-def test_many_clusters_give_no_accuracy_rather_than_a_dense_table():
-    y = labels = np.arange(8_000)  # 6.4e7 cells, above the limit as it is shipped
+def test_many_clusters_give_no_accuracy_instead_of_a_dense_table():
+    y = labels = np.arange(8_000)  # 6.4e7 cells, above the default limit
     scores = metrics.external_scores(y, labels)
     assert math.isnan(scores["accuracy"])
     assert scores["ari"] == scores["purity"] == 1.0
@@ -236,12 +236,12 @@ def test_empty_input_is_a_perfect_match_for_purity_and_accuracy():
         ([0, 1], [0, 1], [True], r"shape \(1,\)"),
     ],
 )
-def test_bad_input_is_refused_with_what_was_given(y, labels, mask, says):
+def test_bad_input_raises_and_the_error_shows_it(y, labels, mask, says):
     with pytest.raises(InputError, match=says):
         metrics.external_scores(y, labels, mask=mask)
 
 
-def test_unknown_normaliser_is_refused():
+def test_an_unknown_normaliser_raises():
     with pytest.raises(UnknownNameError, match="arithmetic"):
         metrics.adjusted_mutual_info_score([0], [0], normalizer="arithmetik")
 
@@ -261,7 +261,7 @@ def test_names_of_clusters_and_order_of_samples_do_not_matter(rows, names, rando
 
 @settings(deadline=None, max_examples=40)
 @given(pairs)
-def test_symmetric_scores_do_not_tell_truth_from_prediction(rows):
+def test_symmetric_scores_do_not_distinguish_truth_from_prediction(rows):
     y, labels = np.array(rows).T
     one, other = metrics.external_scores(y, labels), metrics.external_scores(labels, y)
     for key in ("ami", "nmi", "ari", "fmi", "v_measure", "accuracy"):
@@ -272,7 +272,7 @@ def test_symmetric_scores_do_not_tell_truth_from_prediction(rows):
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.integers(-1, 5), min_size=3, max_size=40))
 def test_equal_partitions_score_one(values):
-    y = np.array([9, 9, *values])  # one pair together, which FMI needs
+    y = np.array([9, 9, *values])  # at least one pair together, as FMI needs
     scores = metrics.external_scores(y, -y)
     assert scores == pytest.approx(dict.fromkeys(scores, 1.0), abs=1e-12)
 

@@ -12,9 +12,8 @@ from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 
 from gpuclust import metrics
+from gpuclust.arrays import METRICS
 from gpuclust.errors import InputError, UnknownNameError
-
-METRICS = ["euclidean", "cosine", "l1", "chebyshev"]
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +64,7 @@ def test_mask_drops_samples_as_if_they_were_not_there(digits, metric):
         np.testing.assert_allclose(s, theirs, rtol=0, atol=1e-9)
 
 
-def test_samples_that_no_label_set_keeps_cost_no_distances(digits, monkeypatch):
+def test_samples_dropped_by_all_label_sets_cost_no_distances(digits, monkeypatch):
     X, label_sets = digits
     keeps = [np.arange(len(X)) % 9 == 0, np.arange(len(X)) % 9 <= 1]
     seen = []
@@ -86,7 +85,7 @@ def test_float32_far_from_the_origin_keeps_its_digits():
     rng = np.random.default_rng(0)
     labels = np.repeat(np.arange(3), 100)
     X = (rng.normal(size=(300, 5)) + 3 * labels[:, None] + 1e4).astype(np.float32)
-    # The oracle sees the very same rounded points, in float64.
+    # scikit-learn gets the same rounded points in float64.
     theirs = oracle.silhouette_score(X.astype(np.float64) - 1e4, labels)
     assert metrics.silhouette_scores(X, [labels])[0] == pytest.approx(theirs, abs=1e-5)
 
@@ -136,7 +135,7 @@ def test_singletons_and_duplicates_count_zero_as_in_scikit_learn():
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_silhouettes_are_computed_where_the_space_is(device_xp, digits, metric):
+def test_silhouettes_are_computed_on_the_device_of_x(device_xp, digits, metric):
     X, label_sets = digits[0][:150], [labels[:150] for labels in digits[1]]
     keep = label_sets[2] != -1
     expected = metrics.silhouette_scores(X, label_sets, metric=metric, masks=[None, None, keep])
@@ -159,7 +158,7 @@ def test_silhouettes_of_samples_stay_on_the_device(device_xp, digits):
     np.testing.assert_allclose(device_xp.get(ours), theirs, rtol=0, atol=1e-9)
 
 
-def test_labels_of_the_host_may_be_strings_anywhere(xp):
+def test_labels_from_the_host_may_be_strings_on_any_device(xp):
     X = xp.put(np.array([[0.0], [1], [5], [6]]))
     expected = oracle.silhouette_score([[0.0], [1], [5], [6]], [0, 0, 1, 1])
     ours = metrics.silhouette_scores(X, [["a", "a", "b", "b"]])
@@ -201,7 +200,7 @@ def test_order_of_samples_and_names_of_clusters_do_not_matter(rows, metric, rand
     before = metrics.silhouette_scores(X, [labels], metric=metric)
     after = metrics.silhouette_scores(X[order], [7 - labels[order]], metric=metric)
     assert metrics.is_defined(labels) == np.isfinite(before[0])
-    # Cosine distances of parallel vectors are 1e-16 or 0: a ratio of two such is rounding.
+    # Cosine distances of parallel vectors are 0 or 1e-16, and ratios of these are arbitrary.
     if metric != "cosine":
         np.testing.assert_allclose(after, before, atol=1e-9)
         if metrics.is_defined(labels):
@@ -228,12 +227,12 @@ def test_scores_exist_from_two_clusters_to_one_less_than_samples(labels, expecte
         (np.full((3, 1), np.nan), [0, 0, 1], None, "NaN"),
     ],
 )
-def test_bad_input_is_refused_with_what_was_given(X, labels, masks, says):
+def test_bad_input_raises_and_the_error_shows_it(X, labels, masks, says):
     with pytest.raises(InputError, match=says):
         metrics.silhouette_scores(X, [labels], masks=masks)
 
 
-def test_unknown_metric_is_refused_with_the_nearest_name():
+def test_an_unknown_metric_raises_and_suggests_the_nearest():
     with pytest.raises(UnknownNameError, match="Did you mean 'euclidean'"):
         metrics.silhouette_scores(np.eye(3), [[0, 0, 1]], metric="euclidian")
 

@@ -32,8 +32,8 @@ def test_every_score_of_a_unit_is_scikit_learns(digits, label_sets):
                 "completeness": oracle.completeness_score(truth, found),
                 "v_measure": oracle.v_measure_score(truth, found),
             }
-            for name, space in (("original", X), ("reduced", Z), ("fitted", Z)):
-                kept = space[keep]
+            for name, array in (("original", X), ("reduced", Z), ("fitted", Z)):
+                kept = array[keep]
                 expected[f"calinski_harabasz_{name}"] = oracle.calinski_harabasz_score(kept, found)
                 expected[f"davies_bouldin_{name}"] = oracle.davies_bouldin_score(kept, found)
                 for metric in suite.SILHOUETTES:
@@ -46,7 +46,7 @@ def test_every_score_of_a_unit_is_scikit_learns(digits, label_sets):
 
 @pytest.fixture(scope="module")
 def unit(digits, label_sets):
-    """A small unit; its clusterings: plain, noisy, one cluster, all noise, all alone."""
+    """A small unit with clusterings: plain, noisy, one cluster, all noise, all singletons."""
     X, n = digits.X[:150].astype(np.float64), 150
     sets = [labels[:n] for labels in label_sets]
     sets += [np.zeros(n, dtype=np.int64), np.full(n, -1), np.arange(n), np.arange(n) % 3 - 1]
@@ -78,7 +78,7 @@ def test_a_unit_on_a_device_gets_the_scores_of_numpy(device_xp, unit, names, wit
     assert_same(found, here)
 
 
-def test_labels_from_the_host_are_scored_on_the_device_of_the_space(device_xp, unit):
+def test_labels_from_the_host_are_scored_on_the_device_of_the_embedding(device_xp, unit):
     arrays, sets = unit
     there = {name: device_xp.put(array) for name, array in arrays.items()}
     here = suite.score_all(sets, **arrays, names=suite.DEFAULT)
@@ -87,7 +87,7 @@ def test_labels_from_the_host_are_scored_on_the_device_of_the_space(device_xp, u
 
 
 def test_the_host_waits_no_more_often_for_more_clusters(digits, monkeypatch):
-    """Every scalar or array that comes to the host is a wait for the device."""
+    """The host waits for the device with each scalar or array copied to it."""
     there = {
         name: array_api_strict.asarray(array, device=array_api_strict.Device("device1"))
         for name, array in (("X", digits.X), ("Z", digits.X[:, :10].copy()), ("y", digits.y))
@@ -125,7 +125,7 @@ def test_a_clustered_score_is_not_computed_again_where_nothing_is_unclustered(
     assert seen == [3], "one pass: two label sets, and the clustered part of the noisy one"
 
 
-def test_the_same_space_is_scored_once(digits, label_sets, monkeypatch):
+def test_the_same_representation_is_scored_once(digits, label_sets, monkeypatch):
     calls = []
     original = suite.silhouette_scores
     monkeypatch.setattr(
@@ -165,14 +165,14 @@ def test_one_cluster_and_as_many_as_samples_have_no_internal_scores(digits, k):
     assert result.scores["ami"] == pytest.approx(0, abs=1e-12)
 
 
-def test_groups_expand_in_a_fixed_order_and_the_dear_ones_are_opt_in():
+def test_groups_expand_in_a_fixed_order_and_slow_scores_are_opt_in():
     assert suite.resolve(["nmi", "ami"]) == ("ami", "nmi")
     assert set(suite.resolve(["default"])) == set(suite.DEFAULT)
     assert not any("l1" in name or "chebyshev" in name for name in suite.DEFAULT)
     assert suite.resolve(["silhouette_l1"]) == ("silhouette_l1_original", "silhouette_l1_reduced")
 
 
-def test_an_unknown_metric_brings_the_nearest():
+def test_an_unknown_metric_suggests_the_nearest():
     with pytest.raises(UnknownNameError, match="Did you mean 'silhouette_cosine'"):
         suite.resolve(["silhouete_cosine"])
 
