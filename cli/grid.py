@@ -86,7 +86,7 @@ def grid(
     skip_bad: SkipBad = False,
     root: Root = DEFAULT_ROOT,
 ) -> None:
-    """Compute every combination of a grid file that has no result yet."""
+    """Compute all combinations of a grid file without a result."""
     from gpuclust.device import backend
     from gpuclust.device.threads import use_threads
     from gpuclust.embeddings.load import Options
@@ -212,11 +212,11 @@ def _plan(units: list[Unit], store: Store, on: Backend, options: Options) -> Non
         left = counts["left"] + counts["running"]
         text = "?" if seconds is None else cost.human(seconds)
         lines.append([str(unit), str(counts["cells"]), str(left), str(counts["failed"]), text])
-    show_table(["unit", "cells", "left", "failed", "estimate"], lines)
+    show_table(["unit", "cells", "to compute", "failed", "estimate"], lines)
     cells = sum(int(line[1]) for line in lines)
     left = sum(int(line[2]) for line in lines)
     more = f", plus units without an estimate ({cost.reason(units)})" if unsure else ""
-    out.print(f"{cells} cells, {left} left, about {cost.human(total)}{more}. {cost.BASIS}")
+    out.print(f"{cells} cells, {left} to compute, about {cost.human(total)}{more}. {cost.BASIS}")
 
 
 def grid_status(
@@ -232,7 +232,7 @@ def grid_status(
     data_dir: DataDir = None,
     root: Root = DEFAULT_ROOT,
 ) -> None:
-    """Show the progress of a grid: cells done, failed, running and left, and the time left."""
+    """Show the progress of a grid: cells done, failed, running and missing, and the time needed."""
     from gpuclust.device import backend
     from gpuclust.embeddings.load import Options
     from gpuclust.grid import cost
@@ -255,14 +255,12 @@ def grid_status(
         seconds = counts["seconds_left"]
         unsure = f"no estimate, {cost.reason(units)}"
         left = unsure if seconds is None else f"about {cost.human(seconds)}"
-        note(f"time left: {left}. {cost.BASIS}")
+        note(f"time needed: {left}. {cost.BASIS}")
 
 
 def report(
     by: Annotated[str, typer.Option("--sort", help="Column to sort by, best first.")] = "ami",
-    top: Annotated[
-        int, typer.Option("--top", min=0, help="Rows to show; 0 for all.")
-    ] = 200,
+    top: Annotated[int, typer.Option("--top", min=0, help="Rows to show; 0 for all.")] = 200,
     dataset: Annotated[str | None, typer.Option("--dataset", help="Only this dataset.")] = None,
     encoder: Annotated[str | None, typer.Option("--encoder", help="Only this encoder.")] = None,
     csv: Annotated[

@@ -1,4 +1,4 @@
-"""The application: its commands, how errors are shown, and the exit codes.
+"""The command-line application: commands, error messages and exit codes.
 
 0: done.  1: a run or a cell failed.  2: bad input.  130: interrupted.
 """
@@ -18,7 +18,7 @@ from .console import err
 
 app = typer.Typer(
     name="gpuclust",
-    help="Which pretrained encoder, reduced and clustered how, sees the structure in your images?",
+    help="Find the encoder, reducer and clusterer that see the structure in your images.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -40,7 +40,7 @@ def options(
         bool, typer.Option("--debug", help="Show the traceback of an error (works anywhere).")
     ] = False,
 ) -> None:
-    """Which pretrained encoder, reduced and clustered how, sees the structure in your images?"""
+    """Find the encoder, reducer and clusterer for the structure in your images."""
 
 
 for module in (run, grid, parity, bench, info):
@@ -48,7 +48,7 @@ for module in (run, grid, parity, bench, info):
 
 
 def main() -> None:
-    """Run the command line; errors become one sentence and an exit code, unless --debug."""
+    """Run the command line; print an error as one sentence, or its traceback with --debug."""
     debug = "--debug" in sys.argv
     sys.argv = [arg for arg in sys.argv if arg != "--debug"]
     try:
@@ -63,7 +63,8 @@ def main() -> None:
             raise
         text = f"{type(error).__name__}: {error}"
         err.print(
-            f"[bold red]Error:[/] {plain(text)} (this was not foreseen; add --debug to see where)",
+            f"[bold red]Error:[/] {plain(text)} "
+            "(unexpected error, probably a bug; add --debug for the traceback)",
             soft_wrap=True,
             highlight=False,
         )
@@ -71,7 +72,7 @@ def main() -> None:
 
 
 def plain(text: str) -> str:
-    """Keep brackets in a message from being read as markup."""
+    """Escape brackets in a message, so that rich prints them."""
     from rich.markup import escape
 
     return escape(text)

@@ -154,7 +154,7 @@ def run(
     skip_bad: SkipBad = False,
     root: Root = DEFAULT_ROOT,
 ) -> None:
-    """Reduce, cluster and score one dataset; embeds it first when that is missing."""
+    """Reduce, cluster and score one dataset, after embedding it where needed."""
     from gpuclust import cell
     from gpuclust.api import run_cell
     from gpuclust.device import backend

@@ -206,7 +206,7 @@ def run_cell(
 def run_grid(
     grid_file: str | Path, *, root: str | Path = ROOT, device: str = "auto", **how: Any
 ) -> pd.DataFrame:
-    r"""Compute every cell of a grid file that has no row yet, and return the table of its rows.
+    r"""Compute all cells of a grid file without a row, and return the table of its rows.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Cells, the units of cells that share an embedding, and their keys.
+"""Cells, their keys, and units: all cells of one embedding.
 
 A cell is one row of results.  All parameters are resolved before a cell runs, and its key hashes
 all of them, so that a changed default never meets an old row.
@@ -65,7 +65,7 @@ class Cell:
         seed: int = 0,
         metrics: Sequence[str] = ("default",),
     ) -> Cell:
-        """Build a cell from text, or from specs that were parsed before.
+        """Build a cell from text, or from parsed specs.
 
         Raises
         ------
@@ -95,16 +95,16 @@ class Cell:
 
     @property
     def wants_k(self) -> bool:
-        """Whether the number of clusters is an input of the clusterer."""
+        """True when the number of clusters is an input of the clusterer."""
         return CLUSTERERS[self.clusterer.name].wants_k(dict(self.clusterer.params))
 
     @property
     def reducer_text(self) -> str:
-        """The reducer chain in its shortest form."""
+        """The reducer chain as its shortest text."""
         return chain_text(self.reducer)
 
     def with_k(self, n_classes: int | None) -> Cell:
-        """Fill in the number of true classes where k was left open.
+        """Fill in the number of true classes when k is None.
 
         Raises
         ------
@@ -127,7 +127,7 @@ class Cell:
         return dataclasses.replace(self, k=n_classes)
 
     def identity(self, *, fingerprint: str | None, backend: str) -> dict[str, Any]:
-        """List everything that the result depends on, ready for JSON."""
+        """List all inputs of the result, ready for JSON."""
         return {
             "dataset": self.dataset,
             "split": self.split,
@@ -164,7 +164,7 @@ class KeyedCell(NamedTuple):
 
 @dataclass(frozen=True)
 class Unit:
-    """The cells of one embedding, in the order in which they were asked for."""
+    """All cells of one embedding, in the order of the request."""
 
     dataset: str
     split: str
@@ -194,7 +194,7 @@ class Unit:
 
 @dataclass(frozen=True)
 class ResolvedUnit:
-    """A unit whose embedding is known: its cells have their k and their keys.
+    """A unit with a known embedding: each cell has its k and its key.
 
     Attributes
     ----------
@@ -222,7 +222,7 @@ class ResolvedUnit:
         )
 
     def identity(self, cell: Cell) -> dict[str, Any]:
-        """List everything that the result of a cell depends on, ready for JSON."""
+        """List all inputs of the result of a cell, ready for JSON."""
         return cell.identity(fingerprint=self.fingerprint, backend=self.backend)
 
 
@@ -245,7 +245,7 @@ def units_of(cells: Iterable[Cell]) -> list[Unit]:
 
 
 class Place(TypedDict):
-    """Names of an embedding, in canonical form."""
+    """Names of an embedding, in canonical spelling."""
 
     dataset: str
     split: str
@@ -253,7 +253,7 @@ class Place(TypedDict):
 
 
 def place(dataset: str, split: str | None, encoder: str) -> Place:
-    """Check the names of an embedding and return them in canonical form.
+    """Check the names of an embedding and return them in canonical spelling.
 
     Paths become absolute, so that a folder is the same dataset from every working directory.
     """
@@ -289,7 +289,7 @@ def _whole(name: str, value: Any, *, low: int, optional: bool = False) -> None:
 
 
 def asked_values(cell: Cell) -> Mapping[str, Any]:
-    """Give the coordinates of a cell as they stand in a row."""
+    """Return the coordinates of a cell, as in a row."""
     return {
         "dataset": cell.dataset,
         "split": cell.split,

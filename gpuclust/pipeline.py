@@ -30,7 +30,7 @@ Attempt = Callable[..., Outcome]  # (what, stage, *args)
 
 
 class Reduced(NamedTuple):
-    """A reduced embedding (n, m) and the import path of each reducer that ran."""
+    """A reduced embedding (n, m) and the import paths of its reducers."""
 
     Z: Any
     ran: tuple[str, ...]
@@ -44,7 +44,7 @@ class Clustered(NamedTuple):
 
 
 class Representation(NamedTuple):
-    """A reduced embedding, with the neighbor graph and the trees that its clusterings share."""
+    """A reduced embedding, with the neighbor graph and trees shared by its clusterings."""
 
     Z: Any
     neighbors: SharedNeighbors
@@ -72,7 +72,7 @@ def measured(
 
 
 def _texts(caught: list[warnings.WarningMessage]) -> tuple[str, ...]:
-    """Keep the warnings that a user can act on, without repeats: no deprecations of libraries."""
+    """Return the texts of warnings, without repeats and without deprecations of libraries."""
     quiet = (DeprecationWarning, PendingDeprecationWarning, FutureWarning)
     kept = [w for w in caught if not issubclass(w.category, quiet)]
     return tuple(dict.fromkeys(f"{w.category.__name__}: {w.message}" for w in kept))
@@ -127,10 +127,7 @@ def run_unit(
             if stop():
                 break
             what = f"{keyed.cell.reducer_text} | {keyed.cell.clusterer}"
-            if keyed.problem is None:
-                outcome = attempt(what, cluster, shared, keyed.cell, on)
-            else:
-                outcome = attempt(what, _refuse, keyed.problem)
+            outcome = attempt(what, *_stage(keyed, shared, on))
             if outcome.error:
                 yield rows.failed(keyed, outcome)
             else:
@@ -141,7 +138,7 @@ def run_unit(
 def _represent(
     made: Outcome, X: Any, graph: SharedNeighbors, cells: list[KeyedCell], on: Backend
 ) -> Representation:
-    """Give a reduced embedding its neighbor graph: that of X where nothing was reduced."""
+    """Give a reduced embedding its neighbor graph; without a reduction X shares its own."""
     Z = made.value.Z
     if Z is not X:
         graph = neighbors_of(Z, on, most=_most_neighbors(cells, reduced=True))
@@ -149,7 +146,7 @@ def _represent(
 
 
 def _most_neighbors(cells: Iterable[KeyedCell], *, reduced: bool = False) -> int:
-    """Find the largest number of neighbors that a method needs, so that one search serves all.
+    """Return the largest number of neighbors of all methods: one search serves them all.
 
     In a `reduced` representation only the clusterers search.
     """
@@ -190,7 +187,7 @@ def _scored(
 
 
 def _import_ahead(unit: ResolvedUnit, on: Backend) -> None:
-    """Import the classes of all cells first, so that no stage's time contains an import."""
+    """Import the classes of all cells before any stage is timed."""
     specs = [(CLUSTERERS, cell.clusterer) for cell, *_ in unit.cells]
     specs += [(REDUCERS, spec) for cell, *_ in unit.cells for spec in cell.reducer]
     implementations = {one for table, spec in specs for one in getattr(table[spec.name], on.name)}
@@ -245,8 +242,15 @@ def cluster(representation: Representation, cell: Cell, on: Backend) -> Clustere
     return Clustered(xp.astype(labels, xp.int64, copy=False), built.path)
 
 
+def _stage(keyed: KeyedCell, representation: Representation, on: Backend) -> tuple[Any, ...]:
+    """Return the stage of a cell and its arguments."""
+    if keyed.problem is None:
+        return cluster, representation, keyed.cell, on
+    return _refuse, keyed.problem
+
+
 def _refuse(problem: InputError) -> NoReturn:
-    """Raise the error of a cell that cannot be run, as a stage of its own."""
+    """Raise the error of an impossible cell, as a stage of its own."""
     raise problem
 
 

@@ -57,7 +57,7 @@ class UnitRows(NamedTuple):
         }
 
     def done(self, keyed: KeyedCell, made: Outcome, clustered: Outcome, scored: Outcome) -> Result:
-        """Make the row of a cell that succeeded."""
+        """Make the row of a successful cell."""
         outcomes = {"reduce": made, "cluster": clustered, "score": scored}
         stages = {name: outcome.seconds for name, outcome in outcomes.items()}
         device = {name: outcome.device for name, outcome in outcomes.items() if outcome.device}
@@ -75,7 +75,7 @@ class UnitRows(NamedTuple):
         return Result(row, clustered.value.labels)
 
     def failed(self, keyed: KeyedCell, outcome: Outcome) -> Result:
-        """Make the row of a cell that failed."""
+        """Make the row of a failed cell."""
         row = {"status": "failed", **self._columns(keyed), **failure(outcome)}
         return Result(row, None, outcome.error)
 

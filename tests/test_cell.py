@@ -5,8 +5,8 @@ import pytest
 
 from gpuclust import cell as cells
 from gpuclust.cell import Cell, units_of
-from gpuclust.grid.grid_file import load_grid
 from gpuclust.errors import InputError, UnknownNameError
+from gpuclust.grid.grid_file import load_grid
 from gpuclust.methods import table
 from gpuclust.metrics import suite
 
@@ -147,3 +147,61 @@ def test_an_identity_is_plain_json():
 def test_an_unknown_preprocess_is_told():
     with pytest.raises(UnknownNameError, match="Did you mean 'study'"):
         make(preprocess="studdy")
+
+
+# Computed by version 0.1.0 of 2026-11-21: rows from before must stay current.
+KEYS = [
+    ({"clusterer": "kmeans"}, "6ad96acce19a41570c65336f", "4f192733d6ae8f645f4edb8b"),
+    (
+        {
+            "clusterer": "hdbscan(metric=l1)",
+            "reducer": "zscore|umap(n_components=5)",
+            "seed": 3,
+        },
+        "ac2030ec9c1fb393d1fdac03",
+        "5970247c5130c83d54af705f",
+    ),
+    (
+        {
+            "clusterer": "agglomerative(linkage=average)",
+            "reducer": "pca(0.9)",
+            "k": 7,
+            "metrics": ("external", "silhouette_l1"),
+        },
+        "ec673a279b51b8ed928bbea6",
+        "ee71cc05fcb989460e4b0aef",
+    ),
+    (
+        {"clusterer": "agglomerative_threshold", "preprocess": "study", "metrics": ("all",)},
+        "2778111349c0bb602594899e",
+        "5a3136c3b3b09cd1d8f1c8d7",
+    ),
+    (
+        {"clusterer": "affinity", "reducer": "l2"},
+        "249769d705b6b5c381195dfe",
+        "b9c580a04330f185a85fd0d3",
+    ),
+    (
+        {"clusterer": "spectral", "reducer": "pacmap"},
+        "bb67c6c2602431dc39b438cc",
+        "aecfb8e0ff92db9afc7a0d89",
+    ),
+]
+
+
+@pytest.mark.parametrize(("how", "embedded", "missing"), KEYS)
+def test_keys_are_those_of_the_first_version(how, embedded, missing):
+    cell = Cell.of(dataset="digits", split="all", encoder="raw", **how)
+    (unit,) = units_of([cell])
+    (keyed,) = unit.resolve("f" * 64, 10, "cpu").cells
+    assert keyed.key == embedded
+    (keyed,) = unit.resolve(None, None, "gpu").cells
+    assert keyed.key == missing
+
+
+def test_a_cell_whose_k_cannot_be_known_keeps_its_problem():
+    (unit,) = units_of([Cell.of(dataset="d", split="all", encoder="raw", clusterer="kmeans")])
+    (keyed,) = unit.resolve("f", None, "cpu").cells
+    assert keyed.cell.k is None
+    assert "no labels to count" in str(keyed.problem)
+    assert unit.resolve("f", 3, "cpu").cells[0].problem is None

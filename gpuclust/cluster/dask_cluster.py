@@ -67,14 +67,14 @@ def cluster(plan: Plan, store: Store, device: str = "auto") -> Iterator[Cluster]
 
     with contextlib.ExitStack() as stack:
         stack.enter_context(dask.config.set(OWN_CLUSTER))
-        # A scheduler that goes away is told by us, in a sentence and not as a traceback.
+        # A lost scheduler is reported here, as one sentence and not as a traceback.
         logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         started = start(plan, device, stack)
         yield stack.enter_context(contextlib.closing(Cluster(plan, store, device, started)))
 
 
 class Cluster:
-    """A cluster that computes units for `gpuclust.grid.run.run_grid`.
+    """Computes units for `gpuclust.grid.run.run_grid` on the workers of a cluster.
 
     Attributes
     ----------
@@ -105,7 +105,7 @@ class Cluster:
     # ---- scheduler and workers ------------------------------------------------------------------
 
     def _connected(self) -> distributed.Client:
-        """Return a client with a live scheduler, and wait for a scheduler that went away."""
+        """Return a client with a live scheduler, waiting for a lost one."""
         if client := self._running_client():
             return client
         self.close()
@@ -145,7 +145,7 @@ class Cluster:
         )
 
     def _ask_workers(self, client: distributed.Client) -> tuple[Backend, int]:
-        """Ask the workers for their versions and backends, which must be equal."""
+        """Return the backend and number of the workers; their versions must be equal."""
         try:
             client.wait_for_workers(1, timeout=PATIENCE_SECONDS)
             told = client.run(worker.introduce, self._device)
@@ -168,7 +168,7 @@ class Cluster:
         names = {name for _, name, _ in told.values()}
         if len(names) > 1:
             raise InputError(
-                f"some workers compute on the CPU and some on a GPU: {_listed(told)}. Say which "
+                f"some workers compute on the CPU and some on a GPU: {_listed(told)}. Choose one "
                 f"with --device cpu, or leave the others out with --device gpu."
             )
         (name,) = names
@@ -262,7 +262,7 @@ def _listed(told: dict[str, tuple[str, str, str]]) -> str:
 
 
 def _outcome(future: distributed.Future) -> Summary | Lost:
-    """Return the outcome of a unit; errors that end the run are raised."""
+    """Return the outcome of a unit, or raise an error to end the run."""
     from distributed import KilledWorker
 
     if future.status == "cancelled":

@@ -1,4 +1,4 @@
-"""Which cluster to compute on, and the workers that we start ourselves, on this machine only."""
+"""The cluster of a run, and the start of its workers on this machine."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ..errors import InputError
 LOCALHOST = "127.0.0.1"
 KINDS = "local, cuda, an address such as tcp://host:8786, or file:scheduler.json"
 OWN_CLUSTER = {
-    # A worker that computes for long without letting go of the interpreter is not dead.
+    # A worker may hold the interpreter for minutes while it computes.
     "distributed.scheduler.worker-ttl": None,
-    # Nothing waits at one worker while another is idle.
+    # Units wait at the scheduler, so that no worker is idle while another has a queue.
     "distributed.scheduler.worker-saturation": 1.0,
-    # A unit that killed two workers in a row is looked at, see grid.TRIES.
+    # After two dead workers in a row run_grid decides about the unit, see grid.run.TRIES.
     "distributed.scheduler.allowed-failures": 1,
-    # Workers may have children: the processes that decode images.
+    # Workers start processes that decode images.
     "distributed.worker.daemon": False,
-    # Nothing goes to the disk as a pickle; there is nothing to spill but the names of units.
+    # No pickles on the disk; a worker holds only the names of units anyway.
     "distributed.worker.memory.target": False,
     "distributed.worker.memory.spill": False,
 }
@@ -30,7 +30,7 @@ OWN_CLUSTER = {
 
 @dataclass(frozen=True)
 class Plan:
-    """What cluster to compute on.
+    """The cluster of a run.
 
     Attributes
     ----------
@@ -38,13 +38,13 @@ class Plan:
         ``local``: processes of this machine, on its CPU.  ``cuda``: one process per GPU of this
         machine.  An address or ``file:<scheduler file>``: a cluster that runs already.
     workers : int or None
-        How many processes to start: as many as cores, or GPUs.
+        Number of processes to start; by default one per core or GPU.
     threads : int or None
-        Of every worker.  The cores are shared out where we start the workers; a cluster that runs
-        already keeps its own.
+        Threads of every worker.  By default the cores are divided among the workers that are
+        started here; a cluster that runs already keeps its own number.
     memory_limit : str
-        Of every worker that we start, as Dask writes it (``auto``, ``8GiB``, ``0`` for none).  One
-        that needs more is killed, and its unit is tried again.
+        Limit of every worker that is started here, in Dask's notation (``auto``, ``8GiB``, ``0``
+        for none).  A worker above it is killed, and its unit is tried again.
     """
 
     scheduler: str
@@ -58,28 +58,28 @@ class Plan:
                 raise InputError(f"unknown scheduler {self.scheduler!r}. Give {KINDS}.")
             if self.workers is not None:
                 raise InputError(
-                    f"--workers starts workers here, with --scheduler local or cuda; those of "
-                    f"{self.scheduler} run already."
+                    f"--workers starts workers here, with --scheduler local or cuda. The "
+                    f"workers of {self.scheduler} run already: leave --workers out."
                 )
         for name, value in (("workers", self.workers), ("threads", self.threads)):
             if value is not None and value < 1:
                 raise InputError(f"{name} must be at least 1; got {value}.")
 
     def threads_each(self, workers: int) -> int | None:
-        """Share the cores of this machine out to so many workers, unless it was said."""
+        """Return the threads of each worker: the given number, or an equal share of the cores."""
         if self.threads is not None or self.scheduler not in ("local", "cuda"):
             return self.threads
         return max(1, threads.cores() // workers)
 
 
 def start(plan: Plan, device: str, stack: contextlib.ExitStack) -> Any:
-    """Start the workers of this machine; None for a cluster that runs already."""
+    """Start the workers on this machine, or return None for a running cluster."""
     how = {
-        "threads_per_worker": 1,  # one unit at a time; its own threads are ours to count
+        "threads_per_worker": 1,  # one unit at a time, which uses threads of its own
         "host": LOCALHOST,
         "dashboard_address": f"{LOCALHOST}:0",  # any free port: two grids may run here
         "memory_limit": plan.memory_limit,
-        "silence_logs": logging.ERROR,  # what matters we tell ourselves
+        "silence_logs": logging.ERROR,  # losses are reported by run_grid
     }
     if plan.scheduler == "local":
         if device == "gpu":
@@ -91,15 +91,15 @@ def start(plan: Plan, device: str, stack: contextlib.ExitStack) -> Any:
     if plan.scheduler == "cuda":
         if device == "cpu":
             raise InputError("--scheduler cuda computes on the GPUs; local takes the CPU.")
-        backend.select("gpu")  # says why not, before dask-cuda fails in words of its own
+        backend.select("gpu")  # raises a clear error before dask-cuda fails
         from dask_cuda import LocalCUDACluster
 
-        # No pool here: each worker lays its memory out itself, see Backend.prepare.
+        # No memory pool here: each worker makes its own, see Backend.prepare.
         given = {"n_workers": plan.workers, "resources": {"GPU": 1}, **how}
         return stack.enter_context(LocalCUDACluster(**given))
     return None
 
 
 def has_pages() -> bool:
-    """Tell whether Dask can show its own pages."""
+    """Return whether Dask's web pages are available."""
     return importlib.util.find_spec("bokeh") is not None

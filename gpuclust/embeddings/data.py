@@ -13,11 +13,22 @@ from ..errors import InputError
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """An embedding and what is known of it.
+    """An embedding in memory, its classes and its fingerprint.
 
-    X is (n, d) float, y (n,) integer classes or None, both on the device of the run or on the host;
-    `fingerprint` identifies the encoder, the preprocessing and the images, and is part of every
-    key.
+    Attributes
+    ----------
+    X : array (n, d)
+        Vectors, float, on the device of the run or on the host.
+    y : array (n,) or None
+        Integer classes, on the same device.
+    fingerprint : str
+        Identifies the encoder, the preprocessing and the images; part of every key.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Data(np.eye(3), np.array([0, 1, 1]), "my vectors").n_classes
+    2
     """
 
     X: Any
@@ -26,7 +37,7 @@ class Data:
 
     @functools.cached_property
     def n_classes(self) -> int | None:
-        """The number of true classes, None without labels: O(n log n) once, all cells ask."""
+        """Number of true classes, None without labels; O(n log n), computed once."""
         if self.y is None:
             return None
         xp = array_api_compat.array_namespace(self.y)

@@ -41,7 +41,7 @@ DEFAULT_OPTIONS = Options()
 
 @dataclass(frozen=True)
 class Lookup:
-    """Everything that is known of a unit's embedding before it is loaded.
+    """Facts about the embedding of a unit before it is loaded.
 
     Attributes
     ----------
@@ -100,7 +100,7 @@ def look_up(unit: Unit, store: Store, options: Options, watcher: Watcher) -> Loo
 
 
 def is_current(found: Lookup, store: Store) -> bool:
-    """Check that no other process has written the embedding since the lookup."""
+    """Return False when another process has written the embedding since the lookup."""
     return found.vectors is not None or _version(store.embedding(found.unit).meta) == found.version
 
 
@@ -145,7 +145,7 @@ def load_unit(found: Lookup, store: Store, on: Backend, options: Options, watche
 def _images_changed(
     unit: Unit, meta: EmbeddingMeta, options: Options
 ) -> tuple[Dataset | None, str | None]:
-    """List a photo folder; return it with a message when it is not the folder that was embedded."""
+    """List a photo folder; return it, with a message when its images have changed."""
     from .. import datasets
 
     if not unit.dataset.startswith("folder:"):
@@ -180,7 +180,7 @@ def embed_unit(
     *,
     keep: bool = False,
 ) -> Embedding:
-    """Embed the images of a unit; with `keep`, vectors that were computed on a GPU stay there."""
+    """Embed the images of a unit; `keep` leaves the vectors on the GPU, if there is one."""
     from .. import datasets, encoders
     from ..device import memory
     from . import embed

@@ -1,6 +1,6 @@
 """Run a stage of a unit, and record its error instead of raising it.
 
-This is the only place that catches errors broadly, because it records them.
+The broad `except` below is the only one of the project: it records each error.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Attempt:
     trace: bool = False
 
     def __call__(self, what: str, stage: Callable[..., Any], *args: Any) -> Outcome:
-        """Run ``stage(*args)``, named `what`, and return its outcome."""
+        """Run ``stage(*args)`` under the name `what` and return its outcome."""
         self._report(what)
         start = time.perf_counter()
         trace = transfers.trace if self.trace else None
@@ -70,7 +70,7 @@ class Attempt:
         return self._again(what, stage, *args, first=f"{type(failed).__name__}: {failed}")
 
     def _again(self, what: str, stage: Callable[..., Any], *args: Any, first: str) -> Outcome:
-        """Run a stage that ran out of memory once more, with blocks of half the size."""
+        """Repeat a stage after it ran out of memory, with blocks of half the size."""
         memory.release()
         start = time.perf_counter()
         trace = transfers.trace if self.trace else None

@@ -1,4 +1,4 @@
-"""Grid files: TOML lists whose combinations are the cells of a run."""
+"""Grid files: TOML lists of names; all combinations become cells."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ TRIES = 3
 
 
 class Lost(NamedTuple):
-    """A unit whose process died before it was done, with the reason as far as it is known.
+    """A unit lost with its process, and the reason as far as it is known.
 
     `blamed` says that the unit itself may kill its processes; it is False when all units were lost
     at once.
@@ -62,7 +62,7 @@ def run_grid(
     watcher: Watcher | None = None,
     map_: Map | None = None,
 ) -> Summary:
-    """Compute every cell that has no row yet, and save it.
+    """Compute all cells without a row and save their rows.
 
     Interrupted runs go on where they ended: a cell whose row exists is done.  Several runs may
     share a store: each unit is computed by one of them at a time.
@@ -137,7 +137,7 @@ def _in_this_process(run: Run, waiting: deque[Unit]) -> Iterator[Done]:
 
 @dataclass
 class _Progress:
-    """Progress of a run: what is done, what waits, and the units that were lost.
+    """Progress of a run: units done, waiting and lost.
 
     `waiting` units can be computed now; `later` holds units that another run had a moment ago.
     """
@@ -150,7 +150,7 @@ class _Progress:
     losses: Counter[Unit] = field(default_factory=Counter)
 
     def take(self, done: Done | None) -> None:
-        """Record the outcome of a unit; None only means that time has passed."""
+        """Record the outcome of a unit; None is only a sign of life."""
         if self.later and time.monotonic() > self.due:
             self.waiting.extend(self.later)
             self.later.clear()
@@ -169,7 +169,7 @@ class _Progress:
             self.run.watcher.done(unit, **{name: getattr(outcome, name) for name in names})
 
     def wait_for_others(self) -> None:
-        """Wait until it is time to try again the units that other runs had."""
+        """Pause, then try the units of other runs again."""
         while self.later and not self.waiting and not self.run.stop():
             time.sleep(0.05)
             self.take(None)

@@ -15,7 +15,7 @@ from ..store.store import Store
 
 
 class State(NamedTuple):
-    """Status of a cell, ``done``, ``failed`` or ``missing``, and the run that made its row."""
+    """Status of a cell, ``done``, ``failed`` or ``missing``, and the run of its row."""
 
     name: str
     run: str | None = None

@@ -1,4 +1,4 @@
-"""One unit of a run: skip the cells that have a row, compute the others and save their rows."""
+"""One unit of a run: skip finished cells, compute the others and save their rows."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def never() -> bool:
 
 @dataclass(frozen=True)
 class Run:
-    """Everything that the units of one run have in common.
+    """Settings common to all units of one run.
 
     Attributes
     ----------
@@ -128,7 +128,7 @@ class Summary:
     units: list[ResolvedUnit] = field(default_factory=list)
 
     def keyed(self, units: Iterable[Unit]) -> list[Unit | ResolvedUnit]:
-        """Replace the units that this run has resolved; see `states.rows_of`."""
+        """Replace units by their resolved units, as far as known; see `states.rows_of`."""
         known = {resolved.unit: resolved for resolved in self.units}
         return [known.get(unit, unit) for unit in units]
 
@@ -139,7 +139,7 @@ class Summary:
         self.stopped = bool(self.stopped)
 
     def count(self, states: list[State], run: str) -> None:
-        """Count cells that are not computed now; rows of this very run count as computed."""
+        """Count the cells of existing rows; rows of this run count as computed."""
         for state in states:
             mine, failed = state.run == run, state.name == "failed"
             self.computed += mine
@@ -184,7 +184,7 @@ def compute_unit(unit: Unit, run: Run) -> Summary:
 
 
 def _compute(unit: Unit, found: Lookup, run: Run, say: Say, summary: Summary) -> ResolvedUnit:
-    """Embed a unit when that is missing, compute its cells, and save each row as it comes."""
+    """Load or compute the embedding of a unit, compute its cells, and save each row."""
     run.watcher.unit(unit, len(unit.cells))
     attempt = Attempt(unit, run.on, run.watcher, say, run.id, run.trace)
     layout = run.on.prepare()
@@ -212,7 +212,7 @@ def _compute(unit: Unit, found: Lookup, run: Run, say: Say, summary: Summary) ->
 
 
 def _after_failure(unit: Unit, found: Lookup, run: Run) -> ResolvedUnit:
-    """Resolve a unit that could not be loaded; its embedding may have been written all the same."""
+    """Resolve a unit after its loading failed; the embedding may exist all the same."""
     found = found if is_current(found, run.store) else run.look_up(unit)
     return dataclasses.replace(found, unit=unit).resolve(run.on.name)
 
@@ -231,7 +231,7 @@ def _without_embedding(resolved: ResolvedUnit, on: Backend, loaded: Outcome) -> 
 
 
 def without_result(keyed: KeyedCell, on: Backend, outcome: Outcome) -> Result:
-    """Make the failed row of a cell that was not begun, from the error of `outcome`."""
+    """Make the failed row of a cell without a result, from the error of `outcome`."""
     row = {
         "status": "failed",
         "key": keyed.key,

@@ -149,7 +149,7 @@ def _ari(a: Found, b: Found) -> float:
 
 
 def _names(found: Sequence[Found]) -> list[str]:
-    """Return the scores that are defined in every row of both backends."""
+    """Return the scores defined in all rows of both backends."""
     if not found:
         return []
     names = [name for name, value in found[0].row["scores"].items() if value is not None]

@@ -1,8 +1,8 @@
-"""Locks on units, so that no two processes compute the same unit at once.
+"""Locks on units: each unit is computed by one process at a time.
 
 A claim is a lock file (`filelock`) and, beside it, a small JSON file that says what its owner does.
-The operating system releases the lock when its process ends, for any reason: files that a killed
-process left behind claim nothing, and no clocks of two hosts have to agree.  Linux carries such
+The operating system releases the lock when its process ends, for any reason: files of a killed
+process claim nothing, and no clocks of two hosts have to agree.  Linux carries such
 locks over NFS.
 """
 
@@ -77,7 +77,7 @@ def _write(path: Path, what: dict[str, Any]) -> None:
 
 
 def read(path: Path) -> dict[str, Any] | None:
-    """Return what the owner of a claim does; None when no process has it."""
+    """Return the current work of the owner of a claim; None without an owner."""
     lock = _lock(path)
     with contextlib.suppress(OSError):  # a lock file of another user: assume that it is held
         try:

@@ -27,14 +27,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..errors import DamagedFileError, StorageError
+from . import claims
+
 fast_json: ModuleType
 try:
     import orjson as fast_json
 except ModuleNotFoundError:  # on a GPU host without orjson rows are read more slowly
     fast_json = json
-
-from ..errors import DamagedFileError, StorageError
-from . import claims
 
 if TYPE_CHECKING:
     from ..cell import Unit
@@ -77,8 +77,8 @@ def _flush(path: Path) -> None:
 def _why_not_written(path: Path, error: OSError) -> str:
     reason = error.strerror or str(error)
     return (
-        f"could not write {path}: {reason}. Earlier results are kept. Free some space or choose "
-        f"another --root, and run the same command again."
+        f"could not write {path}: {reason}. Earlier results are kept. Free some disk space or "
+        f"choose another --root, and run the same command again."
     )
 
 
@@ -111,7 +111,7 @@ class Store:
         )
 
     def sweep(self) -> None:
-        """Remove temporary files older than an hour, which killed processes left behind."""
+        """Remove temporary files older than an hour, from killed processes."""
         folders = ("embeddings/*", "rows/*/*", "labels", "running")
         for pattern in (*(f"{folder}/{TEMPORARY}*" for folder in folders), "running/*.stop"):
             for path in self.root.glob(pattern):
@@ -125,7 +125,7 @@ class Store:
         return self.root / "rows" / place / _embedding_name(unit) / f"{key}.json"
 
     def row_paths(self, unit: Unit, keys: Iterable[str]) -> list[str]:
-        """Return the paths of many rows of one unit, as text, which is faster than `Path`."""
+        """Return the paths of many rows of one unit, as text, because `Path` is slow."""
         folder = os.fspath(self.row_path(unit, "").parent)
         return [f"{folder}{os.sep}{key}.json" for key in keys]
 
@@ -183,7 +183,7 @@ class Store:
                 yield row
 
     def rows(self) -> tuple[list[dict[str, Any]], list[str]]:
-        """Read all rows, and return them with the messages about files that cannot be read."""
+        """Read all rows; return them and one message per unreadable file."""
         problems: list[str] = []
         return list(self.each_row(problems.append)), problems
 

@@ -103,7 +103,7 @@ def test_a_grid_with_a_failing_cell_exits_with_1_and_status_tells(tmp_path):
     root = tmp_path / "root"
     dry = gpuclust("grid", grid, "--root", root, "--dry-run")
     assert dry.returncode == 0, dry.stderr
-    assert "2 cells, 2 left" in dry.stdout
+    assert "2 cells, 2 to compute" in dry.stdout
     assert not root.exists(), "a dry run writes nothing"
 
     done = gpuclust("grid", grid, "--root", root, "--device", "cpu")

@@ -288,8 +288,8 @@ def test_stopping_ends_after_the_running_cell_and_the_rest_is_done_later(store, 
 
 def test_status_counts_done_failed_running_and_left(store, units):
     assert run.status(units, store, CPU)["left"] == 12
-    with store.claim(units[0]) as tell:
-        tell({"unit": str(units[0])})
+    with store.claim(units[0]) as say:
+        say({"unit": str(units[0])})
         counts = run.status(units, store, CPU)
     assert (counts["running"], counts["left"]) == (1, 11)
     run_grid(units, store, CPU)

@@ -1,4 +1,4 @@
-"""What a run does when the processes that compute its units die, with a stand-in for a cluster."""
+"""Runs with dying worker processes, on a stand-in for a cluster."""
 
 import dataclasses
 import json
@@ -26,7 +26,7 @@ class Notes(Watcher):
 
 
 def cluster(store, deaths):
-    """Compute units here, but lose those for which ``deaths(unit)`` gives a `Lost`."""
+    """Compute units here, and lose a unit when ``deaths(unit)`` gives a `Lost`."""
 
     def map_(job, waiting):
         while waiting:
@@ -116,8 +116,8 @@ def test_cells_of_this_run_are_not_computed_twice_when_all_are_asked_for_again(
 def test_what_another_run_has_is_waited_for(store, units, monkeypatch):
     monkeypatch.setattr(run, "WAIT_SECONDS", 0.05)
     notes = Notes()
-    with store.claim(units[0]) as tell:
-        tell({"unit": str(units[0])})
+    with store.claim(units[0]) as say:
+        say({"unit": str(units[0])})
         asked = iter([False] * 5)
         summary = run_grid(units, store, CPU, stop=lambda: next(asked, True), watcher=notes)
         assert (summary.computed, summary.stopped) == (0, True)

@@ -39,7 +39,7 @@ def passes(monkeypatch):
 
 @pytest.fixture
 def bounded(monkeypatch):
-    """Count the pairs of clusters that Ward's search looks at."""
+    """Count the pairs of clusters in Ward's search."""
     counted = []
     original = ward._LowerBounds.block
 
@@ -80,7 +80,7 @@ def test_two_metrics_of_wide_rows_take_one_product(monkeypatch):
     assert len(multiplied) == 1
 
 
-def test_neighbours_are_searched_once_in_a_space(X, monkeypatch):
+def test_neighbors_are_searched_once_per_representation(X, monkeypatch):
     searched = []
     original = neighbors.kneighbors
 

@@ -96,8 +96,8 @@ def test_preprocessings_of_one_encoder_are_two_embeddings(store):
 
 
 def test_what_runs_is_told_while_it_runs_only(store):
-    with store.claim(UNIT) as tell:
-        tell({"unit": str(UNIT)})
+    with store.claim(UNIT) as say:
+        say({"unit": str(UNIT)})
         assert store.running() == [{"unit": str(UNIT)}]
     assert store.running() == []
     assert list((store.root / "running").iterdir()) == []
@@ -108,7 +108,7 @@ def test_a_unit_is_claimed_by_one_process_at_a_time(store):
         "import sys; from pathlib import Path; from gpuclust.cell import Unit\n"
         "from gpuclust.store.store import Store\n"
         f"unit = {UNIT!r}\n"
-        "with Store(Path(sys.argv[1])).claim(unit) as tell: print(tell is None)"
+        "with Store(Path(sys.argv[1])).claim(unit) as say: print(say is None)"
     )
     ask = [sys.executable, "-c", code, str(store.root)]
     with store.claim(UNIT):
@@ -125,21 +125,21 @@ def test_what_a_killed_process_left_claims_nothing(store):
     code = (
         "import os, sys; from pathlib import Path; from gpuclust.cell import Unit\n"
         "from gpuclust.store.store import Store\n"
-        f"with Store(Path(sys.argv[1])).claim({UNIT!r}) as tell:\n"
-        "    tell({'unit': 'u'}); os.kill(os.getpid(), 9)"
+        f"with Store(Path(sys.argv[1])).claim({UNIT!r}) as say:\n"
+        "    say({'unit': 'u'}); os.kill(os.getpid(), 9)"
     )
     subprocess.run([sys.executable, "-c", code, str(store.root)], check=False)
     kinds = {path.suffix for path in (store.root / "running").iterdir()}
     assert kinds == {".json", ".lock"}
     assert store.running() == []
-    with store.claim(UNIT) as tell:
-        assert tell is not None
+    with store.claim(UNIT) as say:
+        assert say is not None
 
 
 def test_a_claim_can_be_said_anew_in_fewer_words(store):
-    with store.claim(UNIT) as tell:
-        tell({"stage": "x" * 3000})
-        tell({"stage": "y"})
+    with store.claim(UNIT) as say:
+        say({"stage": "x" * 3000})
+        say({"stage": "y"})
         assert store.running() == [{"stage": "y"}]
 
 
@@ -147,8 +147,8 @@ def test_of_many_that_want_a_unit_at_once_exactly_one_has_it(store):
     at_once, most, lock = [0], [0], threading.Lock()
 
     def go(_):
-        with store.claim(UNIT) as tell:
-            if tell is None:
+        with store.claim(UNIT) as say:
+            if say is None:
                 return 0
             with lock:
                 at_once[0] += 1
@@ -169,8 +169,8 @@ def test_a_file_system_without_locks_is_told_and_works(store, monkeypatch, caplo
         raise OSError(errno.ENOSYS, "Function not implemented")
 
     monkeypatch.setattr("fcntl.flock", refuse)
-    with store.claim(UNIT) as tell:
-        assert tell is not None
+    with store.claim(UNIT) as say:
+        assert say is not None
     assert "no file locks" in caplog.text
 
 
