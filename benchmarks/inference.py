@@ -1,268 +1,175 @@
-"""How fast are encoders on this machine's CPU, by what runs them, and are the features the same?
+"""Time encoders on a CPU: gpuclust, plain loops over batches, and torch.compile.
 
     python benchmarks/inference.py --out benchmarks/results/inference-cpu-DATE.json
-    python benchmarks/inference.py --encoders resnet50 --runs 3
+    python benchmarks/inference.py --encoders vit_small_patch16_224 --cases channels_last_4 gpuclust
 
-The variants take turns on the same images in one process, so that drift of the machine hits all of
-them; seconds are medians, with the fastest run beside them, for the model alone.  The first of each
-variant, which compiles and packs, is outside the clock and told apart.  Variants that need what is
-not installed (onnxruntime with onnx and onnxscript, openvino, a C++ compiler) are named as missing.
-EfficientNet-Lite0 has its real weights; ResNet-50 has random ones, statistics of its batch norms
-included.  `embed` is the rate of the whole, decoding included.
+All cases of an encoder encode the same 64 random images of 224 x 224 in one process, in float32.
+Runs are interleaved, so that changes of the machine's load affect all cases.  Reported are medians,
+without decoding; the first run, which compiles, is reported apart.  Weights are random, including
+the statistics of batch norms: speed does not depend on them.  The default takes under four minutes
+on two idle cores.  torch.compile needs a C++ compiler; without one its cases are listed as missing.
 """
 
+from __future__ import annotations
+
 import argparse
-import contextlib
 import copy
-import dataclasses
-import importlib.util
-import io
-import json
 import shutil
 import statistics
-import subprocess
-import tempfile
 import time
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import timm
 import torch
 from torch import Tensor, nn
 
-from gpuclust import datasets, encoders
-from gpuclust.device import machine
-from gpuclust.embeddings import embed
+from gpuclust.bench.results import provenance, write
 from gpuclust.embeddings.inference import Forward
 
 Run = Callable[[Tensor], Tensor]
-BATCH = 64  # what `embed` takes by default
+IMAGES, SIDE = 64, 224
+ENCODERS = ("tf_efficientnet_lite0", "resnet50")
 
 
-# ---- encoders -----------------------------------------------------------------------------------
+class Case(NamedTuple):
+    """Setting of one run over the images.
+
+    Attributes
+    ----------
+    batch : int
+        Images per call of the module; for gpuclust the batch size of `embed`.
+    channels_last : bool
+        Memory format of weights and images.
+    compiled : bool
+        Run the module through torch.compile.
+    ours : bool
+        Run `Forward` of gpuclust.
+    """
+
+    batch: int
+    channels_last: bool = False
+    compiled: bool = False
+    ours: bool = False
+
+    def build(self, module: nn.Module) -> Run:
+        """Return a function from images (n, 3, h, w) to features (n, d)."""
+        module = copy.deepcopy(module)
+        if self.ours:
+            return Forward(
+                module, device="cpu", batch_size=self.batch, dtype=None, compile=self.compiled
+            )
+        if self.channels_last:
+            module = module.to(memory_format=torch.channels_last)
+        run: Run = module
+        if self.compiled:
+            run = torch.compile(module, dynamic=False, options={"freezing": True})
+        return lambda images: torch.cat([run(part) for part in images.split(self.batch)])
 
 
-def efficientnet_lite0() -> nn.Module:
-    """Load real weights from the package."""
-    return encoders.load("efficientnet_lite0").module
+# The first case is the plain loop; the baseline of a claim about speed is BASELINE.
+CASES = {
+    "eager_nchw_64": Case(64),
+    "eager_nchw_4": Case(4),
+    "channels_last_64": Case(64, channels_last=True),
+    "channels_last_4": Case(4, channels_last=True),
+    "compiled_16": Case(16, channels_last=True, compiled=True),
+    "gpuclust": Case(64, channels_last=True, ours=True),
+    "gpuclust_compiled": Case(64, channels_last=True, compiled=True, ours=True),
+}
+BASELINE = "channels_last_4"
 
 
-def resnet50() -> nn.Module:
-    """Draw weights, and statistics of the batch norms that are not those of a new one."""
+def encoder(name: str) -> nn.Module:
+    """Build a timm model without classifier; draw weights and statistics of its batch norms."""
     drawn = torch.Generator().manual_seed(0)
-    module = timm.create_model("resnet50", num_classes=0)
+    module = timm.create_model(name, num_classes=0)
     for norm in module.modules():
         if isinstance(norm, nn.BatchNorm2d):
-            norm.running_mean.uniform_(-0.3, 0.3, generator=drawn)
-            norm.running_var.uniform_(0.5, 1.5, generator=drawn)
+            buffers = dict(norm.named_buffers())
+            buffers["running_mean"].uniform_(-0.3, 0.3, generator=drawn)
+            buffers["running_var"].uniform_(0.5, 1.5, generator=drawn)
             norm.weight.data.uniform_(0.5, 1.5, generator=drawn)
     return module.eval().requires_grad_(requires_grad=False)
 
 
-ENCODERS = {"efficientnet_lite0": efficientnet_lite0, "resnet50": resnet50}
-
-
-# ---- what runs them -----------------------------------------------------------------------------
-
-
-def batched(run: Run, size: int) -> Run:
-    """Run by batches of this size."""
-    return lambda images: torch.cat([run(part) for part in images.split(size)])
-
-
-def channels_last(module: nn.Module) -> Run:
-    """Keep the pixels of a channel apart, as convolutions on a CPU want them."""
-    module = copy.deepcopy(module).to(memory_format=torch.channels_last)
-    return lambda images: module(images.contiguous(memory_format=torch.channels_last))
-
-
-def autocast(run: Run) -> Run:
-    """Let the layers compute in bfloat16."""
-
-    def cast(images: Tensor) -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16):
-            return run(images)
-
-    return cast
-
-
-def ours(module: nn.Module, dtype: str | None = None) -> Run:
-    """Run as `gpuclust embed` does."""
-    ordered = torch.channels_last
-    forward = Forward(copy.deepcopy(module), device="cpu", batch_size=BATCH, dtype=dtype)
-    return lambda images: forward(images.contiguous(memory_format=ordered))
-
-
-def inductor(module: nn.Module) -> Run:
-    """Compile with torch.compile, weights frozen, which calls a C++ compiler."""
-    import torch._inductor.config as config
-
-    config.freezing = True
-    return torch.compile(copy.deepcopy(module), dynamic=False)
-
-
-def onnxruntime(module: nn.Module, example: Tensor) -> Run:
-    """Export to ONNX and run there."""
-    import onnxruntime as ort
-
-    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-        path = str(Path(folder) / "encoder.onnx")
-        torch.onnx.export(module, (example,), path, dynamo=True, external_data=False)
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    return lambda images: torch.from_numpy(session.run(None, {name: images.numpy()})[0])
-
-
-def openvino(module: nn.Module, example: Tensor, precision: str = "f32") -> Run:
-    """Convert to OpenVINO and run there."""
-    import openvino as ov
-
-    how = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
-    how["INFERENCE_NUM_THREADS"] = torch.get_num_threads()
-    converted = ov.convert_model(copy.deepcopy(module), example_input=example)
-    compiled = ov.Core().compile_model(converted, "CPU", how)
-    return lambda images: torch.from_numpy(compiled(images.numpy())[0])
-
-
-def variants(module: nn.Module, images: Tensor) -> dict[str, Callable[[], Run]]:
-    """Name everything that can run the module here; the first is what the others are held to."""
-    few = images[:4]
-    found: dict[str, Callable[[], Run]] = {
-        f"eager_nchw_{BATCH}": lambda: batched(module, BATCH),
-        **{f"eager_nchw_{n}": lambda n=n: batched(module, n) for n in (4, 8, 16)},
-        f"channels_last_{BATCH}": lambda: batched(channels_last(module), BATCH),
-        "channels_last_4": lambda: batched(channels_last(module), 4),
-        "gpuclust": lambda: ours(module),
-        "channels_last_bf16": lambda: autocast(batched(channels_last(module), BATCH)),
-        "gpuclust_bf16": lambda: ours(module, "bfloat16"),
-    }
-    if shutil.which("g++"):
-        found["inductor_16"] = lambda: batched(inductor(module), 16)
-    if has("onnxruntime", "onnx", "onnxscript"):
-        found["onnxruntime_4"] = lambda: batched(onnxruntime(module, few), 4)
-    if has("openvino"):
-        found["openvino_4"] = lambda: batched(openvino(module, few), 4)
-        found["openvino_bf16_4"] = lambda: batched(openvino(module, few, "bf16"), 4)
-    return found
-
-
-def has(*packages: str) -> bool:
-    """Tell whether all of these can be imported."""
-    return all(importlib.util.find_spec(package) for package in packages)
-
-
-def missing() -> list[str]:
-    """Name what is not here and was left out."""
-    packages = ("onnxruntime", "onnx", "onnxscript", "openvino")
-    compiler = [] if shutil.which("g++") else ["g++"]
-    return compiler + [package for package in packages if not has(package)]
-
-
-# ---- measuring ----------------------------------------------------------------------------------
-
-
-def pictures(n: int) -> Tensor:
-    """Real images as the encoder of the study sees them, (n, 3, 224, 224)."""
-    transform = encoders.load("efficientnet_lite0").transform
-    digits = datasets.load("digits")
-    return torch.stack([transform(digits[i][0]) for i in range(n)])
-
-
-def clocked(run: Run, images: Tensor) -> tuple[float, float, Tensor]:
-    """Run once: seconds on the wall, seconds of the processor, features."""
-    wall, processor = time.perf_counter(), time.process_time()
+def timed(run: Run, images: Tensor) -> tuple[float, Tensor]:
+    """Run once; return wall-clock seconds and features."""
+    begun = time.perf_counter()
     features = run(images)
-    return time.perf_counter() - wall, time.process_time() - processor, features
+    return time.perf_counter() - begun, features
 
 
-def measure(name: str, n: int, runs: int) -> dict[str, Any]:
-    """Let the variants of one encoder take turns."""
-    module, images = ENCODERS[name](), pictures(n)
-    ready, said = {}, {}
+def measure(name: str, cases: Mapping[str, Case], *, n: int, side: int, runs: int) -> Any:
+    """Time the cases of one encoder on n random images, run by run in turn."""
+    module = encoder(name)
+    images = torch.rand(n, 3, side, side, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    inputs = {
+        case: images.contiguous(memory_format=torch.channels_last) if how.channels_last else images
+        for case, how in cases.items()
+    }
+    runners: dict[str, Run] = {}
+    first: dict[str, tuple[float, Tensor]] = {}
+    seconds: dict[str, list[float]] = {case: [] for case in cases}
     with torch.inference_mode():
-        for variant, build in variants(module, images).items():
-            began = time.perf_counter()
-            with torch.inference_mode(mode=False), torch.no_grad():
-                run = build()
-            ready[variant] = run
-            said[variant] = {"features": run(images).float().clone(), "times": []}
-            said[variant]["first_seconds"] = time.perf_counter() - began
+        for case, how in cases.items():
+            runners[case] = how.build(module)
+            first[case] = timed(runners[case], inputs[case])
         for _ in range(runs):
-            for variant, run in ready.items():
-                said[variant]["times"].append(clocked(run, images)[:2])
-    return summarise(said, n)
+            for case, run in runners.items():
+                seconds[case].append(timed(run, inputs[case])[0])
+    return summary(seconds, first, n)
 
 
-def summarise(said: dict[str, dict[str, Any]], n: int) -> dict[str, Any]:
-    """Turn times and features into rates, ratios and agreement, against the first variant."""
-    reference = next(iter(said.values()))
-    expected = reference["features"]
-    slowest = statistics.median(wall for wall, _ in reference["times"])
+def summary(
+    seconds: Mapping[str, list[float]], first: Mapping[str, tuple[float, Tensor]], n: int
+) -> dict[str, dict[str, float]]:
+    """Compute images per second, speed relative to the baseline, and difference of the features."""
+    baseline = BASELINE if BASELINE in seconds else next(iter(seconds))
+    expected = next(iter(first.values()))[1]
     result = {}
-    for variant, one in said.items():
-        walls, processor = zip(*one["times"], strict=True)
-        off = (one["features"] - expected).abs().amax(1) / expected.abs().amax(1)
-        cosine = torch.cosine_similarity(one["features"], expected)
-        result[variant] = {
+    for case, walls in seconds.items():
+        compile_seconds, features = first[case]
+        off = (features - expected).abs().amax(1) / expected.abs().amax(1)
+        result[case] = {
             "images_per_second": n / statistics.median(walls),
             "fastest": n / min(walls),
-            "ratio": slowest / statistics.median(walls),
-            "ratio_of_fastest": min(w for w, _ in reference["times"]) / min(walls),
-            "processor_seconds": min(processor),
-            "first_seconds": one["first_seconds"],
+            "speedup": statistics.median(seconds[baseline]) / statistics.median(walls),
+            "first_seconds": compile_seconds,
             "max_relative_difference": float(off.max()),
-            "mean_cosine": float(cosine.mean()),
-            "least_cosine": float(cosine.min()),
         }
     return result
 
 
-def whole(n: int = 512) -> dict[str, Any]:
-    """Embed real images as a user does, decoding included."""
-    digits = datasets.load("digits")
-    few = dataclasses.replace(digits, images=digits.images[:n], labels=digits.labels[:n])
-    with tempfile.TemporaryDirectory() as folder:
-        paths = {part: Path(folder) / part for part in ("array", "labels", "meta")}
-        encoder = encoders.load("efficientnet_lite0")
-        meta = embed.embed(few, encoder, SimpleNamespace(**paths)).meta
-    return {"images": meta.n, "images_per_second": meta.images_per_second, "workers": meta.workers}
-
-
-def main() -> None:
-    """Parse, measure, write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--encoders", nargs="+", choices=ENCODERS, default=list(ENCODERS))
-    parser.add_argument("--images", type=int, default=BATCH)
-    parser.add_argument("--runs", type=int, default=7)
-    parser.add_argument("--out", type=Path)
-    args = parser.parse_args()
-    warnings.simplefilter("ignore")  # of the exporters
-    cases = {}
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line, measure, print and write."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--encoders", nargs="+", default=list(ENCODERS), help="Models of timm.")
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--images", type=int, default=IMAGES)
+    parser.add_argument("--side", type=int, default=SIDE, help="Image size in pixels.")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--out", type=Path, help="Write the results to this file (JSON).")
+    args = parser.parse_args(argv)
+    compiler = shutil.which("g++") is not None
+    cases = {case: CASES[case] for case in args.cases if compiler or not CASES[case].compiled}
+    content = provenance(print) | {"torch_threads": torch.get_num_threads()}
+    content |= {"images": args.images, "side": args.side, "runs": args.runs, "baseline": BASELINE}
+    content |= {"missing": [case for case in args.cases if case not in cases], "cases": {}}
     for name in args.encoders:
-        cases[name] = measure(name, args.images, args.runs)
-        for variant, row in cases[name].items():
+        rows = measure(name, cases, n=args.images, side=args.side, runs=args.runs)
+        content["cases"][name] = rows
+        for case, row in rows.items():
             print(
-                f"{name:20s} {variant:20s} {row['images_per_second']:7.1f}/s "
-                f"x{row['ratio']:5.2f} (fastest {row['fastest']:7.1f}/s x"
-                f"{row['ratio_of_fastest']:5.2f})  off {row['max_relative_difference']:.1e}"
-                f"  cosine {row['least_cosine']:.6f}  first {row['first_seconds']:.1f} s",
+                f"{name:22s} {case:18s} {row['images_per_second']:7.1f} images/s "
+                f"(fastest {row['fastest']:7.1f})  {row['speedup']:5.2f} x {BASELINE}  "
+                f"difference {row['max_relative_difference']:.0e}  "
+                f"first run {row['first_seconds']:.1f} s",
                 flush=True,
             )
-    content = {"date": machine.now(), "host": machine.facts(), "threads": torch.get_num_threads()}
-    content |= {"images": args.images, "runs": args.runs, "missing": missing()}
-    content |= {"cases": cases, "embed": whole()}
-    print("embed", json.dumps(content["embed"]))
     if args.out:
-        commit = subprocess.run(
-            ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=True
-        ).stdout.strip()
-        text = json.dumps(content | {"commit": commit}, indent=1)
-        args.out.write_text(text + "\n", encoding="utf-8")
+        write(args.out, content)
 
 
 if __name__ == "__main__":
