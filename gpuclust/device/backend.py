@@ -184,7 +184,14 @@ def named(name: str) -> Backend:
 
 
 def why_no_gpu() -> str | None:
-    """Return the reason why the GPU backend cannot run here, or None if it can."""
+    """Return the reason why the GPU backend cannot run here, or None if it can.
+
+    Examples
+    --------
+    >>> from gpuclust.device import backend
+    >>> backend.why_no_gpu()  # doctest: +SKIP
+    'the package cupy is not installed (extra gpu-cu13 or gpu-cu12)'
+    """
     for package in PACKAGES:
         if importlib.util.find_spec(package) is None:
             return f"the package {package} is not installed (extra gpu-cu13 or gpu-cu12)"
