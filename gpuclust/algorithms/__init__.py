@@ -1,10 +1,10 @@
-"""Algorithms that gpuclust owns, each one body for every array library."""
+"""Clustering algorithms and scalings of gpuclust, each for all array libraries."""
 
-from .affinity.propagation import AffinityPropagation
+from .affinity.estimator import AffinityPropagation
 from .hdbscan.estimator import HDBSCAN
 from .linkage.agglomerative import Agglomerative, Linkage, linkage
 from .scale import Identity, UnitLength, ZScore
-from .spanning.tree import SpanningTree, minimum_spanning_tree
+from .spanning import SpanningTree, minimum_spanning_tree
 from .spectral.estimator import SpectralClustering, cluster_qr, discretize
 
 __all__ = [

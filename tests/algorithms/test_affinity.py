@@ -14,13 +14,15 @@ from sklearn.datasets import make_blobs
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
 
-from gpuclust.algorithms.affinity import messages, numpy_engine, propagation
-from gpuclust.algorithms.affinity.propagation import AffinityPropagation
+from gpuclust.algorithms import AffinityPropagation
+from gpuclust.algorithms.affinity import jit, noise, similarity
+from gpuclust.algorithms.affinity.array_messages import ArrayMessages
+from gpuclust.algorithms.affinity.sparse_messages import SparseMessages
 from gpuclust.arrays.indexing import row_mapper
 from gpuclust.device import block_size
 from gpuclust.errors import InputError
 
-# A library has no state that an example could leave behind.
+# The array libraries keep no state between examples.
 EACH_LIBRARY = [HealthCheck.function_scoped_fixture]
 
 
@@ -29,7 +31,7 @@ def blobs(n=150, d=6, centers=5, seed=1):
 
 
 def same_as_scikit_learn(xp, X, **params):
-    """Fit both and compare all attributes; return ours."""
+    """Fit both estimators and compare all attributes; return ours."""
     ours = AffinityPropagation(random_state=0, **params).fit(xp.put(X))
     theirs = sklearn.cluster.AffinityPropagation(random_state=0, **params).fit(X)
     np.testing.assert_array_equal(xp.get(ours.labels_), theirs.labels_)
@@ -42,7 +44,7 @@ def same_as_scikit_learn(xp, X, **params):
 
 @pytest.mark.parametrize("damping", [0.5, 0.9])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_digits_are_clustered_as_by_scikit_learn_in_as_many_iterations(xp, digits, damping, dtype):
+def test_digits_give_scikit_learns_clusters_and_number_of_iterations(xp, digits, damping, dtype):
     X = digits.X.astype(dtype)
     ours = same_as_scikit_learn(xp, X, damping=damping, max_iter=1000)
     labels = xp.get(ours.labels_)
@@ -50,7 +52,7 @@ def test_digits_are_clustered_as_by_scikit_learn_in_as_many_iterations(xp, digit
     assert 20 < labels.max() < 100
 
 
-def test_blobs_are_clustered_as_by_scikit_learn(xp):
+def test_blobs_give_scikit_learns_clusters(xp):
     ours = same_as_scikit_learn(xp, blobs(), damping=0.7)
     assert len(np.unique(xp.get(ours.labels_))) == 5
 
@@ -63,7 +65,7 @@ def test_preferences_steer_the_number_of_clusters_as_in_scikit_learn(xp, prefere
     assert adjusted_rand_score(xp.get(ours.fit_predict(xp.put(X))), theirs.fit_predict(X)) == 1
 
 
-def test_too_few_iterations_warn_and_leave_the_labels_of_scikit_learn(xp):
+def test_too_few_iterations_warn_and_give_scikit_learns_labels(xp):
     with pytest.warns(ConvergenceWarning):
         ours = same_as_scikit_learn(xp, blobs(), max_iter=25)
     assert ours.n_iter_ == 25
@@ -134,10 +136,10 @@ def test_the_number_of_threads_changes_no_bit(monkeypatch):
     S = -(np.random.default_rng(0).exponential(size=(500, 500)).astype(np.float32))
 
     def bits():
-        sparse, total = messages.Messages(S.copy(), 0.7), np.zeros(500, np.float32)
+        sparse, total = SparseMessages(S.copy(), 0.7), np.zeros(500, np.float32)
         with row_mapper(np, 500) as over_rows:
             for _ in range(5):
-                total = np.sum(over_rows(sparse.given(total)), axis=0)
+                total = np.sum(over_rows(sparse.iteration(total)), axis=0)
         return total.tobytes() + availabilities(sparse).tobytes()
 
     many = bits()
@@ -145,65 +147,65 @@ def test_the_number_of_threads_changes_no_bit(monkeypatch):
     assert bits() == many
 
 
-def passed(messages, n, iterations):
-    """Pass messages that follow from any totals; give the last sums and own responsibilities."""
+def iterate(messages, n, iterations):
+    """Iterate from random column sums; return the last sums and self-responsibilities."""
     rng = np.random.default_rng(0)
     for _ in range(iterations):
-        sums = messages.given(rng.standard_normal(n).astype(np.float32))(0, n)
-    return sums, messages.own
+        sums = messages.iteration(rng.standard_normal(n).astype(np.float32))(0, n)
+    return sums, messages.self_responsibility
 
 
 def availabilities(sparse):
-    """Put together what the messages keep in several places."""
-    S, A = sparse._matrices
-    full = np.repeat(sparse._common[None, :], len(S), axis=0)
-    for i in range(len(S)):
-        for q in sparse._runs[i, : sparse._kept[i]]:
-            full[i, q * 64 : q * 64 + 64] = A[i, q * 64 : q * 64 + 64]
-        used = sparse._used[i]
-        full[i, sparse._columns[i, :used]] = sparse._chosen[2][i, :used]
+    """Assemble the matrix (n, n) of availabilities from its three stores."""
+    state = sparse._state
+    n = len(state.similarity)
+    full = np.repeat(sparse._common[None, :], n, axis=0)
+    for i in range(n):
+        for q in state.stored[i, : state.stored_count[i]]:
+            full[i, q * 64 : q * 64 + 64] = state.availability[i, q * 64 : q * 64 + 64]
+        used = state.tracked_count[i]
+        full[i, state.tracked[i, :used]] = state.tracked_availability[i, :used]
     return full
 
 
-# More columns than in a run, and more best ones in a row than there are slots.  The smaller the
-# similarities, the more exceptions: none, a few runs of a row, all.
+# More columns than a segment has, and more columns with the maximum of a row than there are slots.
+# The smaller the similarities, the more segments are stored: none, a few in a row, all.
 @pytest.mark.parametrize("scale", [10, 1, 0.1, 0.01])
 @pytest.mark.parametrize(
     ("n", "iterations", "damping"), [(2, 9, 0.5), (40, 60, 0.5), (1100, 9, 0.8)]
 )
-def test_the_compiled_messages_are_those_of_the_array_verbs(n, iterations, damping, scale):
+def test_sparse_messages_equal_the_matrices_of_array_messages(n, iterations, damping, scale):
     S = -np.random.default_rng(n).exponential(scale, size=(n, n)).astype(np.float32)
-    compiled = messages.Messages(S.copy(), damping)
-    plain = propagation._Messages(S, damping)
-    ours, theirs = passed(compiled, n, iterations), passed(plain, n, iterations)
+    sparse, dense = SparseMessages(S.copy(), damping), ArrayMessages(S, damping)
+    ours, theirs = iterate(sparse, n, iterations), iterate(dense, n, iterations)
     for values, expected in zip(
-        (*ours, availabilities(compiled)), (*theirs, plain._matrices[2]), strict=True
+        (*ours, availabilities(sparse)), (*theirs, dense._availability), strict=True
     ):
         np.testing.assert_allclose(values, expected, rtol=1e-5, atol=1e-5 * np.abs(S).max())
-    assert compiled._used.max() > 8 or n == 2 or scale == 10
-    compiled.restore()
-    np.testing.assert_array_equal(compiled._matrices[0], S)
+    assert sparse._state.tracked_count.max() > 8 or n == 2 or scale == 10
+    sparse.restore()
+    np.testing.assert_array_equal(sparse._state.similarity, S)
 
 
-def test_runs_that_are_common_again_are_kept_no_longer():
+def test_segments_without_exceptions_are_dropped_again():
     S = -np.random.default_rng(0).exponential(size=(200, 200)).astype(np.float32)
-    sparse, total = messages.Messages(S, 0.5), np.zeros(200, np.float32)
-    kept = []
+    sparse, total = SparseMessages(S, 0.5), np.zeros(200, np.float32)
+    stored = []
     for iteration in range(60):
-        # Columns that nobody wishes for have no exceptions, and the others are forgotten.
-        total = sparse.given(total if iteration < 5 else np.full(200, 1e3, np.float32))(0, 200)
-        kept.append(sparse._kept.sum())
-    assert max(kept) > 0
-    assert kept[-1] == 0
+        # A large total has no responsibility above it; older exceptions fade by damping.
+        total = sparse.iteration(total if iteration < 5 else np.full(200, 1e3, np.float32))(0, 200)
+        stored.append(sparse._state.stored_count.sum())
+    assert max(stored) > 0
+    assert stored[-1] == 0
 
 
-def test_an_order_has_all_rows_and_neighbours_side_by_side():
+def test_locality_order_holds_all_rows_with_near_ones_adjacent():
     X = make_blobs(1000, 3, centers=12, random_state=0)[0]
-    order = numpy_engine.neighbours_side_by_side(X)
+    order = similarity.locality_order(X)
     np.testing.assert_array_equal(np.sort(order), np.arange(1000))
-    apart, beside = (np.linalg.norm(np.diff(Z, axis=0), axis=1).mean() for Z in (X, X[order]))
-    assert beside < 0.5 * apart
-    assert numpy_engine.neighbours_side_by_side(np.empty((70, 0))).shape == (70,)
+    steps = [np.linalg.norm(np.diff(Z, axis=0), axis=1).mean() for Z in (X, X[order])]
+    assert steps[1] < 0.5 * steps[0]
+    assert similarity.locality_order(np.empty((70, 0))).shape == (70,)
 
 
 def test_similarities_keep_their_digits_far_from_the_origin_and_close_together():
@@ -211,7 +213,7 @@ def test_similarities_keep_their_digits_far_from_the_origin_and_close_together()
     X[200:] = X[:100] + 1e-7 * X[100:200]
     S = np.empty((300, 300), np.float32)
     with row_mapper(np, 300) as over_rows:
-        numpy_engine.fill(S, X - X.mean(axis=0), over_rows)
+        similarity.fill(S, X - X.mean(axis=0), over_rows)
     exact = ((X[:, None, :] - X[None, :, :]) ** 2).sum(axis=2)
     np.testing.assert_allclose(S, -exact, rtol=1e-6)
 
@@ -220,30 +222,30 @@ def test_similarities_keep_their_digits_far_from_the_origin_and_close_together()
 def test_the_noise_is_that_of_scikit_learn(drawn):
     ours, theirs = (np.random.RandomState(3) for _ in range(2))
     for random in (ours, theirs):
-        random.standard_normal(drawn)  # the polar method keeps the second of a pair
-    draw = numpy_engine._drawing(ours)
+        random.standard_normal(drawn)  # the polar method holds the second number of a pair
+    draw = noise.normal_sampler(ours)
     rows = np.concatenate([draw((100, 411)), draw((200, 411))])
     np.testing.assert_allclose(rows, theirs.standard_normal(rows.shape), rtol=1e-6)
 
 
-def test_noise_is_added_by_sample_whatever_their_order():
+def test_noise_belongs_to_the_pair_of_samples_in_any_order():
     order, preference = np.random.default_rng(0).permutation(300), np.arange(300, dtype=np.float32)
-    similar = -np.random.default_rng(1).exponential(size=(300, 300)).astype(np.float32)
-    S = similar[order][:, order]
-    with numpy_engine.drawn_aside(np.random.RandomState(3), 300) as blocks:
-        numpy_engine.add_noise(S, order, preference[order], blocks())
+    expected = -np.random.default_rng(1).exponential(size=(300, 300)).astype(np.float32)
+    S = expected[order][:, order]
+    with noise.drawn_ahead(np.random.RandomState(3), 300) as blocks:
+        noise.add_noise(S, order, preference[order], blocks())
     limits = np.finfo(np.float32)
-    np.fill_diagonal(similar, preference)
-    noise = np.random.RandomState(3).standard_normal((300, 300))
-    similar += ((limits.eps * similar + 100 * limits.tiny) * noise).astype(np.float32)
-    ulps = np.abs(S.view(np.int32) - similar[order][:, order].view(np.int32))
+    np.fill_diagonal(expected, preference)
+    numbers = np.random.RandomState(3).standard_normal((300, 300))
+    expected += ((limits.eps * expected + 100 * limits.tiny) * numbers).astype(np.float32)
+    ulps = np.abs(S.view(np.int32) - expected[order][:, order].view(np.int32))
     assert ulps.max() <= 1
 
 
-def test_some_of_the_noise_is_all_that_is_held_beside_the_similarities():
+def test_less_than_the_whole_noise_is_in_memory_beside_the_similarities():
     X = blobs(3000)
-    AffinityPropagation().fit(X[:50])  # imports and compiled code are no matrices
-    tracemalloc.start()  # does not count `untouched`
+    AffinityPropagation().fit(X[:50])  # imports and compiled code take memory too
+    tracemalloc.start()  # does not count memory mappings
     with pytest.warns(ConvergenceWarning):
         AffinityPropagation(max_iter=2).fit(X)
     peak = tracemalloc.get_traced_memory()[1]
@@ -251,27 +253,27 @@ def test_some_of_the_noise_is_all_that_is_held_beside_the_similarities():
     assert peak < 2.5 * 3000**2
 
 
-def test_memory_for_availabilities_is_taken_where_they_are_kept():
+def test_an_empty_matrix_takes_memory_only_where_it_is_written():
     code = (
-        "import resource; from gpuclust.algorithms.affinity.numpy_engine import untouched;"
+        "import resource; from gpuclust.algorithms.affinity.similarity import empty_matrix;"
         "rss = lambda: int(open('/proc/self/statm').read().split()[1]) * resource.getpagesize();"
-        "before = rss(); A = untouched(10_000); A[::100, :64] = 1; print(rss() - before)"
+        "before = rss(); A = empty_matrix(10_000); A[::100, :64] = 1; print(rss() - before)"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(run.stdout) < 8 << 20
 
 
-def test_a_matrix_that_does_not_fit_is_out_of_memory():
+def test_a_matrix_that_does_not_fit_raises_memory_error():
     with pytest.raises(MemoryError, match="similarities of 1000000000 samples"):
-        numpy_engine.untouched(10**9)
+        similarity.empty_matrix(10**9)
 
 
 def test_compiled_code_is_found_again_by_the_next_process(tmp_path):
     code = (
-        "import numpy as np; from gpuclust.algorithms.affinity import messages as a;"
+        "import numpy as np; from gpuclust.algorithms.affinity import kernels, sparse_messages;"
         "S = np.zeros((3, 3), np.float32);"
-        "a.Messages(S, 0.5).given(S[0].copy())(0, 3);"
-        "print(sum(a._pass_rows.stats.cache_hits.values()))"
+        "sparse_messages.SparseMessages(S, 0.5).iteration(S[0].copy())(0, 3);"
+        "print(sum(kernels.update_rows.stats.cache_hits.values()))"
     )
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
     run = [sys.executable, "-c", code]
@@ -279,9 +281,9 @@ def test_compiled_code_is_found_again_by_the_next_process(tmp_path):
     assert [subprocess.run(run, **options).stdout.strip() for _ in range(2)] == ["0", "1"]
 
 
-def test_where_nothing_can_be_written_code_is_compiled_all_the_same(monkeypatch):
+def test_code_is_compiled_where_no_cache_can_be_written(monkeypatch):
     monkeypatch.setattr(numba.core.caching.CacheImpl, "_locator_classes", [])
-    assert numpy_engine.compiled(lambda x: x + 1)(1) == 2
+    assert jit.compiled(lambda x: x + 1)(1) == 2
 
 
 @settings(max_examples=15, deadline=None)
@@ -325,6 +327,6 @@ def test_parameters_out_of_range_are_refused(params, message):
 
 
 @pytest.mark.parametrize("X", [np.ones((0, 3)), np.ones(4), np.full((3, 2), np.nan)])
-def test_an_input_that_is_no_finite_matrix_is_refused(xp, X):
+def test_an_input_that_is_not_a_finite_matrix_is_refused(xp, X):
     with pytest.raises(InputError, match="X"):
         AffinityPropagation().fit(xp.put(X))

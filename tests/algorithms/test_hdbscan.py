@@ -8,11 +8,11 @@ from sklearn.metrics import adjusted_rand_score
 
 from gpuclust.algorithms.hdbscan import condense
 from gpuclust.algorithms.hdbscan.estimator import HDBSCAN, core_distances
-from gpuclust.algorithms.spanning.tree import SpanningTree, minimum_spanning_tree
+from gpuclust.algorithms.spanning import SpanningTree, minimum_spanning_tree, single_linkage_tree
 from gpuclust.arrays.distances import METRICS
 from gpuclust.errors import CellError, InputError, UnknownNameError
 
-# A library has no state that an example could leave behind.
+# The array libraries keep no state between examples.
 EACH_LIBRARY = [HealthCheck.function_scoped_fixture]
 
 
@@ -28,7 +28,7 @@ def varied(seed=0, d=4):
 
 @pytest.fixture(scope="module")
 def data(digits):
-    # Whole-numbered pixels tie; a little noise makes the tree unique.
+    # Integer pixels tie; a little noise makes the tree unique.
     noise = np.random.default_rng(0).normal(scale=1e-3, size=digits.X.shape)
     return {"varied": varied(), "digits": digits.X + noise}
 
@@ -39,7 +39,7 @@ def theirs(X, *, metric="euclidean", **options):
 
 
 def assert_same(xp, X, **options):
-    """The same noise, the same clusters under other numbers, the same probabilities."""
+    """Check for equal noise and probabilities, and equal clusters up to their numbers."""
     ours, oracle = HDBSCAN(**options), theirs(X, **options)
     labels = xp.get(ours.fit_predict(xp.put(X)))
     probabilities = xp.get(ours.probabilities_)
@@ -219,7 +219,7 @@ def test_core_distance_counts_the_sample_itself():
 @settings(max_examples=50, deadline=None)
 def test_every_cluster_of_a_condensed_tree_has_its_points_and_lambdas_grow(n, least, seed):
     X = np.random.default_rng(seed).integers(0, 6, size=(n, 2)).astype(float)
-    Z = condense.single_linkage_tree(minimum_spanning_tree(X), n)
+    Z = single_linkage_tree(minimum_spanning_tree(X), n)
     tree = condense.condensed_tree(Z, least)
     np.testing.assert_array_equal(tree.child[:n], np.arange(n))
     np.testing.assert_array_equal(tree.child[n:], np.arange(n + 1, len(tree.child) + 1))
@@ -251,6 +251,6 @@ def test_bad_parameters_and_input_are_refused():
 def test_duplicates_do_not_split_however_their_tree_joins_them():
     i, j = np.delete(np.arange(19), 9), np.delete(np.arange(1, 20), 9)
     halves = SpanningTree(np.append(i, 0), np.append(j, 10), np.zeros(19))
-    tree = condense.condensed_tree(condense.single_linkage_tree(halves, 20), 5)
+    tree = condense.condensed_tree(single_linkage_tree(halves, 20), 5)
     np.testing.assert_array_equal(tree.child, np.arange(20))
     assert np.isinf(tree.lambda_).all()

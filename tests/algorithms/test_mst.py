@@ -9,15 +9,18 @@ from scipy.sparse.csgraph import minimum_spanning_tree as scipy_tree
 from scipy.spatial.distance import cdist
 from sklearn.metrics import pairwise_distances
 
-from gpuclust.algorithms.hdbscan.condense import single_linkage_tree
 from gpuclust.algorithms.hdbscan.estimator import mutual_reachability_tree
-from gpuclust.algorithms.spanning import candidates, tree
-from gpuclust.algorithms.spanning.tree import minimum_spanning_tree
+from gpuclust.algorithms.spanning import (
+    candidates,
+    minimum_spanning_tree,
+    mst,
+    single_linkage_tree,
+)
 from gpuclust.arrays import distances
 from gpuclust.device import block_size
 from gpuclust.errors import InputError, UnknownNameError
 
-# A library has no state that an example could leave behind.
+# The array libraries keep no state between examples.
 EACH_LIBRARY = [HealthCheck.function_scoped_fixture]
 METRICS = distances.METRICS
 RNG = np.random.default_rng(0)
@@ -40,7 +43,7 @@ ADVERSARIAL = {
 
 
 def dense(X, metric):
-    """Distances without the cancellation of scikit-learn's own, which go by scalar products."""
+    """Compute distances from differences, without the cancellation of scalar products."""
     X = np.asarray(X, np.float64)
     if metric != "cosine":
         return cdist(X, X, {"l1": "cityblock"}.get(metric, metric))
@@ -59,13 +62,13 @@ def reachability(X, metric, min_samples=1):
 
 
 def true_weights(W):
-    """Weights of SciPy's tree; it takes a zero for no edge, so that all are shifted by one unit."""
+    """Return the weights of SciPy's tree, shifted by one unit because 0 means no edge there."""
     unit = W.max() or 1.0
     return np.sort(scipy_tree(np.triu(W / unit + 1, k=1)).data - 1) * unit
 
 
 def check(tree, W, *, rtol=1e-9, floor=0.0):
-    """The tree spans, its weights are those of its pairs, ordered, and as small as can be."""
+    """Check that the tree spans, is sorted, and has the weights of its pairs, the smallest sum."""
     n = len(W)
     assert tree.i.dtype == tree.j.dtype == np.int64
     assert tree.weight.dtype == np.float64
@@ -154,14 +157,14 @@ def test_the_tree_does_not_depend_on_the_order_of_the_samples(xp, n, seed):
 @pytest.mark.parametrize("listed", [1, 2, 5])
 @pytest.mark.parametrize("name", ["duplicates", "grid", "far clusters", "one feature"])
 def test_short_lists_cost_passes_and_no_exactness(xp, name, listed, monkeypatch):
-    monkeypatch.setattr(tree, "LISTED", listed)
+    monkeypatch.setattr(mst, "LISTED", listed)
     X = ADVERSARIAL[name]
     check(minimum_spanning_tree(xp.put(X)), reachability(X, "euclidean")[0])
 
 
 @pytest.fixture
 def passes(monkeypatch):
-    """A list that grows by one at each pass over the distances."""
+    """List that grows by one entry at each pass over the distances."""
     counted, blocks = [], distances.distance_blocks
 
     def counting(*args, **options):
@@ -183,7 +186,7 @@ def test_two_passes_over_the_distances_are_enough_for_digits(xp, digits, min_sam
 def test_four_passes_are_enough_for_more_groups_than_one_pass_can_join(
     min_samples, spread, passes, monkeypatch
 ):
-    monkeypatch.setattr(tree, "LISTED", 4)  # at most 80 components of 1600 rows
+    monkeypatch.setattr(mst, "LISTED", 4)  # at most 80 components of 1600 rows
     rng = np.random.default_rng(0)
     X = rng.normal(size=(100, 5)).repeat(16, axis=0) + rng.normal(size=(1600, 5)) * spread
     check(
@@ -196,7 +199,7 @@ def test_four_passes_are_enough_for_more_groups_than_one_pass_can_join(
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_another_device_gives_the_same_tree(device_xp, digits, metric, dtype):
-    # Far clusters need all kinds of passes; 150 rows take both ways of finding neighbours.
+    # Far clusters need all kinds of passes; 150 rows use both ways of finding neighbors.
     X = digits.X[:150].astype(dtype) / 16
     X = np.concatenate([X, FAR[:, :1] / 1e5 + np.tile(X[:100], (3, 1))]).astype(dtype)
     ours = mutual_reachability_tree(device_xp.put(X), metric=metric, min_samples=4)
@@ -231,7 +234,7 @@ def test_single_linkage_tree_of_one_sample_has_no_merges():
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_pairs_are_weighed_the_same_from_both_ends(xp, digits, metric):
+def test_pair_distances_are_the_same_from_both_ends(xp, digits, metric):
     i, j = RNG.integers(0, 600, size=(2, 50, 20))
     there = candidates.pair_distances(xp.put(digits.X), metric, i, j)
     back = candidates.pair_distances(xp.put(digits.X), metric, j, i)

@@ -1,5 +1,5 @@
-"""Affinity propagation."""
+"""Affinity propagation: the estimator, its messages, similarities and noise."""
 
-from .propagation import AffinityPropagation
+from .estimator import AffinityPropagation
 
 __all__ = ["AffinityPropagation"]

@@ -1,8 +1,8 @@
-"""From a minimum spanning tree to flat clusters: the host half of HDBSCAN.
+"""Flat clusters from a single linkage tree: the steps of HDBSCAN that run on the host.
 
-The steps are those of the papers, each a pure function: `single_linkage_tree`, `condensed_tree`,
-`stability`, `select`, `label`.  O(n log n) time and O(n) memory together.  Where the papers leave a
-choice, it is that of `sklearn.cluster.HDBSCAN`.
+Each step of the papers is a pure function: `condensed_tree`, `stability`, `select`, `label`.
+Together O(n log n) time and O(n) memory.  Details that the papers leave open follow
+`sklearn.cluster.HDBSCAN`.
 
 References
 ----------
@@ -17,26 +17,26 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..spanning.tree import SpanningTree
-
 SELECTIONS = ("eom", "leaf")
 
 
 class CondensedTree(NamedTuple):
-    """Which point and which cluster leaves which cluster, and when; lambda is 1 / height.
+    """Hierarchy of clusters with at least `min_cluster_size` points; lambda is 1 / height.
 
-    With n points and c clusters there are n + c - 1 rows: the points 0 to n - 1 in order, then the
-    clusters n + 1 to n + c - 1 in order.  The root is cluster n and has no row; a parent's number
-    is smaller than those of its children.
+    With n points and c clusters it has n + c - 1 rows: the points 0 to n - 1 in order, then the
+    clusters n + 1 to n + c - 1 in order.  The root is cluster n and has no row.  A parent has a
+    smaller number than its children.
 
     Attributes
     ----------
-    parent, child : ndarray (n + c - 1,), int64
-        A cluster, and the point or cluster that leaves it.
+    parent : ndarray (n + c - 1,), int64
+        Cluster that the child belongs to.
+    child : ndarray (n + c - 1,), int64
+        Point or cluster that leaves the parent.
     lambda_ : ndarray (n + c - 1,), float64
-        When it leaves; infinity for duplicates.
+        Lambda at which the child leaves; infinity for duplicates.
     size : ndarray (n + c - 1,), int64
-        Number of points that leave.
+        Number of points in the child.
     """
 
     parent: np.ndarray
@@ -51,88 +51,88 @@ class CondensedTree(NamedTuple):
 
     @property
     def up(self) -> np.ndarray:
-        """The parent (c,) of each cluster, counted from the root 0, whose parent is itself."""
+        """Parent (c,) of each cluster, numbered from the root 0, the parent of itself."""
         return np.concatenate([[0], self.parent[self.n :] - self.n])
 
     @property
     def birth(self) -> np.ndarray:
-        """The lambda (c,) at which each cluster appears; 0 for the root."""
+        """Lambda (c,) at which each cluster appears; 0 for the root."""
         return np.concatenate([[0.0], self.lambda_[self.n :]])
 
 
-def single_linkage_tree(tree: SpanningTree, n: int) -> np.ndarray:
-    """Join the edges of a spanning tree of `n` samples in order of their weight.
-
-    Union-find, O(n log n) time.
-
-    Returns
-    -------
-    ndarray (n - 1, 4), float64
-        A linkage matrix as `scipy.cluster.hierarchy.linkage` returns it.
-    """
-    # Lists: item by item they are several times faster than arrays.
-    parent, size = list(range(2 * n - 1)), [1] * (2 * n - 1)
-    left, right = [], []
-    for new, ends in enumerate(zip(tree.i.tolist(), tree.j.tolist(), strict=True), n):
-        roots = []
-        for end in ends:
-            while parent[end] != end:
-                parent[end] = end = parent[parent[end]]
-            roots.append(end)
-            parent[end] = new
-        left.append(min(roots))
-        right.append(max(roots))
-        size[new] = size[roots[0]] + size[roots[1]]
-    return np.column_stack([left, right, tree.weight, size[n:]]).reshape(-1, 4).astype(np.float64)
-
-
 def condensed_tree(Z: np.ndarray, min_cluster_size: int) -> CondensedTree:
-    """Keep the splits of a linkage matrix (n - 1, 4) that leave `min_cluster_size` on both sides.
+    """Keep the splits of a linkage matrix into two parts of at least `min_cluster_size` points.
 
-    At other splits the smaller side leaves its cluster point by point.  Clusters of duplicates do
+    At any other split, a smaller part leaves its cluster point by point.  Clusters of duplicates do
     not split at height 0.  O(n log n) time.
+
+    Parameters
+    ----------
+    Z : ndarray (n - 1, 4), float64
+        Linkage matrix of single linkage, n at least 2.
+    min_cluster_size : int
+        2 or more.
+
+    Examples
+    --------
+    >>> from scipy.cluster.hierarchy import linkage
+    >>> tree = condensed_tree(linkage([[0.0], [1.0], [10.0], [12.0]], "single"), 2)
+    >>> tree.child.tolist(), tree.parent.tolist()
+    ([0, 1, 2, 3, 5, 6], [6, 6, 5, 5, 4, 4])
     """
     n = len(Z) + 1
-    root, itself = 2 * n - 2, np.arange(2 * n - 1)
+    root, nodes = 2 * n - 2, np.arange(2 * n - 1)
     children = Z[:, :2].astype(np.int64)
     height = np.concatenate([np.zeros(n), Z[:, 2]])
     size = np.concatenate([np.ones(n, dtype=np.int64), Z[:, 3].astype(np.int64)])
-    parent, sibling = itself.copy(), itself.copy()
+    parent, sibling = nodes.copy(), nodes.copy()
     parent[children] = np.arange(n, 2 * n - 1)[:, None]
     sibling[children] = children[:, ::-1]
     large = (size >= min_cluster_size) & (height[parent] > 0)
     large[root] = True
     cluster = large & large[sibling]
-    home = _nearest(cluster, parent)  # every node's cluster
-    leaves = height[_nearest(large, parent)[:n]]  # where a point drops out
-    nodes = np.flatnonzero(cluster)[::-1]  # a parent comes before its children
-    number = np.empty_like(itself)
-    number[nodes] = np.arange(n, n + len(nodes))
-    born = parent[nodes[1:]]
+    owner = _nearest(cluster, parent)  # cluster of each node
+    leaving = height[_nearest(large, parent)[:n]]  # height at which each point leaves
+    clusters = np.flatnonzero(cluster)[::-1]  # parents come before their children
+    number = np.empty_like(nodes)
+    number[clusters] = np.arange(n, n + len(clusters))
+    born = parent[clusters[1:]]
     with np.errstate(divide="ignore", over="ignore"):
-        lambda_ = 1.0 / np.concatenate([leaves, height[born]])
+        lambda_ = 1.0 / np.concatenate([leaving, height[born]])
     return CondensedTree(
-        parent=number[np.concatenate([home[:n], home[born]])],
-        child=np.concatenate([itself[:n], number[nodes[1:]]]),
+        parent=number[np.concatenate([owner[:n], owner[born]])],
+        child=np.concatenate([nodes[:n], number[clusters[1:]]]),
         lambda_=lambda_,
-        size=np.concatenate([np.ones(n, dtype=np.int64), size[nodes[1:]]]),
+        size=np.concatenate([np.ones(n, dtype=np.int64), size[clusters[1:]]]),
     )
 
 
 def _nearest(marked: np.ndarray, parent: np.ndarray) -> np.ndarray:
-    """Find each node's nearest marked ancestor or self; the root is marked."""
+    """Find the nearest marked ancestor of each node, the node included; the root is marked."""
     found = np.where(marked, np.arange(len(parent)), parent)
     while True:
-        further = found[found]  # halves every path
+        further = found[found]  # halves all paths
         if np.array_equal(further, found):
             return found
         found = further
 
 
 def stability(tree: CondensedTree) -> np.ndarray:
-    """Sum over each cluster's points how long they stay, in lambda: (c,) float64, the root first.
+    """Sum, over the points of each cluster, the range of lambda in which they are members.
 
-    A cluster that appears at infinity (duplicates) has stability 0.
+    A cluster that appears at infinity (duplicates) has stability 0.  O(n) time.
+
+    Returns
+    -------
+    ndarray (c,), float64
+        The root first.
+
+    Examples
+    --------
+    >>> from scipy.cluster.hierarchy import linkage
+    >>> tree = condensed_tree(linkage([[0.0], [1.0], [10.0], [12.0]], "single"), 2)
+    >>> stability(tree).round(3).tolist()
+    [0.444, 0.778, 1.778]
     """
     birth = tree.birth[tree.parent - tree.n]
     stay = np.zeros_like(birth)
@@ -148,39 +148,49 @@ def select(
     allow_single_cluster: bool = False,
     epsilon: float = 0.0,
 ) -> np.ndarray:
-    """Choose the clusters of a flat clustering.  O(c) time.
+    """Select the clusters of a flat clustering.  O(c) time.
 
     Parameters
     ----------
     tree : CondensedTree
-        The hierarchy.
+        Hierarchy of c clusters.
     method : {"eom", "leaf"}
-        Clusters of the greatest total stability, or the leaves of the tree.
+        Excess of mass: the clusters with the largest total stability.  Or the leaves of the tree.
     max_cluster_size : int, optional
-        With "eom", larger clusters give way to their children.
+        With "eom", clusters with more points are replaced by their children.
     allow_single_cluster : bool
-        Whether the root may be chosen.
+        The root may be selected.
     epsilon : float
-        Clusters that appear at a height under it give way to the ancestor that does not.
+        Clusters that appear below this height are replaced by an ancestor that appears above it
+        (Malzer and Baum).
 
     Returns
     -------
     ndarray (c,), bool
-        The chosen ones, the root first.
+        Mask of the selected clusters, the root first.
+
+    Examples
+    --------
+    >>> from scipy.cluster.hierarchy import linkage
+    >>> tree = condensed_tree(linkage([[0.0], [1.0], [10.0], [12.0]], "single"), 2)
+    >>> select(tree).tolist()
+    [False, True, True]
     """
     if method == "leaf":
         chosen = np.ones(len(tree.up), dtype=bool)
         chosen[tree.up] = False  # the root is its own parent
     else:
         chosen = _excess_of_mass(tree, max_cluster_size, single=allow_single_cluster)
-    return _no_finer(tree, chosen, epsilon, single=allow_single_cluster) if epsilon > 0 else chosen
+    if epsilon > 0:
+        chosen = _above_epsilon(tree, chosen, epsilon, single=allow_single_cluster)
+    return chosen
 
 
 def _excess_of_mass(tree: CondensedTree, most: int | None, *, single: bool) -> np.ndarray:
-    """Choose bottom-up what beats its descendants, then top-down what has no better ancestor."""
+    """Compare each cluster with its descendants, bottom-up; then drop those below a chosen one."""
     up, mass = tree.up.tolist(), stability(tree).tolist()
     sizes = tree.size[tree.n :]
-    # scikit-learn counts as the root's size what splits off from it as clusters.
+    # As in scikit-learn, the size of the root counts only the clusters that split off from it.
     size = [int(sizes[tree.parent[tree.n :] == tree.n].sum()), *sizes.tolist()]
     most = tree.n if most is None else most
     below, chosen = [0.0] * len(up), [single] + [True] * (len(up) - 1)
@@ -188,17 +198,17 @@ def _excess_of_mass(tree: CondensedTree, most: int | None, *, single: bool) -> n
         if below[cluster] > mass[cluster] or size[cluster] > most:
             mass[cluster], chosen[cluster] = below[cluster], False
         below[up[cluster]] += mass[cluster]
-    covered = chosen[:1]
+    within = chosen[:1]  # the cluster or an ancestor of it is chosen
     for cluster in range(1, len(up)):
-        covered.append(covered[up[cluster]] or chosen[cluster])
-        chosen[cluster] = chosen[cluster] and not covered[up[cluster]]
+        within.append(within[up[cluster]] or chosen[cluster])
+        chosen[cluster] = chosen[cluster] and not within[up[cluster]]
     return np.array(chosen)
 
 
-def _no_finer(
+def _above_epsilon(
     tree: CondensedTree, chosen: np.ndarray, epsilon: float, *, single: bool
 ) -> np.ndarray:
-    """Replace clusters that appear under the height `epsilon` by their ancestors."""
+    """Replace clusters that appear below the height `epsilon` by ancestors."""
     up, birth = tree.up, tree.birth
     kept = np.zeros_like(chosen)
     for cluster in np.flatnonzero(chosen):
@@ -211,17 +221,24 @@ def _no_finer(
 def label(
     tree: CondensedTree, chosen: np.ndarray, *, epsilon: float = 0.0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Give each point its chosen cluster.  O(n + c) time.
+    """Label each point with its selected cluster.  O(n + c) time.
 
-    Where the root is the only cluster, its points are those that stay until ``1 / epsilon``, or
-    without epsilon until its end.
+    If only the root is selected, its members are the points that stay until lambda reaches
+    ``1 / epsilon``; without epsilon, until the largest lambda of the root.
 
     Returns
     -------
     labels : ndarray (n,), int64
-        0 to the number of chosen clusters - 1; -1 is noise.
+        0 to the number of selected clusters - 1; -1 is noise.
     probabilities : ndarray (n,), float64
-        When the point leaves, as a share of its cluster's end; 0 for noise.
+        Lambda at which the point leaves, divided by the largest one of its cluster; 0 for noise.
+
+    Examples
+    --------
+    >>> from scipy.cluster.hierarchy import linkage
+    >>> tree = condensed_tree(linkage([[0.0], [1.0], [10.0], [12.0]], "single"), 2)
+    >>> label(tree, select(tree))[0].tolist()
+    [1, 1, 0, 0]
     """
     n, parent, lambda_ = tree.n, tree.parent - tree.n, tree.lambda_[: tree.n]
     owner = _nearest(np.concatenate([[True], chosen[1:]]), tree.up)[parent[:n]]

@@ -1,6 +1,6 @@
-"""HDBSCAN for every metric and every array library.
+"""HDBSCAN for all metrics and all array libraries.
 
-Distances are computed where the samples are, in blocks; the trees are made on the host.
+Distances are computed in blocks on the device of the samples, trees on the host.
 """
 
 from __future__ import annotations
@@ -12,23 +12,28 @@ import numpy as np
 
 from ...arrays.transfer import to_device
 from ...errors import CellError, InputError, unknown
-from ..spanning import candidates, tree
+from ..spanning import SpanningTree, candidates, mst, single_linkage_tree
 from . import condense, sklearn_order
 
 
 def core_distances(distances: np.ndarray, min_samples: int) -> np.ndarray:
-    """Pick each sample's distance to its `min_samples`-th nearest, itself counted.
+    """Return the core distance of each sample: to its `min_samples`-th neighbor, itself counted.
 
     Parameters
     ----------
     distances : ndarray (n, k), float64
-        Distances to the nearest others, ``k >= min_samples - 1``, in any order.
+        Distances to the nearest other samples, ``k >= min_samples - 1``, in any order.
     min_samples : int
         1 or more; 1 gives zeros.
 
     Returns
     -------
     ndarray (n,), float64
+
+    Examples
+    --------
+    >>> core_distances(np.array([[3.0, 1.0, 2.0]]), min_samples=3)
+    array([2.])
     """
     if min_samples == 1:
         return np.zeros(len(distances))
@@ -37,12 +42,12 @@ def core_distances(distances: np.ndarray, min_samples: int) -> np.ndarray:
 
 def mutual_reachability_tree(
     X: Any, *, metric: str = "euclidean", min_samples: int = 5
-) -> tree.SpanningTree:
+) -> SpanningTree:
     """Build the minimum spanning tree of the mutual reachability distances.
 
-    The first pass over the distances gives core distances and the lists for the first rounds, so
-    that real data need two passes in all; see `minimum_spanning_tree` for time, precision and
-    errors.  Memory O(n d + n min_samples).
+    The first pass over the distances gives core distances and lists of neighbors, so that real data
+    needs two passes in all.  Memory O(n d + n min_samples); see `minimum_spanning_tree` for time,
+    precision and errors.
 
     Parameters
     ----------
@@ -51,68 +56,81 @@ def mutual_reachability_tree(
     metric : {"euclidean", "l1", "chebyshev", "cosine"}
         Distance between samples.
     min_samples : int
-        1 to n: core distances are those to the `min_samples`-th nearest, itself counted.
+        1 to n.  A core distance is that to the `min_samples`-th neighbor, the sample itself
+        counted.
+
+    Examples
+    --------
+    >>> X = np.array([[0.0], [1.0], [3.0]])
+    >>> mutual_reachability_tree(X, min_samples=3).weight
+    array([3., 3.])
     """
     return _tree_and_ties(X, metric, min_samples)[0]
 
 
-def _tree_and_ties(
-    X: Any, metric: str, min_samples: int
-) -> tuple[tree.SpanningTree, tree.SpanningTree]:
+def _tree_and_ties(X: Any, metric: str, min_samples: int) -> tuple[SpanningTree, SpanningTree]:
     """Build the tree, and list the edges from each sample to those within its core distance."""
-    ids = candidates.neighbour_ids(X, metric, max(tree.LISTED, min_samples - 1))
+    ids = candidates.neighbor_ids(X, metric, max(mst.LISTED, min_samples - 1))
     rows = np.broadcast_to(np.arange(len(ids))[:, None], ids.shape)
     distances = candidates.pair_distances(X, metric, rows, ids)
     core = core_distances(distances, min_samples)
     edges = candidates.listed_edges(ids, distances, core, by_reach=False)
     near = distances <= core[:, None]
     i, j = rows[near], ids[near]
-    ties = tree.SpanningTree(i, j, np.maximum(core[i], core[j]))
-    return tree.complete(X, metric, core, edges), ties
+    ties = SpanningTree(i, j, np.maximum(core[i], core[j]))
+    return mst.complete(X, metric, core, edges), ties
 
 
 class HDBSCAN:
-    """Density-based clustering with the surface of `sklearn.cluster.HDBSCAN`.
+    """Density-based clustering with the interface of `sklearn.cluster.HDBSCAN`.
 
-    The clustering is scikit-learn's.  Mutual reachability distances often tie for
-    ``min_samples > 1``, and then it depends on the order of the samples, in the same way as
-    scikit-learn's; see `prim` for what is left to chance.
+    Clusters equal scikit-learn's.  For ``min_samples > 1`` mutual reachability distances often tie,
+    and clusters then depend on the order of the samples, as they do in scikit-learn; see
+    `sklearn_order` for the exceptions.  Time O(n^2 d), memory O(n d + n min_samples).
 
     Parameters
     ----------
     min_cluster_size : int
-        Fewest points of a cluster, 2 or more.
+        Smallest number of points in a cluster, 2 or more.
     min_samples : int, optional
         See `mutual_reachability_tree`; `min_cluster_size` by default.
     metric : {"euclidean", "l1", "chebyshev", "cosine"}
         Distance between samples.
     max_cluster_size : int, optional
-        With "eom", larger clusters give way to their children.
+        With "eom", larger clusters are replaced by their children.
     cluster_selection_method : {"eom", "leaf"}
-        Clusters of the greatest total stability, or the leaves of the condensed tree.
+        Excess of mass: the clusters with the largest total stability.  Or the leaves of the
+        condensed tree.
     allow_single_cluster : bool
-        Whether all the data may be one cluster.
+        A single cluster of all data is allowed.
     cluster_selection_epsilon : float
-        Height under which clusters are not split further.
+        Height below which clusters are not split.
 
     Attributes
     ----------
     labels_ : array (n,), int64
         On the device of X; -1 is noise.
     probabilities_ : array (n,), float64
-        On the device of X; strength of the membership, 0 for noise.
+        On the device of X; strength of membership, 0 for noise.
 
     Raises
     ------
     InputError
-        For a parameter out of its range.
+        For a parameter out of range.
     UnknownNameError
-        For another selection method, or when fitted for another metric.
+        For an unknown selection method; in `fit_predict` for an unknown metric.
 
     References
     ----------
     Campello, Moulavi, Sander: Density-based clustering based on hierarchical density estimates,
     PAKDD 2013.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.array([[0.0], [0.1], [0.2], [5.0], [5.1], [5.2], [99.0]])
+    >>> HDBSCAN(min_cluster_size=3, min_samples=1).fit_predict(X)
+    array([ 1,  1,  1,  0,  0,  0, -1])
     """
 
     def __init__(
@@ -152,18 +170,18 @@ class HDBSCAN:
         return self.labels_
 
     def _cluster(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Give the labels and probabilities (n,) on the host."""
+        """Return the labels and probabilities (n,) on the host."""
         min_samples = self.min_cluster_size if self.min_samples is None else self.min_samples
-        n = X.shape[0] if X.ndim == 2 else None
-        if n is not None and n < max(min_samples, 2):
+        if X.ndim == 2 and X.shape[0] < max(min_samples, 2):
             raise CellError(
-                f"HDBSCAN needs two samples and min_samples={min_samples} of them; got {n}. Give "
-                "more samples, or a smaller min_samples or min_cluster_size."
+                f"HDBSCAN needs at least {max(min_samples, 2)} samples for min_samples="
+                f"{min_samples}; got {X.shape[0]}. Give more samples, or a smaller min_samples or "
+                "min_cluster_size."
             )
         spanning, ties = _tree_and_ties(X, self.metric, min_samples)
-        if min_samples > 1:  # with 1 there is no other tree
-            spanning = sklearn_order.walked(spanning, ties, path=self.metric == "cosine")
-        hierarchy = condense.single_linkage_tree(spanning, n)
+        if min_samples > 1:  # core distances are 0 for 1, so they cause no ties
+            spanning = sklearn_order.sklearn_tree(spanning, ties, path=self.metric == "cosine")
+        hierarchy = single_linkage_tree(spanning, X.shape[0])
         tree = condense.condensed_tree(hierarchy, self.min_cluster_size)
         chosen = condense.select(
             tree,
@@ -176,7 +194,7 @@ class HDBSCAN:
 
 
 def _at_least(name: str, value: Any, least: float) -> Any:
-    """Hand on a value that is None or not under `least`."""
+    """Return a value that is None or at least `least`; raise InputError otherwise."""
     if value is not None and not value >= least:
         raise InputError(f"{name} is {value}; it must be {least} or more.")
     return value

@@ -14,9 +14,8 @@ from array_api_compat import array_namespace
 
 from ...arrays import distances, transfer
 from ...errors import CellError, InputError, unknown
-from ..hdbscan.condense import single_linkage_tree
 from ..scale import mean_spread
-from ..spanning.tree import minimum_spanning_tree
+from ..spanning import minimum_spanning_tree, single_linkage_tree
 from .lance_williams import METHODS, lance_williams
 from .ward import ward
 

@@ -1,5 +1,6 @@
-"""Minimum spanning trees."""
+"""Minimum spanning trees of all pairs of samples, and single linkage from them."""
 
-from .tree import SpanningTree, minimum_spanning_tree
+from .mst import SpanningTree, minimum_spanning_tree
+from .single_linkage import single_linkage_tree
 
-__all__ = ["SpanningTree", "minimum_spanning_tree"]
+__all__ = ["SpanningTree", "minimum_spanning_tree", "single_linkage_tree"]

@@ -1,14 +1,15 @@
 """Exact minimum spanning trees of all pairs of samples, without the matrix of their distances.
 
-Boruvka: every component picks its lightest outgoing edge, all picks join at once.  A round over all
-distances would cost one pass over the n x n matrix, so one pass serves many rounds: it lists for
-each row the nearest rows outside its component, and a component may pick from the lists as long as
-no edge that is missing from them can be lighter.  When few components are left, one pass finds the
-lightest edge between each two of them and ends the work.
+Boruvka's algorithm: each component picks its lightest outgoing edge, and all picks are added at
+once.  A round over all distances would cost one pass over the n x n matrix, so one pass serves many
+rounds.  It lists the nearest rows outside each row's component, and a component may pick from these
+lists as long as no missing edge can be lighter.  Once few components remain, one pass finds the
+lightest edge between each two of them and finishes the tree.
 
-An edge has one weight, evaluated once per unordered pair, and edges are compared by (weight,
-smaller id, larger id).  That order is strict and the same for both ends, so picks never close a
-cycle and each pass at least halves the components, whatever ties or rounding do.
+The weight of an edge is evaluated once per unordered pair, and edges are ordered by (weight,
+smaller id, larger id).  This order is strict and the same at both ends of an edge.  Therefore picks
+never close a cycle, and each pass at least halves the number of components, even with ties and
+rounding errors.
 """
 
 from __future__ import annotations
@@ -23,19 +24,25 @@ from ...arrays.transfer import to_host
 from ...errors import InputError
 from .candidates import OVERFLOW, Candidates, between, nearest_outside
 
-# Neighbours per row and pass: enough that one pass leaves few components, and O(n d) memory.
+# Neighbors per row and pass: enough that one pass leaves few components, in O(n d) memory.
 LISTED = 16
 
 
 class SpanningTree(NamedTuple):
-    """The edges of a spanning tree of n samples, by (weight, i, j).
+    """Edges of a spanning tree of n samples, sorted by (weight, i, j).
 
     Attributes
     ----------
     i, j : ndarray (n - 1,), int64
-        The two ends, ``i < j``.
+        Ends of each edge, ``i < j``.
     weight : ndarray (n - 1,), float64
-        Length of the edge.
+        Length of each edge.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> SpanningTree(i=np.array([0]), j=np.array([1]), weight=np.array([2.0])).weight
+    array([2.])
     """
 
     i: np.ndarray
@@ -48,37 +55,44 @@ def minimum_spanning_tree(
 ) -> SpanningTree:
     """Build the minimum spanning tree of the complete graph on the samples.
 
-    Time O(n^2 d) per pass over the distances: one for lists of neighbours, and two or three in all
-    on real data; each pass at least halves the components, so log2(n) at most.  Memory O(n d)
-    beside a block of `ops.distance_blocks`.
+    Time O(n^2 d) per pass over the distances: one pass for lists of neighbors, two or three in all
+    on real data, log2(n) in the worst case.  Memory O(n d) and one block of `distance_blocks`.
 
     Parameters
     ----------
     X : array (n, d)
-        Samples, on any array namespace; distances are computed there, the tree on the host.
+        Samples, on any array namespace.  Distances are computed there, the tree on the host.
     metric : {"euclidean", "l1", "chebyshev", "cosine"}
         Distance between samples.
     core_distances : array (n,), optional
-        With it, an edge weighs its mutual reachability ``max(core_i, core_j, distance)``.
+        If given, the weight of an edge is the mutual reachability distance
+        ``max(core_i, core_j, distance)``.
 
     Returns
     -------
     SpanningTree
-        Weights are float64 evaluations of the chosen pairs.  The choice among nearly equal edges
-        has the precision of the blocks, so that the sorted weights are the true ones to about
-        1e-9 (relative) for float64 samples, and to 1e-6, at worst 1e-4, for float32.
+        Weights are evaluated in float64 for the chosen pairs.  The choice among nearly equal edges
+        has the precision of the blocks.  Sorted weights are therefore exact to about 1e-9
+        (relative) for float64 samples, and to 1e-6, at worst 1e-4, for float32 samples.
 
     Raises
     ------
     InputError
-        When X is not 2-D or not finite, or so large that distances overflow its dtype, or when
-        `core_distances` does not fit it.
+        When X is not 2-D, not finite, or so large that distances overflow its dtype, or when
+        `core_distances` is not (n,) and finite.
     UnknownNameError
-        For another metric.
+        For an unknown metric.
 
     References
     ----------
     Boruvka: O jistem problemu minimalnim, 1926.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> tree = minimum_spanning_tree(np.array([[0.0], [3.0], [1.0]]))
+    >>> tree.i.tolist(), tree.j.tolist(), tree.weight.tolist()
+    ([0, 1], [2, 2], [1.0, 2.0])
     """
     n = X.shape[0] if X.ndim else 0
     core = np.zeros(n) if core_distances is None else to_host(core_distances).astype(np.float64)
@@ -92,15 +106,15 @@ def minimum_spanning_tree(
 
 
 def complete(X: Any, metric: str, core: np.ndarray, edges: Candidates) -> SpanningTree:
-    """Build the tree from the candidates of a first pass; more passes where they are needed.
+    """Build the tree from the candidates of a first pass, with more passes where needed.
 
-    See `minimum_spanning_tree`.
+    See `minimum_spanning_tree` for parameters, cost and errors.
     """
     n = X.shape[0]
     group, chosen = _boruvka(edges, np.arange(n))
     picked = [chosen]
     while n and group.max() > 0:
-        # As many pairs of components as the lists have entries.
+        # Not more pairs of components than the lists have entries: one pass can finish.
         if (group.max() + 1) ** 2 <= LISTED * n:
             edges = between(X, metric, core, group)
         else:
@@ -118,13 +132,13 @@ def complete(X: Any, metric: str, core: np.ndarray, edges: Candidates) -> Spanni
 
 
 def _boruvka(edges: Candidates, group: np.ndarray) -> tuple[np.ndarray, SpanningTree]:
-    """Join components by candidate edges as long as some component's lightest edge is proven.
+    """Join components by candidate edges, while some component's lightest edge is proven.
 
     Parameters
     ----------
     edges : Candidates
-        Of a pass made for these components or for smaller ones.  Lists by mutual reachability that
-        were made for these components prove at least one edge of each.
+        From a pass for these components or for smaller ones.  Lists by mutual reachability for
+        these components prove at least one edge of each.
     group : ndarray (n,), int64
         Component of each row, 0 to c - 1.
 
@@ -133,7 +147,7 @@ def _boruvka(edges: Candidates, group: np.ndarray) -> tuple[np.ndarray, Spanning
     group : ndarray (n,), int64
         Components afterwards.
     chosen : SpanningTree
-        The edges that joined them, unordered.  O((n + m) log n) time in all.
+        Unsorted edges that joined them.  O((n + m) log n) time in all.
     """
     i, j, weight, bound = edges
     chosen = [(i[:0], j[:0], weight[:0])]
@@ -151,7 +165,7 @@ def _boruvka(edges: Candidates, group: np.ndarray) -> tuple[np.ndarray, Spanning
         if not len(pick):
             break
         chosen.append((i[pick], j[pick], weight[pick]))
-        # One order for both ends: the picks are a forest, which is union-find's promise too.
+        # The order is strict, so the picks are a forest, and components are those of union-find.
         graph = coo_array((np.ones(len(pick)), (a[pick], b[pick])), shape=(count, count))
         count, joined = connected_components(graph, directed=False)
         group = joined.astype(np.int64)[group]
@@ -159,7 +173,7 @@ def _boruvka(edges: Candidates, group: np.ndarray) -> tuple[np.ndarray, Spanning
 
 
 def _lightest(a: np.ndarray, b: np.ndarray, count: int) -> np.ndarray:
-    """Find each component's first edge (count,) in the list; its length where there is none."""
+    """Find the first edge of each component (count,) in the list, or the length of the list."""
     first = np.full(count, len(a))
     position = np.arange(len(a))
     np.minimum.at(first, a, position)

@@ -1,0 +1,280 @@
+"""Affinity propagation (Frey and Dueck, 2007) with scikit-learn's results, on any array namespace.
+
+Each row's availabilities and next responsibilities are computed in one step, while the row is in
+the cache.  NumPy arrays need no matrices of messages, see `sparse_messages`; other namespaces store
+them, see `array_messages`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import array_api_compat
+import numpy as np
+
+from ...arrays import distances, gram
+from ...arrays.indexing import diagonal_mask, median, row_mapper, row_ranges
+from ...arrays.transfer import to_device, to_host
+from ...errors import InputError
+from .array_messages import ArrayMessages
+from .exemplars import refine
+
+# Modules with compiled code are imported where they are used: numba takes half a second to import,
+# and only NumPy arrays need it.
+
+
+class AffinityPropagation:
+    """Affinity propagation with the interface of `sklearn.cluster.AffinityPropagation`.
+
+    The similarity of two samples is minus their squared euclidean distance.  Labels and number of
+    iterations equal scikit-learn's unless a decision depends on float32 rounding.
+
+    Time: O(n^2 d) for the similarities and at most O(n^2) per iteration; on NumPy an iteration
+    reads the pairs within clusters and few others.  Memory on NumPy: 4 n^2 bytes of similarities,
+    1.4 n^2 bytes of noise at the start, and availabilities of the pairs within clusters, at most
+    4 n^2 bytes.  Memory elsewhere: 12 n^2 bytes.
+
+    Parameters
+    ----------
+    damping : float
+        Weight of the old message in an update, in [0.5, 1).
+    max_iter : int
+        Largest number of iterations.
+    convergence_iter : int
+        Number of iterations with the same exemplars that counts as convergence.
+    preference : float or array-like (n,), optional
+        Similarity of a sample to itself; a larger one makes it more likely an exemplar.  The
+        default is the median of all n^2 similarities, with zeros on the diagonal.
+    random_state : int, RandomState or None
+        Seed of the tie-breaking noise, which has the size of float32 rounding errors.  NumPy arrays
+        get scikit-learn's numbers, other namespaces products of two random vectors.  More numbers
+        may be drawn from a RandomState than by scikit-learn.
+
+    Attributes
+    ----------
+    labels_ : array (n,), int64
+        On the device of X; all -1 when no exemplar was found.
+    cluster_centers_indices_ : array (k,), int64
+        Sorted exemplars, on the device of X.
+    n_iter_ : int
+        Number of iterations; 0 when all similarities are equal.
+
+    References
+    ----------
+    Frey, Dueck: Clustering by passing messages between data points, Science 315, 2007.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.array([[1, 2], [1, 4], [1, 0], [4, 2], [4, 4], [4, 0]])
+    >>> AffinityPropagation(random_state=5).fit(X).labels_
+    array([0, 0, 0, 1, 1, 1])
+    """
+
+    def __init__(
+        self,
+        *,
+        damping: float = 0.5,
+        max_iter: int = 200,
+        convergence_iter: int = 15,
+        preference: Any = None,
+        random_state: Any = None,
+    ):
+        self.damping = damping
+        self.max_iter = max_iter
+        self.convergence_iter = convergence_iter
+        self.preference = preference
+        self.random_state = random_state
+
+    def fit(self, X: Any) -> AffinityPropagation:
+        """Cluster the samples `X` (n, d), of any real dtype and array namespace.
+
+        Raises
+        ------
+        InputError
+            For a parameter out of range, and for an `X` that is empty or not a finite matrix.
+
+        Warns
+        -----
+        ConvergenceWarning
+            When the exemplars still change after `max_iter` iterations, as in scikit-learn.
+        UserWarning
+            When all similarities are equal, as in scikit-learn.
+        """
+        self._check(X)
+        xp = array_api_compat.array_namespace(X)
+        exemplars, labels, self.n_iter_ = self._cluster(xp, X)
+        self.labels_ = to_device(xp, labels, X)
+        self.cluster_centers_indices_ = to_device(xp, exemplars, X)
+        return self
+
+    def fit_predict(self, X: Any) -> Any:
+        """Cluster the samples `X` (n, d) and return the labels (n,), int64; see `fit`."""
+        return self.fit(X).labels_
+
+    def _check(self, X: Any) -> None:
+        if not 0.5 <= self.damping < 1:
+            raise InputError(f"damping must be at least 0.5 and below 1; got {self.damping}.")
+        for name in ("max_iter", "convergence_iter"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} must be at least 1; got {getattr(self, name)}.")
+        if X.ndim != 2 or X.shape[0] == 0:
+            raise InputError(f"X has shape {tuple(X.shape)}; it must be (n samples, d features).")
+
+    def _cluster(self, xp: Any, X: Any) -> tuple[np.ndarray, np.ndarray, int]:
+        """Return exemplars (k,), labels (n,), both int64 on the host, and number of iterations."""
+        X = distances.check_array(xp, X)
+        n = X.shape[0]
+        order, X = _ordered(xp, X)
+        S = _empty_matrix(xp, X)
+        with _noise(xp, S, self.random_state, order) as add_noise, row_mapper(xp, n) as over_rows:
+            _fill(xp, S, X, over_rows)
+            preference = self._preferences(xp, S)[order]
+            if n == 1 or (np.all(preference == preference[0]) and _all_equal(xp, S)):
+                return _arbitrary(n, alone=preference[0] > float(S[0, n - 1]))
+            add_noise(preference, over_rows)
+            exemplar, n_iter, converged = self._propagate(xp, S, over_rows)
+        exemplars = np.sort(order[exemplar])
+        if not converged:
+            _warn_not_converged(found=exemplars.size > 0)
+        if exemplars.size == 0:
+            return exemplars, np.full(n, -1), n_iter
+        return *refine(xp, S, order, exemplars), n_iter
+
+    def _preferences(self, xp: Any, S: Any) -> np.ndarray:
+        """Return the preference of each sample (n,), float32, in the order of X."""
+        preference = median(xp, S) if self.preference is None else self.preference
+        if array_api_compat.is_array_api_obj(preference):
+            preference = to_host(preference)
+        return np.broadcast_to(np.asarray(preference, np.float32), (S.shape[0],))
+
+    def _propagate(self, xp: Any, S: Any, over_rows: Callable) -> tuple[np.ndarray, int, bool]:
+        """Pass messages until the exemplars stay the same.
+
+        Returns a mask of the exemplars (n,), the number of iterations, and whether they converged.
+        """
+        messages = _messages(xp, S, self.damping)
+        total = self_availability = xp.zeros_like(S[0, :])
+        exemplar: Any = None
+        unchanged, iteration, converged = 0, 0, False
+        while not converged and iteration < self.max_iter:
+            iteration += 1
+            sums = over_rows(messages.iteration(total))
+            total = xp.astype(xp.sum(xp.stack(sums), axis=0, dtype=xp.float64), S.dtype)
+            own = messages.self_responsibility
+            # An iteration updates availabilities first, so its own come from the sums just made.
+            self_availability = self.damping * self_availability + (1 - self.damping) * (
+                total - own
+            )
+            last, exemplar = exemplar, self_availability + own > 0
+            same = last is not None and bool(xp.all(last == exemplar))
+            unchanged = unchanged + 1 if same else 1
+            settled = unchanged >= self.convergence_iter and iteration > self.convergence_iter
+            converged = settled and bool(xp.any(exemplar))
+        messages.restore()
+        return to_host(exemplar), iteration, converged
+
+
+def _warn_not_converged(*, found: bool) -> None:
+    from sklearn.exceptions import ConvergenceWarning
+
+    outcome = "labels may be degenerate" if found else "no cluster has a center: all labels are -1"
+    warnings.warn(
+        f"Affinity propagation did not converge; {outcome}. Raise max_iter or damping.",
+        ConvergenceWarning,
+        stacklevel=5,
+    )
+
+
+def _empty_matrix(xp: Any, X: Any) -> Any:
+    n = X.shape[0]
+    if array_api_compat.is_numpy_namespace(xp):
+        from . import similarity
+
+        return similarity.empty_matrix(n)
+    return xp.empty((n, n), dtype=xp.float32, device=array_api_compat.device(X))
+
+
+def _ordered(xp: Any, X: Any) -> tuple[np.ndarray, Any]:
+    """Choose the order (n,) of the samples in S, and return X in that order.
+
+    NumPy arrays get neighbors with adjacent numbers; on other namespaces samples stay in order.
+    """
+    if not array_api_compat.is_numpy_namespace(xp):
+        return np.arange(X.shape[0]), X
+    from . import similarity
+
+    order = similarity.locality_order(X)
+    return order, X[order]
+
+
+def _fill(xp: Any, S: Any, X: Any, over_rows: Callable) -> None:
+    """Set S to the similarities, squared in float64 as in scikit-learn, then rounded once."""
+    X = gram.centred(xp, xp.astype(X, xp.float64))
+    if array_api_compat.is_numpy_namespace(xp):
+        from . import similarity
+
+        similarity.fill(S, X, over_rows)
+        return
+    squared = gram.squared_blocks(xp, X)
+    for a, b in row_ranges(xp, S.shape[0], columns=2 * S.shape[1]):
+        S[a:b, :] = xp.astype(-gram.fill_diagonal(xp, squared(a, b), a, value=0.0), xp.float32)
+
+
+def _messages(xp: Any, S: Any, damping: float) -> Any:
+    if not array_api_compat.is_numpy_namespace(xp):
+        return ArrayMessages(S, damping)
+    from .sparse_messages import SparseMessages
+
+    return SparseMessages(S, damping)
+
+
+def _all_equal(xp: Any, S: Any) -> bool:
+    """Return whether all similarities off the diagonal are equal."""
+    blocks = row_ranges(xp, S.shape[0])
+    return all(bool(xp.all((S[a:b, :] == S[0, 1]) | diagonal_mask(xp, S, a, b))) for a, b in blocks)
+
+
+def _arbitrary(n: int, *, alone: bool) -> tuple[np.ndarray, np.ndarray, int]:
+    """Warn, and return a cluster for each sample, or a single cluster."""
+    warnings.warn(
+        "All samples have mutually equal similarities. Returning arbitrary cluster center(s).",
+        stacklevel=4,
+    )
+    labels = np.arange(n) if alone else np.zeros(n, np.int64)
+    return np.unique(labels), labels, 0
+
+
+@contextlib.contextmanager
+def _noise(xp: Any, S: Any, random_state: Any, order: np.ndarray) -> Iterator[Callable]:
+    """Give ``add_noise(preference, over_rows)``, which sets the diagonal of S, then adds noise.
+
+    On NumPy a second thread draws the numbers meanwhile, because drawing takes as long as
+    everything else together.
+    """
+    from sklearn.utils import check_random_state
+
+    random, n = check_random_state(random_state), S.shape[0]
+    if array_api_compat.is_numpy_namespace(xp):
+        from . import noise
+
+        with noise.drawn_ahead(random, n) as blocks:
+            yield lambda preference, _: noise.add_noise(S, order, preference, blocks())
+        return
+    # Copying n^2 numbers from the host would cost more than all iterations.
+    factors = to_device(xp, random.standard_normal((2, n)).astype(np.float32), S)
+
+    def add_noise(preference: np.ndarray, over_rows: Callable) -> None:
+        diagonal, limits = to_device(xp, preference, S)[:, None], xp.finfo(S.dtype)
+
+        def add(a: int, b: int) -> None:
+            block = xp.where(diagonal_mask(xp, S, a, b), diagonal[a:b, :], S[a:b, :])
+            product = factors[0, a:b][:, None] * factors[1, :][None, :]
+            S[a:b, :] = block + (block * limits.eps + 100 * limits.smallest_normal) * product
+
+        over_rows(add)
+
+    yield add_noise
