@@ -63,17 +63,17 @@ def ranked(table: pd.DataFrame, by: str = "ami") -> pd.DataFrame:
         When there is no such column.
     """
     if by not in table.columns:
-        if by.removesuffix("_clustered") not in suite.ALL:
+        if suite.score_of(by) is None:
             raise unknown("column to sort by", by, table.columns)
         return table  # no row has this score, for example because all cells failed
     # Davies-Bouldin and seconds are better when smaller; names are sorted from A to Z.
-    smaller_first = by.startswith("davies_bouldin") or not _is_score(table, by)
+    score = suite.score_of(by)
+    smaller_first = score.smaller_is_better if score else by not in _COUNTS
     return table.sort_values(by, ascending=smaller_first, na_position="last", kind="stable")
 
 
-def _is_score(table: pd.DataFrame, name: str) -> bool:
-    return name not in (*WHO, *FACTS, "error", "key") and not name.endswith("_seconds")
-
+# Columns beside the scores of which more is better.
+_COUNTS = ("n_clusters", "share_clustered")
 
 SHOWN = ("ami", "ari", "nmi", "accuracy", "silhouette_euclidean_reduced", "n_clusters")
 
