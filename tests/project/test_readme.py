@@ -86,7 +86,8 @@ def test_every_file_the_readme_links_is_there():
 def test_files_and_names_of_the_project_in_the_documents_exist(page):
     text = page.read_text(encoding="utf-8")
     path = r"(?<![\w/.-])(?:gpuclust|tests|cli|docs|docker|benchmarks)/[\w./-]*\w(?![\w*<{/-])"
-    assert [file for file in re.findall(path, text) if not (ROOT / file).exists()] == []
+    files = [file for file in re.findall(path, text) if "DATE" not in file]
+    assert [file for file in files if not (ROOT / file).exists()] == []
     for dotted in re.findall(r"(?<![\w./-])gpuclust(?:\.\w+)+", text):
         pkgutil.resolve_name(dotted)
 
