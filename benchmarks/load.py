@@ -1,12 +1,14 @@
-"""What does the grid itself cost: time and memory per cell, resuming, and a report of many rows?
+"""Measure the cost of the grid itself: time and memory per cell, resuming, a report of many rows.
 
     python benchmarks/load.py --out benchmarks/results/load-cpu-DATE.json
 
-Tiny cells (K-Means of 60 digits, scored against the truth) are run in one process; what a cell
-takes beyond its stages is overhead.  Memory is the resident set of that process, read after every
-thousand rows.  Then the same command goes on after ten rows were removed, and `report` reads a
-root of copies.  All in fresh processes; imports count.
+Tiny cells (K-Means of 60 digits, scored against the classes) run in one process; overhead is the
+time of a cell outside its stages.  Memory is the resident set of that process, read after every
+thousand rows.  Then the same command resumes after ten rows were removed, and `report` reads a root
+of copies.  All in fresh processes; imports count.
 """
+
+from __future__ import annotations
 
 import argparse
 import json
@@ -16,8 +18,9 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
-from gpuclust.device import machine
+from gpuclust.bench.results import provenance, write
 
 GPUCLUST = Path(sys.executable).with_name("gpuclust")
 GRID = """
@@ -28,26 +31,28 @@ k = [2, 3, 4, 5, 6, 7, 8, 9, 10, 11]
 seed = {seeds}
 metrics = "external"
 """
-# Runs a grid and tells, after every thousandth row, the seconds so far and what the process holds.
+# Run a grid; after every `every` rows print rows, seconds, seconds of the stages, resident MiB.
 RUN = """
 import json, re, sys, time
 from pathlib import Path
-from gpuclust import backend, cell, grid, watch
+from gpuclust.device import backend
+from gpuclust.events import Watcher
+from gpuclust.grid.grid_file import load_grid
+from gpuclust.grid.run import run_grid
 from gpuclust.store.store import Store
 
-class Listener(watch.Watcher):
+class Listener(Watcher):
     rows, work, start = 0, 0.0, None
     def row(self, row):
         self.start = self.start or time.perf_counter()
         self.rows, self.work = self.rows + 1, self.work + row["seconds"]
-        if self.rows % 1000 == 0:
+        if self.rows % int(sys.argv[3]) == 0:
             status = Path("/proc/self/status").read_text()
             mib = int(re.search(r"VmRSS:\\s+(\\d+)", status).group(1)) / 1024
-            told = [self.rows, time.perf_counter() - self.start, self.work, mib]
-            print(json.dumps(told), flush=True)
+            print(json.dumps([self.rows, time.perf_counter() - self.start, self.work, mib]))
 
-units = cell.load_grid(Path(sys.argv[1]))
-grid.run_grid(units, Store(Path(sys.argv[2])), backend.select("cpu"), watcher=Listener())
+units = load_grid(Path(sys.argv[1]))
+run_grid(units, Store(Path(sys.argv[2])), backend.select("cpu"), watcher=Listener())
 """
 
 
@@ -63,11 +68,10 @@ def write_images(folder: Path) -> None:
         Image.fromarray((digits.images[i] * 15).astype("uint8")).save(of_class / f"{i}.png")
 
 
-def many_cells(grid: Path, root: Path) -> dict:
-    """Run the grid once and say what a cell costs."""
-    ran = subprocess.run(
-        [sys.executable, "-c", RUN, grid, root], check=True, capture_output=True, text=True
-    )
+def many_cells(grid: Path, root: Path, cells: int) -> dict[str, Any]:
+    """Run the grid once; return the cost of a cell."""
+    command = [sys.executable, "-c", RUN, str(grid), str(root), str(min(1000, cells // 4))]
+    ran = subprocess.run(command, check=True, capture_output=True, text=True)
     marks = [json.loads(line) for line in ran.stdout.splitlines()]
     rows, seconds, work, mib = marks[-1]
     return {
@@ -80,27 +84,24 @@ def many_cells(grid: Path, root: Path) -> dict:
     }
 
 
-def resume(grid: Path, root: Path) -> dict:
+def resume(grid: Path, root: Path) -> dict[str, Any]:
     """Remove ten rows and time the same command up to its first cell, and to its end."""
     for path in sorted(root.glob("rows/*/*/*.json"))[:10]:
         path.unlink()
     start = time.perf_counter()
-    process = subprocess.Popen(
-        [GPUCLUST, "grid", grid, "--root", root, "--device", "cpu"],
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-    )
     begun = None
-    for line in process.stderr:
-        if begun is None and re.search(r"10 cells to do", line):
-            begun = time.perf_counter() - start
-    process.wait()
+    command = [str(GPUCLUST), "grid", str(grid), "--root", str(root), "--device", "cpu"]
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    ) as process:
+        for line in process.stderr or ():
+            if begun is None and re.search(r"10 cells to do", line):
+                begun = time.perf_counter() - start
     return {"seconds_to_first_cell": begun, "seconds_in_all": time.perf_counter() - start}
 
 
 def copies(root: Path, to: Path, count: int) -> None:
-    """Write so many rows, copies with keys and scores of their own, in 50 units."""
+    """Write `count` rows in 50 units: copies with keys and scores of their own."""
     row = json.loads(next(root.glob("rows/*/*/*.json")).read_text())
     for i in range(count):
         unit = i % 50
@@ -112,7 +113,7 @@ def copies(root: Path, to: Path, count: int) -> None:
 
 
 def timed(*command: object) -> float:
-    """Time a command of ours."""
+    """Time a gpuclust command."""
     start = time.perf_counter()
     subprocess.run([GPUCLUST, *map(str, command)], check=True, capture_output=True)
     return time.perf_counter() - start
@@ -122,17 +123,17 @@ def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--cells", type=int, default=20_000, help="a multiple of 10,000")
+    parser.add_argument("--cells", type=int, default=20_000, help="a multiple of 10")
     parser.add_argument("--rows", type=int, default=100_000)
     args = parser.parse_args()
-    found = {"date": machine.now(), "host": machine.facts()}
+    found = provenance(print)
     with tempfile.TemporaryDirectory() as folder:
         at = Path(folder)
         write_images(at / "images")
         grid = at / "grid.toml"
         seeds = list(range(args.cells // 10))
         grid.write_text(GRID.format(folder=at / "images", seeds=seeds))
-        found["grid"] = many_cells(grid, at / "root")
+        found["grid"] = many_cells(grid, at / "root", args.cells)
         print(json.dumps(found["grid"]))
         found["resume"] = [resume(grid, at / "root") for _ in range(3)]
         print(json.dumps(found["resume"]))
@@ -144,7 +145,7 @@ def main() -> None:
             "grid_status_seconds": timed("grid-status", grid, "--root", at / "root"),
         }
         print(json.dumps(found["report"]))
-    args.out.write_text(json.dumps(found, indent=1) + "\n")
+    write(args.out, found)
 
 
 if __name__ == "__main__":

@@ -1,65 +1,53 @@
-"""How do time and memory of every method grow with n, and where does memory end?
+"""Measure how time and memory of every method grow with n, and where memory ends.
 
     python benchmarks/scaling.py --data FILE.npz --out benchmarks/results/scaling-cpu-DATE
     python benchmarks/scaling.py --data FILE.npz --out ... --only kmeans umap --max-n 10000
 
-FILE.npz holds real embeddings `X` and classes `y`.  Subjects are the tables of `gpuclust.methods.table`
-and the main scores, as `gpuclust bench methods` runs them on the CPU engine: reducers on the
-embeddings as they are, everything else on their 50 principal components.  Larger n are the same
-samples again with a little noise.  Every point is a fresh process: imports, loading, a warm-up and
-the labels to be scored are outside the clock, and memory is how far VmHWM rises above that.  What
-others took of the processors just before is recorded; --quiet waits for them to be done.  Growth is
-that of the processor seconds, all cores added up: what others took is not in them.
+FILE.npz holds real embeddings `X` and classes `y`.  Every method of the registry and the main
+scores run on the CPU backend as in `gpuclust bench methods`: reducers on the embeddings as they
+are, all others on their 50 principal components.  Larger n are the same samples again with a little
+noise.  Every point is a fresh process: imports, loading, a warm-up and the labels to score are
+outside the clock, and memory is the rise of VmHWM above that.  The load by other processes just
+before a point is recorded; --quiet waits until they end.  Growth is fitted to processor seconds of
+all cores, which other processes do not change.
 
-OUT.json is written after every point, so that a killed run loses nothing, and a later run with
---only adds to it; OUT.svg (time) and OUT-memory.svg come last, show all that OUT.json holds and
-need matplotlib.  A size that would not fit in the free memory, or that would take longer than
---patience, is not run: the JSON says why under `stopped`.
+OUT.json is written after every point, and a later run with --only adds to it; OUT.svg (time) and
+OUT-memory.svg come last, show everything in OUT.json and need matplotlib.  A size that would not
+fit in the free memory, or would take longer than --patience, is not run: the JSON gives the reason
+under `stopped`.
 """
 
+from __future__ import annotations
+
 import argparse
+import functools
 import json
-import os
-import subprocess
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from kernels import embeddings, pca50
-
-from gpuclust.bench import growth
-from gpuclust.bench.runner import Side
+from gpuclust.bench import growth, inputs
+from gpuclust.bench.results import known, provenance, write
+from gpuclust.bench.runner import Process
 from gpuclust.bench.work import Job
 from gpuclust.device import machine
 from gpuclust.errors import GpuclustError
 
-Save = Callable[[dict[str, Any]], None]
 SIZES = (1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000)
-# Temporaries and the rest of the machine: buffers may take so much less than what is free.
+# Buffers may take this much less than the free memory: temporaries and other processes need some.
 HEADROOM = 1.3
-OTHER_GIB = 80  # the other machine for which the end of memory is told
-QUIET = 0.1  # of the processors: what others may take while a point waits for them
+OTHER_GIB = 80  # a second machine for which the end of memory is computed
+QUIET = 0.1  # share of the processors that other processes may take while a point waits
 MARKERS = "osD^vP*X"
-
-
-def enlarged(X: np.ndarray, n: int) -> np.ndarray:
-    """Return n samples: the real ones, then theirs moved by a tenth of each dimension's spread."""
-    if n <= len(X):
-        return X[:n]
-    noise = np.random.default_rng(0).normal(size=(n - len(X), X.shape[1]))
-    more = np.resize(X, noise.shape) + 0.1 * X.std(axis=0) * noise
-    return np.concatenate([X, more]).astype(X.dtype)
 
 
 # ---- one subject --------------------------------------------------------------------------------
 
 
 def obstacle(name: str, n: int, seconds: dict[int, float], patience: float) -> str | None:
-    """Say why n samples cannot be measured; None when they can.  Seconds are of the processors."""
+    """Return the reason not to measure n samples; `seconds` are processor seconds by n."""
     c, p = growth.promise(name).bytes or (0, 1)
     needed, free = c * n**p, available()
     if HEADROOM * needed > free:
@@ -74,13 +62,13 @@ def obstacle(name: str, n: int, seconds: dict[int, float], patience: float) -> s
 
 
 def available() -> int:
-    """Read the bytes that are free for a new process."""
+    """Read the bytes that a new process could take."""
     lines = Path("/proc/meminfo").read_text().splitlines()
     return 1024 * int(next(line for line in lines if line.startswith("MemAvailable")).split()[1])
 
 
 def busy(seconds: float = 0.5) -> float:
-    """Measure the share of all processors that is taken; by others, while our processes wait."""
+    """Measure the share of all processors in use; by other processes, while ours wait."""
 
     def ticks() -> tuple[int, int]:
         parts = [int(one) for one in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
@@ -93,7 +81,7 @@ def busy(seconds: float = 0.5) -> float:
 
 
 def others(wait: float) -> float:
-    """Wait at most so long for a quiet machine and return what others take of it."""
+    """Wait at most `wait` seconds for a quiet machine; return the share that others still use."""
     end = time.monotonic() + wait
     while (share := busy()) > QUIET and time.monotonic() < end:
         time.sleep(1)
@@ -107,47 +95,39 @@ def point(job: Job, patience: float, wait: float) -> dict[str, float]:
     -------
     dict
         ``seconds`` and ``cpu_seconds``, the best of up to five runs that begin within a second;
-        ``peak_mib``, how far they raised VmHWM; ``busy``, what others took of the machine before.
+        ``peak_mib``, the rise of VmHWM; ``busy``, the load by other processes before.
 
     Raises
     ------
     GpuclustError
-        When it fails, dies, or is killed because it runs three times longer than allowed.
+        When it fails, dies, or takes three times longer than allowed.
     """
-    side, times = Side(job), []
+    process, times = Process(job.implementation), list[float]()
     try:
-        side.ready()
+        process.start(job)
         share = others(wait)
-        alarm = threading.Timer(3 * patience, side.kill)
-        alarm.start()
-        try:
-            while not times or (len(times) < 5 and sum(times) < 1):
-                times.append(side.run(0))
-        finally:
-            alarm.cancel()
-        rise = side.end()["peak_mib"] - side.start_mib
-        cpu = min(answer["cpu_seconds"] for answer in side.answers)
-        rise = max(rise, 0.0)
-        return {"seconds": min(times), "cpu_seconds": cpu, "peak_mib": rise, "busy": share}
+        process.limit = 3 * patience
+        while not times or (len(times) < 5 and sum(times) < 1):
+            times.append(process.run(0))
+        rise = process.ask(peaks=True)["peak_mib"] - process.start_mib
+        cpu = min(answer["cpu_seconds"] for answer in process.answers)
     finally:
-        side.stop()
+        process.stop()
+    return {"seconds": min(times), "cpu_seconds": cpu, "peak_mib": max(rise, 0.0), "busy": share}
 
 
-def values(points: dict[int, dict[str, float]], key: str) -> dict[int, float]:
-    """Pick one figure of every size."""
-    return {n: point[key] for n, point in points.items()}
-
-
-def measure(name: str, data: Path, args: argparse.Namespace, save: Save) -> None:
-    """Measure a subject at all its sizes and save what is known after each."""
+def measure(
+    name: str, data: str, args: argparse.Namespace, save: Callable[[dict[str, Any]], object]
+) -> None:
+    """Measure a subject at all its sizes and save the results so far after each."""
     points: dict[int, dict[str, float]] = {}
     stopped: dict[int, str] = {}
-    d = embeddings(data)[0].shape[1]
+    d = inputs.read(data)[0].shape[1]
     for n in (n for n in SIZES if n <= args.max_n):
-        why = obstacle(name, n, values(points, "cpu_seconds"), args.patience)
+        why = obstacle(name, n, figures(points, "cpu_seconds"), args.patience)
         try:
             if not why:
-                points[n] = point(Job("cpu", name, str(data), n), args.patience, args.quiet)
+                points[n] = point(Job("cpu", name, data, n), args.patience, args.quiet)
         except GpuclustError as error:
             why = str(error)
         if why:
@@ -157,58 +137,36 @@ def measure(name: str, data: Path, args: argparse.Namespace, save: Save) -> None
             return
 
 
+def figures(points: dict[int, dict[str, float]], key: str) -> dict[int, float]:
+    """Pick one figure of every size."""
+    return {n: one[key] for n, one in points.items()}
+
+
 def summary(name: str, d: int, points: dict[int, dict[str, float]]) -> dict[str, Any]:
-    """Say what the sizes measured so far tell."""
-    cpu_seconds, peak_mib = values(points, "cpu_seconds"), values(points, "peak_mib")
+    """Fit growth and the end of memory to the sizes measured so far."""
+    cpu_seconds, peak_mib = figures(points, "cpu_seconds"), figures(points, "peak_mib")
     ends = {}
     for gib in (machine.facts()["memory_gib"], OTHER_GIB):
         end = growth.memory_end(name, d, peak_mib, gib)
         ends[f"{gib:g} GiB"] = end and end._asdict()
+    source = provenance()
     return {
         "family": growth.family(name),
         "dimensions": d,
-        "seconds": values(points, "seconds"),
-        "cpu_seconds": cpu_seconds,
-        "peak_mib": peak_mib,
-        "busy": values(points, "busy"),
+        **{key: figures(points, key) for key in ("seconds", "cpu_seconds", "peak_mib", "busy")},
         "exponent": growth.exponent(cpu_seconds),
-        # Less than a MiB is what the allocator had at hand.
+        # Below one MiB it is memory that the allocator held before.
         "memory_exponent": growth.exponent({n: mib for n, mib in peak_mib.items() if mib >= 1}),
         "promised": growth.promise(name)._asdict(),
         "memory_ends_at": ends,
-        "date": machine.now(),
-        "commit": commit(),
+        **{key: source[key] for key in ("date", "commit", "dirty")},
     }
 
 
-# ---- files --------------------------------------------------------------------------------------
+# ---- all subjects -------------------------------------------------------------------------------
 
 
-def commit() -> str:
-    """Name the commit that runs: from GPUCLUST_COMMIT, else from git, else "unknown"."""
-    if named := os.environ.get("GPUCLUST_COMMIT"):
-        return named
-    command = ["git", "describe", "--always", "--dirty"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent)
-    except FileNotFoundError:
-        return "unknown"
-    return done.stdout.strip() or "unknown"
-
-
-def known(path: Path) -> dict[str, Any]:
-    """Read what an earlier run wrote; nothing when there is none."""
-    return json.loads(path.read_text()) if path.exists() else {}
-
-
-def write(path: Path, content: dict[str, Any]) -> None:
-    """Write JSON so that a kill leaves the old file or the new one."""
-    fresh = path.with_name(path.name + ".new")
-    fresh.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    fresh.replace(path)
-
-
-def draw(results: dict[str, dict], key: str, label: str, path: Path) -> None:
+def draw(results: dict[str, dict[str, Any]], key: str, label: str, path: Path) -> None:
     """Plot one figure of all subjects over n, a panel for each family, on logarithmic axes."""
     import matplotlib as mpl
 
@@ -223,8 +181,8 @@ def draw(results: dict[str, dict], key: str, label: str, path: Path) -> None:
         for i, name in enumerate(names):
             drawn = {int(n): value for n, value in results[name][key].items() if value > 0}
             grows = results[name][of]
-            told = name if grows is None else f"{name}  n^{grows:.2f}"
-            style = {"marker": MARKERS[i % len(MARKERS)], "markersize": 4, "label": told}
+            text = name if grows is None else f"{name}  n^{grows:.2f}"
+            style = {"marker": MARKERS[i % len(MARKERS)], "markersize": 4, "label": text}
             axes.loglog(drawn.keys(), drawn.values(), **style)
         axes.set(xlabel="n", ylabel=label, title=kind)
         axes.grid(visible=True, alpha=0.3)
@@ -236,8 +194,8 @@ def draw(results: dict[str, dict], key: str, label: str, path: Path) -> None:
     plt.close(figure)
 
 
-def table(results: dict[str, dict]) -> str:
-    """Write what the documentation shows, in Markdown."""
+def table(results: dict[str, dict[str, Any]]) -> str:
+    """Write the table of docs/bench.md, in Markdown."""
     gibs = list(next(iter(results.values()))["memory_ends_at"])
     header = ["work", "d", "cpu s at 10,000", "largest n", "cpu s", "s", "grows", "MiB", "grows"]
     lines = [[*header, *(f"{gib} end at n" for gib in gibs), "then"]]
@@ -253,52 +211,54 @@ def table(results: dict[str, dict]) -> str:
         ends = [found["memory_ends_at"][gib] for gib in gibs]
         limits = [f"{end['n']:,}" if end else "" for end in ends]
         why = "; ".join(f"{int(n):,}: {text}" for n, text in found["stopped"].items())
-        figures = [at[0], f"{last:,}", at[1], waited, time_power, held, peak_power]
-        lines.append([name, str(found["dimensions"]), *figures, *limits, why])
+        shown = [at[0], f"{last:,}", at[1], waited, time_power, held, peak_power]
+        lines.append([name, str(found["dimensions"]), *shown, *limits, why])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def main() -> None:
-    """Parse, measure, write."""
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    names = growth.subjects()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="path of all files, no suffix")
-    parser.add_argument(  # no name: draw and print again what OUT.json holds
-        "--only", nargs="*", choices=growth.subjects(), default=growth.subjects(), metavar="NAME"
-    )
+    # Without a name: draw and print again from OUT.json.
+    parser.add_argument("--only", nargs="*", choices=names, default=names, metavar="NAME")
     parser.add_argument("--max-n", type=int, default=SIZES[-1])
     parser.add_argument(
         "--patience", type=float, default=240, help="processor seconds a run may take"
     )
     parser.add_argument("--quiet", type=float, default=0, help="seconds to wait for others")
-    parser.add_argument("--note", default="", help="what else ran on the machine, say")
-    args = parser.parse_args()
+    parser.add_argument("--note", default="", help="what else ran on the machine, for the JSON")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure, write, draw."""
+    args = parse()
     path = args.out.with_name(args.out.name + ".json")
     content = known(path)
     if args.only:
-        content |= {
-            "date": machine.now(),
-            "commit": commit(),
-            "host": machine.facts(),
-            "note": args.note,
-        }
+        content |= {**provenance(print), "note": args.note}
     results = content.setdefault("results", {})
+
+    def save(name: str, found: dict[str, Any]) -> None:
+        results[name] = found
+        write(path, content)
+
     with tempfile.TemporaryDirectory() as folder:
-        reduced = Path(folder) / "pca50.npz"
-        np.savez(reduced, X=pca50(args.data), y=embeddings(args.data)[1])
+        data = str(args.data)
+        reduced = inputs.components(data, 50, Path(folder)) if args.only else data
         for name in args.only:
-
-            def save(found: dict[str, Any], name: str = name) -> None:
-                results[name] = found
-                write(path, content)
-
-            measure(name, args.data if growth.family(name) == "reducers" else reduced, args, save)
+            source = data if growth.family(name) == "reducers" else reduced
+            measure(name, source, args, functools.partial(save, name))
             print(name, json.dumps(results[name]["seconds"]), results[name]["exponent"], flush=True)
     print(table(results))
-    seconds = args.out.with_name(args.out.name + ".svg")
-    draw(results, "cpu_seconds", "processor seconds", seconds)
-    memory = args.out.with_name(args.out.name + "-memory.svg")
-    draw(results, "peak_mib", "MiB above the input", memory)
+    for key, label, end in (
+        ("cpu_seconds", "processor seconds", ".svg"),
+        ("peak_mib", "MiB above the input", "-memory.svg"),
+    ):
+        draw(results, key, label, args.out.with_name(args.out.name + end))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""`bench`: time engines and peers against each other, the study's unit, two files of results."""
+"""`bench`: time backends and baselines against each other, and compare two files of results."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,11 +11,19 @@ import typer
 from .console import note, show_table
 
 Embeddings = Annotated[
-    Path | None, typer.Option("--embeddings", help="Vectors and classes: .npz with X and y.")
+    Path | None, typer.Option("--embeddings", help="Embeddings and classes: .npz with X and y.")
 ]
-Runs = Annotated[int, typer.Option("--runs", min=1, help="Of every side, after a warm-up.")]
+Needed = Annotated[
+    Path, typer.Option("--embeddings", help="Embeddings and classes: .npz with X and y.")
+]
+Backend = Annotated[
+    str, typer.Option("--implementation", help="cpu or gpu: the backend of gpuclust.")
+]
+Runs = Annotated[int, typer.Option("--runs", min=1, help="Timed runs of each, after a warm-up.")]
 Json = Annotated[Path | None, typer.Option("--json", help="Write everything to this file.")]
-app = typer.Typer(help="Time CPU, GPU and peers against each other.", no_args_is_help=True)
+app = typer.Typer(
+    help="Time CPU, GPU and other libraries against each other.", no_args_is_help=True
+)
 
 
 def register(parent: typer.Typer) -> None:
@@ -29,9 +37,11 @@ def methods(
         list[str],
         typer.Option("--method", help="kmeans, 'umap(n_components=2)', ami, ...; repeat it."),
     ],
-    side: Annotated[
+    implementation: Annotated[
         list[str] | None,
-        typer.Option("--side", help="cpu, gpu or a peer; the first is compared with the others."),
+        typer.Option(
+            "--implementation", help="cpu, gpu or a baseline; the others are compared to the first."
+        ),
     ] = None,
     size: Annotated[
         list[int] | None, typer.Option("--size", min=3, help="Numbers of samples; repeat it.")
@@ -48,46 +58,83 @@ def methods(
     ] = None,
     svg: Annotated[Path | None, typer.Option("--svg", help="Plot seconds over n here.")] = None,
 ) -> None:
-    """Time reducers, clusterers and scores on several sides, in turns, each in its own process."""
+    """Time reducers, clusterers and scores in several implementations, in turns."""
     from gpuclust.bench import render, results
 
     data = "digits" if embeddings is None else str(embeddings)
-    found = results.run(
-        method, side or ["cpu", "sklearn"], size, data=data, k=k, runs=runs, tell=note
-    )
+    first, *others = implementation or ["cpu", "sklearn"]
+    cases = results.product(method, others, size, k=k, runs=runs)
+    found = results.run(cases, first, data=data, say=note)
     _show(found, as_json)
     if markdown is not None:
         from gpuclust.report.tables import markdown as as_markdown
 
-        _write(markdown, as_markdown(*render.table(found)) + "\n")
+        markdown.write_text(as_markdown(*render.table(found)) + "\n", encoding="utf-8")
+        note(f"written: {markdown}")
     if svg is not None:
         render.plot(found, svg)
         note(f"written: {svg}")
-    if any("error" in one for one in found["results"]):
-        raise typer.Exit(1)
+    _exit(found)
+
+
+@app.command()
+def kernels(
+    embeddings: Needed,
+    case: Annotated[
+        list[str] | None, typer.Option("--case", help="ward_10k, ...; repeat it. Default: all.")
+    ] = None,
+    implementation: Backend = "cpu",
+    tiny: Annotated[
+        bool, typer.Option("--tiny", help="300 samples, one run: does every case work?")
+    ] = False,
+    as_json: Json = None,
+) -> None:
+    """Time gpuclust's own algorithms against other libraries: the table of the README."""
+    from gpuclust.bench import cases, results
+    from gpuclust.errors import unknown
+
+    table = cases.GPU if implementation == "gpu" else cases.CPU
+    for name in case or []:
+        if name not in table:
+            raise unknown("case", name, [*table])
+    chosen = {name: one for name, one in table.items() if name in (case or table)}
+    if tiny:
+        chosen = {name: one.tiny() for name, one in chosen.items()}
+    path = as_json
+
+    def save(found: Mapping[str, Any]) -> None:
+        if path is not None:
+            results.write(path, found)
+
+    found = results.run(chosen, implementation, data=str(embeddings), say=note, save=save)
+    _show(found, as_json)
+    _exit(found)
 
 
 @app.command()
 def unit(
-    embeddings: Annotated[
-        Path, typer.Option("--embeddings", help="Vectors and classes: .npz with X and y.")
-    ],
+    embeddings: Needed,
     runs: Runs = 1,
     as_json: Json = None,
-    side: Annotated[str, typer.Option("--side", help="cpu or gpu: our engine.")] = "cpu",
-    unseeded: Annotated[bool, typer.Option("--unseeded", help="Our UMAP without a seed.")] = False,
+    implementation: Backend = "cpu",
+    unseeded: Annotated[
+        bool, typer.Option("--unseeded", help="UMAP of gpuclust without a seed.")
+    ] = False,
 ) -> None:
     """Time the study's unit against the study's own recipe: UMAP, six clusterers, all scores."""
     from gpuclust.bench.results import provenance
     from gpuclust.bench.unit import bench_unit
 
-    found = bench_unit(str(embeddings), runs=runs, side=side, unseeded=unseeded, tell=note)
-    found = {**provenance(), **found}
+    source = provenance(note)
+    timed = bench_unit(
+        str(embeddings), runs=runs, implementation=implementation, unseeded=unseeded, say=note
+    )
+    found = {**source, **timed}
     lines = [
         [name, f"{one['ami_ours']:.4f}", f"{one['ami_recipe']:.4f}", f"{one['ari']:.4f}"]
         for name, one in found["methods"].items()
     ]
-    show_table(["clusterer", "AMI ours", "AMI recipe", "ARI between them"], lines)
+    show_table(["clusterer", "AMI gpuclust", "AMI recipe", "ARI between them"], lines)
     seeds = "unseeded" if unseeded else "seeded"
     note(
         f"{found['seconds_ours']:.1f} s against {found['seconds_recipe']:.1f} s ({seeds}): "
@@ -96,8 +143,7 @@ def unit(
     )
     if found["reproducible"] is not None:
         note(f"the same seed gives the same labels: {'yes' if found['reproducible'] else 'NO'}")
-    if as_json is not None:
-        _write(as_json, json.dumps(found, indent=1) + "\n")
+    _write(as_json, found)
 
 
 @app.command()
@@ -105,23 +151,29 @@ def compare(
     a: Annotated[Path, typer.Argument(metavar="A.json")],
     b: Annotated[Path, typer.Argument(metavar="B.json")],
 ) -> None:
-    """Compare two files of `bench methods`, work by work."""
+    """Compare two files of `bench methods` or `bench kernels`, work by work."""
     from gpuclust.bench import render, results
 
-    show_table(*render.side_by_side(results.read(a), results.read(b)))
+    show_table(*render.pairs(results.read(a), results.read(b)))
 
 
-def _show(found: dict[str, Any], as_json: Path | None) -> None:
+def _show(found: Mapping[str, Any], as_json: Path | None) -> None:
     from gpuclust.bench import render
 
     show_table(*render.table(found))
-    if as_json is not None:
-        _write(as_json, json.dumps(found, indent=1) + "\n")
+    _write(as_json, found)
 
 
-def _write(path: Path, text: str) -> None:
-    from gpuclust.store.store import atomic
+def _write(path: Path | None, found: Mapping[str, Any]) -> None:
+    from gpuclust.bench import results
 
-    with atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    note(f"written: {path}")
+    if path is not None:
+        results.write(path, found)
+        note(f"written: {path}")
+
+
+def _exit(found: Mapping[str, Any]) -> None:
+    """End with 1 when an implementation failed."""
+    measured = [of for one in found["results"] for of in one.get("implementations", {}).values()]
+    if any("error" in of for of in measured):
+        raise typer.Exit(1)

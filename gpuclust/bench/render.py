@@ -1,4 +1,4 @@
-"""Write benchmarks for people: tables, a plot, and two files side by side."""
+"""Show benchmark results: a table, a plot, and two files compared."""
 
 from __future__ import annotations
 
@@ -12,55 +12,48 @@ Result = Mapping[str, Any]
 
 
 def table(result: Result) -> tuple[list[str], list[list[str]]]:
-    """One line per piece of work and side: seconds, spread, ratio, agreement, memory, limit."""
-    header = [
-        "work",
-        "n",
-        "side",
-        "s",
-        "spread",
-        "slower",
-        "agreement",
-        "peak MiB",
-        "J",
-        "of limit",
-    ]
+    """Return header and lines, one per piece of work and implementation."""
+    figures = ["s", "spread", "slower", "agreement", "peak MiB", "of limit"]
+    header = ["work", "n", "implementation", *figures]
     lines = []
     for one in result["results"]:
-        for name, side in one.get("sides", {}).items():
-            lines.append([one["what"], str(one["n"]), name, *_side(one, name, side)])
-        if "error" in one:
-            lines.append([one["what"], str(one["n"]), "", "", "", "", one["error"], "", "", ""])
+        work = [one["what"], str(one["n"])]
+        for name, found in one.get("implementations", {}).items():
+            lines.append([*work, name, *_figures(one, name, found)])
+        if why := one.get("error", one.get("not_run")):
+            lines.append([*work, "", "", "", "", why, "", ""])
     return header, lines
 
 
-def _side(one: Result, name: str, side: Result) -> list[str]:
-    agreement = one["agreement"].get(name, {})
-    told = ", ".join(_told(*pair) for pair in agreement.items())
+def _figures(one: Result, name: str, found: Result) -> list[str]:
+    error = found.get("error")
+    if "median" not in found:
+        return ["", "", "", error or "", "", ""]
+    agreement = [_agreement(*pair) for pair in one["agreement"].get(name, {}).items()]
     slower = one["speedup"].get(name)
+    limit, peak = found.get("of_limit"), found.get("peak_mib")
     return [
-        f"{side['median']:.4g}",
-        f"{100 * side['spread']:.0f} %",
+        f"{found['median']:.4g}",
+        f"{100 * found['spread']:.0f} %",
         "" if slower is None else f"{slower:.2f}x",
-        told,
-        f"{side['peak_mib']:.0f}",
-        "" if side["joules"] is None else f"{side['joules']:.0f}",
-        "" if side.get("of_limit") is None else f"{100 * side['of_limit']:.0f} %",
+        error or ", ".join(agreement),
+        "" if peak is None else f"{peak:.0f}",
+        "" if limit is None else f"{100 * limit:.0f} %",
     ]
 
 
-def _told(name: str, value: float) -> str:
-    """Write an agreement: 1 is the best, but scores are told by how far they are apart."""
+def _agreement(name: str, value: float) -> str:
+    """Write an agreement: 1 is best, except for scores, which have a largest difference."""
     return f"{value:.1g} apart" if name == "score" else f"{value:.3f}"
 
 
 def plot(result: Result, path: Path) -> None:
-    """Draw seconds over n, a line per work and side, as an SVG file.
+    """Draw seconds over n, a line per work and implementation, as an SVG file.
 
     Raises
     ------
     BackendError
-        Where matplotlib is not installed.
+        When matplotlib is not installed.
     """
     try:
         import matplotlib as mpl
@@ -72,9 +65,8 @@ def plot(result: Result, path: Path) -> None:
 
     figure, axes = plt.subplots(figsize=(7, 5))
     lines: dict[str, list[tuple[int, float]]] = {}
-    for one in result["results"]:
-        for name, side in one.get("sides", {}).items():
-            lines.setdefault(f"{one['what']}, {name}", []).append((one["n"], side["median"]))
+    for work, n, name, found in _measured(result):
+        lines.setdefault(f"{work}, {name}", []).append((n, found["median"]))
     for label, points in lines.items():
         axes.loglog(*zip(*sorted(points), strict=True), marker="o", label=label)
     axes.set(xlabel="n", ylabel="seconds", title=result["host"]["cpu"])
@@ -84,33 +76,35 @@ def plot(result: Result, path: Path) -> None:
     plt.close(figure)
 
 
-def side_by_side(a: Result, b: Result) -> tuple[list[str], list[list[str]]]:
-    """Compare two files of results, work by work.
-
-    The last column judges by the spread of both: a difference within it is none.
+def pairs(a: Result, b: Result) -> tuple[list[str], list[list[str]]]:
+    """Compare two results, work by work: a difference within the spread of both is none.
 
     Raises
     ------
     InputError
-        When the files have no work in common.
+        When they have no work, size and implementation in common.
     """
-    header = ["work", "n", "side", "A s", "B s", "B / A", ""]
-    lines = list(_pairs(a, b))
+    header = ["work", "n", "implementation", "A s", "B s", "B / A", ""]
+    known = {(work, n, name): found for work, n, name, found in _measured(a)}
+    lines = []
+    for work, n, name, found in _measured(b):
+        before = known.get((work, n, name))
+        if before is None:
+            continue
+        ratio = found["median"] / before["median"]
+        noise = max(found["spread"], before["spread"])
+        word = "slower" if ratio > 1 else "faster"
+        word = "within the spread" if abs(ratio - 1) <= noise else word
+        seconds = [f"{before['median']:.4g}", f"{found['median']:.4g}"]
+        lines.append([work, str(n), name, *seconds, f"{ratio:.2f}", word])
     if not lines:
-        raise InputError("the two files have no work, size and side in common.")
+        raise InputError("the two files have no work, size and implementation in common.")
     return header, lines
 
 
-def _pairs(a: Result, b: Result) -> Iterator[list[str]]:
-    known = {(one["what"], one["n"]): one.get("sides", {}) for one in a["results"]}
-    for one in b["results"]:
-        for name, side in one.get("sides", {}).items():
-            before = known.get((one["what"], one["n"]), {}).get(name)
-            if before is None:
-                continue
-            ratio = side["median"] / before["median"]
-            noise = max(side["spread"], before["spread"])
-            word = "within the spread" if abs(ratio - 1) <= noise else ""
-            word = word or ("slower" if ratio > 1 else "faster")
-            seconds = [f"{before['median']:.4g}", f"{side['median']:.4g}"]
-            yield [one["what"], str(one["n"]), name, *seconds, f"{ratio:.2f}", word]
+def _measured(result: Result) -> Iterator[tuple[str, int, str, Result]]:
+    """Yield work, n, implementation and figures of everything that has a median."""
+    for one in result["results"]:
+        for name, found in one.get("implementations", {}).items():
+            if "median" in found:
+                yield one["what"], one["n"], name, found

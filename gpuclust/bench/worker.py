@@ -1,14 +1,21 @@
-"""The process of one side: reads what to run from standard input, a line of JSON each.
+"""Run the jobs of one implementation in a process of its own, one JSON request per line.
 
-``{"run": seed}`` runs once and answers seconds, of the clock and of all processors; ``{"save":
-path}`` writes the arrays of the last run; ``{"end": true}`` answers the peak of memory since it was
-ready and ends.  Answers are lines of JSON on a descriptor of their own: libraries print on standard
-output.
+Requests come on standard input:
+
+- ``{"job": {...}}`` loads the samples, warms up and answers ``start_mib``;
+- ``{"run": seed}`` runs once and answers seconds of the clock and of all processors;
+- ``{"save": path}`` writes the arrays of the last run;
+- ``{"rates": true}`` measures the roofline rates of the device;
+- ``{"peaks": true}`` answers the memory peaks since the job was ready.
+
+The process ends with its input.  Answers go to a descriptor of their own, because libraries print
+on standard output.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import sys
@@ -20,72 +27,115 @@ from typing import Any, TextIO
 import numpy as np
 
 from ..device import backend, memory
-from . import energy
-from .work import Job, as_arrays, load, prepare, small
+from . import baselines, roofline
+from .work import Job, Samples, as_arrays, for_warm_up, prepare, samples
 
 
-def main(text: str) -> None:
-    """Do the job that `text` describes until there is nothing more to run."""
+def main() -> None:
+    """Answer requests until the input ends."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     warnings.simplefilter("ignore")
-    job = Job(**json.loads(text))
-    try:
-        _serve(job, answers)
-    except Exception as error:  # noqa: BLE001 - it is told to the process that asked
-        _answer(answers, error=f"{type(error).__name__}: {error}")
+    serve(answers)
+    answers.flush()
+    os._exit(0)  # the allocators of three GPU libraries may not agree on the order of teardown
 
 
-def _answer(answers: TextIO, **content: Any) -> None:
-    answers.write(json.dumps(content) + "\n")
+def serve(answers: TextIO) -> None:
+    """Answer the requests of standard input; an error is an answer too."""
+    worker = Worker()
+    for line in sys.stdin:
+        ((request, value),) = json.loads(line).items()
+        try:
+            answer = getattr(worker, request)(value)
+        except Exception as error:  # noqa: BLE001 - reported to the process that asked
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        answers.write(json.dumps(answer) + "\n")
 
 
-def _serve(job: Job, answers: TextIO) -> None:
-    X, y = load(job)
-    few = small(X, y, job)
-    prepare(job._replace(k=min(job.k or len(np.unique(few[1])), 10)), *few)(0)
-    run, last = prepare(job, X, y), {}
-    _forget_peak()
-    start = _status("VmRSS")
-    _answer(answers, ready=True, start_mib=start)
-    with memory.stage_peak() as peak:
-        for line in sys.stdin:
-            asked = json.loads(line)
-            if "end" in asked:
-                break
-            if "save" in asked:
-                np.savez(asked["save"], **as_arrays(last))
-                _answer(answers, saved=True)
-                continue
-            last = _timed(run, asked["run"], job, answers)
-    # The kernel's two counters are some pages apart.
-    _answer(answers, peak_mib=max(start, _status("VmHWM")), gpu_peak_bytes=peak.bytes)
+class Worker:
+    """State between the requests; every public method answers one."""
 
+    def __init__(self) -> None:
+        self._stack = contextlib.ExitStack()
+        self._last: dict[str, Any] = {}
+        self._run: Any = None
 
-def _timed(run: Any, seed: int, job: Job, answers: TextIO) -> dict[str, Any]:
-    side = backend.Backend(job.side if job.side == "gpu" else "cpu", "", "")
-    side.synchronize()
-    joules, spent_before, start = energy.joules(), time.process_time(), time.perf_counter()
-    found = run(seed)
-    side.synchronize()
-    seconds, cpu = time.perf_counter() - start, time.process_time() - spent_before
-    spent = energy.since(joules)
-    plain = {name: found[name] for name in ("stages", "scores") if name in found}
-    _answer(answers, seconds=seconds, cpu_seconds=cpu, joules=spent, **plain)
-    return found
+    def job(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Load, warm up and prepare a job; forget the one before."""
+        self._run, self._last, self._given = None, {}, Samples(np.empty(0), np.empty(0))
+        self._stack.close()
+        gc.collect()
+        self._job = job = Job(**given)
+        self._given = samples(job)
+        gpu = job.implementation == "gpu" and not job.dry
+        self._on = backend.Backend("gpu" if gpu else "cpu", "", "")
+        few = for_warm_up(self._given, job)
+        k = min(job.k or len(np.unique(few.y)), 10)
+        prepare(job._replace(k=k), few)(0)
+        self._run = prepare(job, self._given)
+        _forget_peak()
+        self._start = _status("VmRSS")
+        self._peak = self._stack.enter_context(memory.stage_peak())
+        return {"start_mib": self._start}
+
+    def run(self, seed: int) -> dict[str, Any]:
+        """Run once; nothing else happens while the clock runs."""
+        self._last = {}
+        self._on.synchronize()
+        cpu, start = time.process_time(), time.perf_counter()
+        found = self._run(seed)
+        self._on.synchronize()
+        seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+        self._last = found
+        plain = {name: found[name] for name in ("stages", "scores", "errors") if name in found}
+        return {"seconds": seconds, "cpu_seconds": cpu, **plain, **self._ami()}
+
+    def save(self, path: str) -> dict[str, Any]:
+        """Write the arrays of the last run."""
+        np.savez(path, **as_arrays(self._last))  # type: ignore[arg-type]
+        return {}
+
+    def rates(self, _: object) -> dict[str, Any]:
+        """Measure the roofline rates of the device of the last job."""
+        if self._on.name == "cpu":
+            return roofline.machine()._asdict()
+        import cupy
+
+        return roofline.machine(cupy, self._on.synchronize)._asdict()
+
+    def peaks(self, _: object) -> dict[str, Any]:
+        """Return memory peaks since the job was ready, and facts that a baseline adds."""
+        self._stack.close()
+        # The two counters of the kernel are some pages apart.
+        peak = max(self._start, _status("VmHWM"))
+        peaks: dict[str, Any] = {"peak_mib": peak, "gpu_peak_bytes": self._peak.bytes}
+        name = self._job.implementation
+        if name not in baselines.BACKENDS and hasattr(module := baselines.load(name), "facts"):
+            peaks |= module.facts()
+        return peaks
+
+    def _ami(self) -> dict[str, float]:
+        """Score the labels of a clusterer against the classes, outside the clock."""
+        if "labels" not in self._last or "score" in self._last:
+            return {}
+        from ..metrics import adjusted_mutual_info_score
+
+        labels = as_arrays({"labels": self._last["labels"]})["labels"]
+        return {"ami": float(adjusted_mutual_info_score(self._given.y, labels))}
 
 
 def _forget_peak() -> None:
-    """Let VmHWM start anew, so that it tells of the runs and not of loading or the warm-up."""
-    with contextlib.suppress(OSError):  # where /proc cannot be written it tells of both
+    """Reset VmHWM, so that it covers the runs without loading and warm-up."""
+    with contextlib.suppress(OSError):  # where /proc is read-only it covers both
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
 def _status(name: str) -> float:
     """Read a figure of this process in MiB."""
-    with open("/proc/self/status", encoding="utf-8") as file:  # noqa: PTH123 - not a file of ours
+    with open("/proc/self/status", encoding="utf-8") as file:  # noqa: PTH123 - a file of the kernel
         return next(int(line.split()[1]) / 1024 for line in file if line.startswith(name + ":"))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

@@ -1,46 +1,49 @@
-import importlib
-import importlib.util
+"""Comparisons of implementations: fair turns, agreement, files, errors."""
+
+from __future__ import annotations
+
 import json
-import types
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from gpuclust.bench import energy, growth, render, results, roofline, runner, scores, work
+from gpuclust.bench import cases, inputs, render, results, roofline, runner, work
+from gpuclust.bench.agreement import agree
 from gpuclust.bench.unit import bench_unit
 from gpuclust.errors import BackendError, GpuclustError, InputError, UnknownNameError
-from gpuclust.methods.table import CLUSTERERS, REDUCERS
-from gpuclust.metrics.suite import score_all
+from gpuclust.methods.table import CLUSTERERS
 
-
-@pytest.fixture(scope="module")
-def vectors(tmp_path_factory):
-    from sklearn.datasets import load_digits
-
-    X, y = load_digits(return_X_y=True)
-    path = tmp_path_factory.mktemp("bench") / "digits.npz"
-    np.savez(path, X=X[:450].astype(np.float32), y=y[:450])
-    return str(path)
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def found(vectors):
-    told = []
+    said, saved = [], []
     methods = ["kmeans", "agglomerative(linkage=average)"]
+    table = results.product(methods, ["sklearn"], [100, 300], runs=2)
     one = results.run(
-        methods, ["cpu", "sklearn"], [100, 300], data=vectors, runs=2, tell=told.append
+        table,
+        "cpu",
+        data=vectors,
+        say=said.append,
+        save=lambda found: saved.append(json.loads(json.dumps(found))),
     )
-    return one | {"told": told}
+    return one | {"said": said, "saved": saved}
 
 
-def test_sides_take_turns_and_the_order_is_reversed(found):
-    runs = [text for text in found["told"] if ": run " in text]
-    sides = [text.split(", ")[1].partition(":")[0] for text in runs[:4]]
-    assert sides == ["cpu", "sklearn", "sklearn", "cpu"]
+def run(methods, vectors, sizes=(60,), others=(), **how):
+    return results.run(results.product(methods, others, sizes, runs=1), "cpu", data=vectors, **how)
 
 
-def test_every_work_size_and_side_has_its_figures_and_the_agreement(found):
+def test_implementations_take_turns_and_the_order_is_reversed(found):
+    runs = [text for text in found["said"] if ": run " in text]
+    order = [text.split(", ")[1].partition(":")[0] for text in runs[:4]]
+    assert order == ["cpu", "sklearn", "sklearn", "cpu"]
+
+
+def test_every_work_size_and_implementation_has_its_figures_and_the_agreement(found):
     assert [(one["what"], one["n"]) for one in found["results"]] == [
         ("kmeans", 100),
         ("kmeans", 300),
@@ -48,29 +51,35 @@ def test_every_work_size_and_side_has_its_figures_and_the_agreement(found):
         ("agglomerative(linkage=average)", 300),
     ]
     for one in found["results"]:
-        assert set(one["sides"]) == {"cpu", "sklearn"}
-        for side in one["sides"].values():
-            assert len(side["seconds"]) == 2
-            assert min(side["seconds"]) <= side["median"] <= max(side["seconds"])
-            assert side["peak_mib"] >= side["start_mib"] > 50
-            assert 0 < side["of_limit"] < 1
-            assert side["ready_seconds"] > 0
-            assert len(side["cpu_seconds"]) == 2 and min(side["cpu_seconds"]) >= 0
-        # Our CPU engine's K-Means is scikit-learn's; the trees are ours.
+        assert set(one["implementations"]) == {"cpu", "sklearn"}
+        for figures in one["implementations"].values():
+            assert len(figures["seconds"]) == len(figures["ami"]) == 2
+            assert min(figures["seconds"]) <= figures["median"] <= max(figures["seconds"])
+            assert figures["peak_mib"] >= figures["start_mib"] > 50
+            assert 0 < figures["of_limit"] < 1
+            assert figures["ready_seconds"] > 0
+            assert len(figures["cpu_seconds"]) == 2 and min(figures["cpu_seconds"]) >= 0
+        # K-Means of the CPU backend is scikit-learn's; the trees are gpuclust's.
         assert one["agreement"]["sklearn"]["labels"] == pytest.approx(1.0)
-        ratio = one["sides"]["sklearn"]["median"] / one["sides"]["cpu"]["median"]
-        assert one["speedup"] == {"sklearn": pytest.approx(ratio)}
+        median = {name: of["median"] for name, of in one["implementations"].items()}
+        assert one["speedup"] == {"sklearn": pytest.approx(median["sklearn"] / median["cpu"])}
+    assert found["results"][2]["between_seeds"]["cpu"] == {"labels": 1.0}  # without randomness
 
 
-def test_results_are_json_with_where_they_come_from(found, tmp_path):
-    content = {key: value for key, value in found.items() if key != "told"}
-    assert {"date", "commit", "host", "threads", "machine", "data"} <= set(content)
-    path = tmp_path / "a.json"
-    path.write_text(json.dumps(content))
-    assert results.read(path) == content
+def test_results_are_saved_after_every_run(found):
+    # Two runs of two implementations and the peaks, four times.
+    assert len(found["saved"]) == 4 * 5
+    assert [len(one["results"]) for one in found["saved"][::5]] == [1, 2, 3, 4]
 
 
-def test_the_table_has_a_line_per_side(found):
+def test_results_are_json_with_their_provenance(found, tmp_path):
+    content = {key: value for key, value in found.items() if key not in ("said", "saved")}
+    assert {"date", "commit", "dirty", "host", "threads", "machine", "data"} <= set(content)
+    results.write(tmp_path / "a.json", content)
+    assert results.read(tmp_path / "a.json") == content
+
+
+def test_the_table_has_a_line_per_implementation(found):
     header, lines = render.table(found)
     assert len(lines) == 8
     assert all(len(line) == len(header) for line in lines)
@@ -79,14 +88,14 @@ def test_the_table_has_a_line_per_side(found):
 def test_two_files_are_compared_work_by_work(found):
     slower = json.loads(json.dumps(found))
     for one in slower["results"]:
-        one["sides"]["cpu"]["median"] *= 50
-    _, lines = render.side_by_side(found, slower)
+        one["implementations"]["cpu"]["median"] *= 50
+    _, lines = render.pairs(found, slower)
     assert {(line[2], line[6]) for line in lines} == {
         ("cpu", "slower"),
         ("sklearn", "within the spread"),
     }
     with pytest.raises(InputError, match="no work"):
-        render.side_by_side(found, {"results": []})
+        render.pairs(found, {"results": []})
 
 
 def test_the_plot_is_an_svg(found, tmp_path):
@@ -95,249 +104,166 @@ def test_the_plot_is_an_svg(found, tmp_path):
     assert "<svg" in (tmp_path / "plot.svg").read_text()
 
 
-def test_what_fails_is_recorded_and_the_rest_goes_on(vectors):
-    found = results.run(
-        ["spectral(n_neighbors=200)", "kmeans"], ["cpu"], [60], data=vectors, runs=1
-    )
+def test_a_failure_is_recorded_and_the_others_go_on(vectors):
+    found = run(["spectral(n_neighbors=200)", "kmeans"], vectors, others=["sklearn"])
     first, second = found["results"]
-    assert "more samples than neighbours" in first["error"]
-    assert second["sides"]["cpu"]["median"] > 0
-    assert len(render.table(found)[1]) == 2
+    assert "more samples than neighbors" in first["implementations"]["cpu"]["error"]
+    assert second["implementations"]["cpu"]["median"] > 0
+    lines = render.table(found)[1]
+    assert "neighbors" in lines[0][6]
+    assert len(lines) == 4
 
 
 @pytest.mark.parametrize(
-    ("call", "said"),
-    [
-        (lambda data: results.run(["kmeans"], ["nobody"], [60], data=data), "unknown side"),
-        (lambda data: results.run(["kmeans"], ["cpu"], [60], data="/no/such.npz"), "no/such"),
-        (lambda data: results.read(Path("/no/such.json")), "cannot read"),
-    ],
+    ("name", "data", "said"),
+    [("unheard-of", None, "unknown implementation"), ("cpu", "/no/such.npz", "no/such")],
 )
-def test_bad_input_is_told_before_anything_runs(vectors, call, said):
+def test_bad_input_raises_before_anything_runs(vectors, name, data, said):
     with pytest.raises(InputError, match=said):
-        call(vectors)
+        results.run(results.product(["kmeans"], [], [60]), name, data=data or vectors)
 
 
-def test_an_unknown_method_and_what_a_peer_does_not_do_are_told(vectors):
-    X, y = work.load(work.Job("cpu", "kmeans", vectors))
+def test_an_unknown_method_and_a_missing_ability_raise(vectors):
+    given = inputs.load(vectors)
     with pytest.raises(UnknownNameError, match="kmean"):
-        work.prepare(work.Job("cpu", "kmaens", vectors), X, y)
+        work.prepare(work.Job("cpu", "kmaens", vectors), given)
     with pytest.raises(InputError, match="does not do kmeans; it does unit"):
-        work.prepare(work.Job("recipe", "kmeans", vectors), X, y)
+        work.prepare(work.Job("recipe", "kmeans", vectors), given)
 
 
-def test_a_side_that_dies_is_told_and_leaves_no_process(vectors, monkeypatch):
-    import signal
+def test_a_missing_baseline_raises_or_is_listed(vectors, monkeypatch):
+    def missing(name):
+        raise BackendError(f"the baseline {name} needs it. Run pip install it.")
 
-    side = runner.Side(work.Job("cpu", "kmeans", vectors))
-    side.ready()
-    side._process.send_signal(signal.SIGKILL)
-    side._process.wait()
-    with pytest.raises(GpuclustError, match="ended with code -9"):
-        side.run(0)
-    side.stop()
-    assert side._process.poll() == -9
-
-
-# ---- scores -------------------------------------------------------------------------------------
-
-SHARED = [
-    "ami",
-    "nmi",
-    "ari",
-    "fmi",
-    "homogeneity",
-    "completeness",
-    "v_measure",
-    "calinski_harabasz",
-    "davies_bouldin",
-]
-SILHOUETTES = [f"silhouette_{metric}" for metric in ("euclidean", "cosine", "l1", "chebyshev")]
+    monkeypatch.setattr(results.baselines, "load", missing)
+    table = results.product(["kmeans"], ["new"], [60], runs=1)
+    with pytest.raises(BackendError, match="Run pip install it"):
+        results.run(table, "cpu", data=vectors)
+    found = results.run(table, "cpu", data=vectors, skip_missing=True)
+    assert list(found["missing"]) == ["new"]
+    assert list(found["results"][0]["implementations"]) == ["cpu"]
 
 
-def once(side, what, data, **how):
-    job = work.Job(side, what, data, **how)
-    return work.prepare(job, *work.load(job))(0)
+def test_a_process_that_dies_is_reported_and_stopped(vectors):
+    process = runner.Process("cpu")
+    try:
+        process.start(work.Job("cpu", "kmeans", vectors))
+        process._process.send_signal(signal.SIGKILL)
+        process._process.wait()
+        with pytest.raises(GpuclustError, match="ended with code -9"):
+            process.run(0)
+    finally:
+        process.stop()
+    assert not process.alive
 
 
-@pytest.mark.parametrize("what", SHARED + SILHOUETTES)
-def test_a_score_is_work_and_agrees_with_scikit_learn(vectors, what):
-    ours, theirs = once("cpu", what, vectors), once("sklearn", what, vectors)
-    assert ours["score"].shape == (2,)  # of 10 and of 100 clusters
-    assert runner.agree(ours, theirs) == {"score": pytest.approx(0, abs=1e-4), "labels": 1.0}
+def test_a_run_without_an_end_is_killed_and_its_process_replaced(vectors):
+    slow = work.Job("cpu", "affinity(damping=0.99, convergence_iter=1000)", vectors, 3000)
+    with runner.Pool() as pool:
+        process = pool.start(slow, lambda text: None)
+        process.limit = 0.1
+        found = runner.compare([slow], runs=1, pool=pool)
+        assert "was killed after 0.1 s" in found["implementations"]["cpu"]["error"]
+        again = runner.compare([work.Job("cpu", "kmeans", vectors)], runs=1, pool=pool)
+        assert again["implementations"]["cpu"]["median"] > 0
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")
-@pytest.mark.parametrize("what", SHARED)
-def test_torchmetrics_gives_the_same_scores(vectors, what):
-    pytest.importorskip("torchmetrics")
-    ours, theirs = (once(side, what, vectors, k=10) for side in ("cpu", "torchmetrics"))
-    # Its information is summed in float32.
-    np.testing.assert_allclose(ours["score"], theirs["score"], rtol=2e-3)
-    np.testing.assert_array_equal(ours["labels"], theirs["labels"])
+def test_a_pool_keeps_its_process_from_one_comparison_to_the_next(vectors):
+    jobs = [work.Job("cpu", what, vectors, n) for what in ("kmeans", "ami") for n in (60, 90)]
+    with runner.Pool() as pool:
+        for job in jobs:
+            found = runner.compare([job], runs=1, pool=pool)
+            assert found["implementations"]["cpu"]["median"] > 0
+        assert pool.rates("cpu")["copy"] > 1e8
+        process = pool.start(jobs[0], lambda text: None)
+        assert pool.start(jobs[1], lambda text: None) is process
+    assert not process.alive
 
 
-@pytest.mark.parametrize("what", scores.NAMES)
-def test_every_score_of_ours_is_that_of_a_grid(vectors, what):
-    found = once("cpu", what, vectors, k=7)
-    X, y = work.load(work.Job("cpu", what, vectors))
-    name = what if what in scores.EXTERNAL else f"{what}_original"
-    (grid,) = score_all([found["labels"]], X=X, Z=X, y=y, names=[name])
-    assert len(set(found["labels"].tolist())) == 7
-    np.testing.assert_allclose(found["score"], [grid.scores[name]], rtol=1e-12)
+def test_runs_stop_at_the_deadline_and_some_run_once(vectors):
+    jobs = [work.Job(name, "kmeans", vectors, 60) for name in ("cpu", "sklearn")]
+    found = runner.compare(jobs, runs=3, once=("sklearn",))["implementations"]
+    assert [len(found[name]["seconds"]) for name in ("cpu", "sklearn")] == [3, 1]
+    found = runner.compare(jobs[:1], runs=3, until=0.0)["implementations"]
+    assert len(found["cpu"]["seconds"]) == 1
 
 
-def test_few_samples_have_at_most_half_as_many_clusters():
-    X = np.random.default_rng(0).normal(size=(30, 3)).astype(np.float32)
-    assert [len(set(labels.tolist())) for labels in scores.label_sets(X)] == [10, 15]
+def test_cases_after_the_deadline_are_recorded_as_not_run(vectors):
+    found = run(["kmeans"], vectors, until=0.0)
+    assert found["results"][0]["not_run"] == "no time"
+    assert render.table(found)[1][0][6] == "no time"
 
 
-def test_scores_have_their_lines_and_tell_how_far_they_are_apart(vectors):
-    found = results.run(["ari"], ["cpu", "sklearn"], [100], data=vectors, runs=1)
-    (one,) = found["results"]
-    assert one["agreement"]["sklearn"]["score"] < 1e-9
-    assert one["agreement"]["sklearn"]["labels"] == 1.0
-    _, lines = render.table(found)
-    assert "apart" in lines[1][6] and lines[1][6].endswith("1.000")
+# ---- provenance ---------------------------------------------------------------------------------
 
 
-def test_a_score_has_no_parameters(vectors):
-    with pytest.raises(InputError, match="Write ami"):
-        once("cpu", "ami(normalizer=true)", vectors)
+def test_changes_that_are_not_committed_are_recorded_and_warned_of(monkeypatch):
+    said = []
+    monkeypatch.setenv("GPUCLUST_COMMIT", "abc1234-dirty")
+    assert results.provenance(said.append)["dirty"] is True
+    assert "Commit first" in said[0]
+    monkeypatch.setenv("GPUCLUST_COMMIT", "abc1234")
+    source = results.provenance(said.append)
+    assert (source["commit"], source["dirty"], len(said)) == ("abc1234", False, 1)
 
 
-# ---- peers --------------------------------------------------------------------------------------
+def test_without_git_the_commit_is_unknown(monkeypatch):
+    monkeypatch.delenv("GPUCLUST_COMMIT", raising=False)
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert results.provenance()["commit"] == "unknown"
 
 
-@pytest.mark.parametrize("side", work.peers())
-def test_a_peer_says_what_it_needs_and_does_what_has_a_name(side):
-    module = importlib.import_module(f"gpuclust_peers.{side}")
-    assert all(isinstance(name, str) for name in module.NEEDS.values())
-    methods = getattr(module, "METHODS", {})
-    assert set(methods) <= {*REDUCERS, *CLUSTERERS, work.UNIT}
-    assert set(getattr(module, "SCORES", {})) <= set(scores.NAMES)
-    assert methods or module.SCORES
+def test_committed_results_come_from_a_clean_commit_or_the_log_names_them():
+    log = (ROOT / "benchmarks/LOG.md").read_text()
+    for path in (ROOT / "benchmarks/results").glob("*.json"):
+        content = json.loads(path.read_text())
+        clean = not (content.get("dirty") or str(content.get("commit")).endswith("-dirty"))
+        assert clean or path.name in log, path.name
 
 
-def test_a_peer_that_is_not_installed_says_how_it_is(vectors, monkeypatch):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    monkeypatch.setattr(work, "peers", lambda: ["umap_learn"])
-    with pytest.raises(BackendError, match="Run pip install umap-learn"):
-        work.peer("umap_learn")
+@pytest.mark.parametrize("name", ["fastcluster", "torchmetrics", "flashlib", "fast_hdbscan"])
+def test_results_of_earlier_versions_are_still_read(name):
+    (path,) = (ROOT / "benchmarks/results").glob(f"peer-{name}-*.json")
+    old = results.read(path)
+    header, lines = render.table(old)
+    assert {line[2] for line in lines} == {"cpu", name}
+    assert all(len(line) == len(header) for line in lines)
+    assert {line[6] for line in render.pairs(old, old)[1]} == {"within the spread"}
 
 
-def test_a_peer_gets_its_own_arrays_and_a_gpu_all_samples(vectors, monkeypatch):
-    stand_in = types.SimpleNamespace(
-        NEEDS={},
-        GPU=True,
-        place=lambda array: ("placed", array),
-        METHODS={"kmeans": lambda X, params, k, seed: (X[0], params["n_init"], k, seed)},
-        SCORES={"ami": lambda X, y, labels: float(X[0] == y[0] == labels[0] == "placed")},
-    )
-    monkeypatch.setattr(work, "peer", lambda side: stand_in)
-    assert once("new", "kmeans(n_init=3)", vectors)["labels"] == ("placed", 3, 10, 0)
-    assert once("new", "ami", vectors)["score"].tolist() == [1.0, 1.0]
-    X, y = work.load(work.Job("new", "ami", vectors))
-    assert len(work.small(X, y, work.Job("new", "ami", vectors))[0]) == len(X)
-    assert len(work.small(X, y, work.Job("cpu", "ami", vectors))[0]) == 400
+def test_a_file_with_other_content_is_refused(tmp_path):
+    with pytest.raises(InputError, match="cannot read"):
+        results.read(Path("/no/such.json"))
+    (tmp_path / "a.json").write_text('{"results": {}}')
+    with pytest.raises(InputError, match="not a result"):
+        results.read(tmp_path / "a.json")
+
+
+# ---- kernels, the unit, the limit ---------------------------------------------------------------
+
+
+def test_targets_and_iterations_belong_to_cases():
+    assert {name for name, case in cases.GPU.items() if case.target} == {
+        "ward_100k",
+        "silhouette_8_sets_50k",
+        "ami_100k",
+    }
+    assert set(cases.ITERATIONS[:2]) <= set(cases.GPU)
 
 
 @pytest.mark.slow
-def test_fast_hdbscan_finds_the_clusters_of_ours(vectors):
-    pytest.importorskip("fast_hdbscan")  # it compiles for a minute
-    same = runner.agree(once("cpu", "hdbscan", vectors), once("fast_hdbscan", "hdbscan", vectors))
-    assert same["labels"] > 0.95
+def test_every_cpu_case_runs_and_agrees_with_scikit_learn():
+    data = str(ROOT / "tests/data/fashionmnist-300.npz")
+    with runner.Pool() as pool:
+        tiny = {name: case.tiny() for name, case in cases.CPU.items()}
+        found = results.run(tiny, "cpu", data=data, pool=pool)
+    for one in found["results"]:
+        assert not any("error" in of for of in one["implementations"].values()), one
+        for name, value in one["agreement"].get("sklearn", {}).items():
+            assert value == pytest.approx(0 if name == "score" else 1, abs=1e-4), one["case"]
 
 
-def test_fastcluster_finds_the_clusters_of_ours(vectors):
-    pytest.importorskip("fastcluster")
-    for what in ("agglomerative", "agglomerative(linkage=average)"):
-        same = runner.agree(once("cpu", what, vectors), once("fastcluster", what, vectors))
-        assert same["labels"] == pytest.approx(1.0)
-
-
-def test_flashlib_finds_the_clusters_of_ours_or_refuses(vectors):
-    pytest.importorskip("flashlib")
-    what = "kmeans(init=random)"
-    same = runner.agree(once("cpu", what, vectors), once("flashlib", what, vectors))
-    assert same["labels"] > 0.4  # another start
-    with pytest.raises(ValueError, match="init=random"):
-        once("flashlib", "kmeans", vectors)
-
-
-# ---- growth -------------------------------------------------------------------------------------
-
-
-def test_every_method_and_main_score_is_a_subject_of_growth():
-    names = growth.subjects()
-    methods = {name.partition("(")[0] for name in names}
-    assert methods == ({*REDUCERS, *CLUSTERERS, "ami", *scores.INTERNAL} - {"none"})
-    assert names[-1] == "umap"
-    linkages = {name for name in names if name.startswith("agglomerative(")}
-    assert len(linkages) == len(CLUSTERERS["agglomerative"].params["linkage"].choices)
-    kinds = {growth.family(name) for name in names}
-    assert kinds == {"reducers", "clusterers", "scores"}
-
-
-def test_the_exponent_is_fitted_from_5000_on():
-    times = {1000: 5.0, 5000: 25.0, 10_000: 100.0, 50_000: 2500.0}
-    assert growth.exponent(times) == pytest.approx(2)
-    assert growth.exponent({1000: 1.0, 2000: 2.0, 5000: 4.0}) is None
-
-
-def test_what_is_expected_follows_what_was_seen_and_the_promise_before_that():
-    assert growth.expected("kmeans", 20_000, {}) is None
-    assert growth.expected("kmeans", 20_000, {1000: 2.0}) == pytest.approx(40)
-    assert growth.expected("kmeans", 20_000, {5000: 1.0, 10_000: 4.0}) == pytest.approx(16)
-    assert growth.expected("hdbscan", 20_000, {5000: 1.0, 10_000: 2.0}) == pytest.approx(4)
-    assert growth.expected("something new", 20_000, {10_000: 1.0}) == pytest.approx(4)
-
-
-def test_memory_ends_where_the_buffers_or_the_measured_bytes_fill_it():
-    average = growth.memory_end("agglomerative(linkage=average)", 50, {}, 16)
-    assert average == (2**16, "4 n^2 bytes")
-    assert growth.memory_end("kmeans", 50, {}, 16) is None
-    # 2,000 bytes a sample besides its 50 float32 values.
-    found = growth.memory_end("kmeans", 50, {10_000: 10_000 * 1800 / 2**20}, 16)
-    assert found.n == pytest.approx(16 * 2**30 / 2000, rel=1e-6)
-    assert "2000 bytes a sample" in found.by
-    squared = {5000: 100.0, 10_000: 400.0}
-    worse = growth.memory_end("kmeans", 0, squared, 400 / 1024 * 4)
-    assert worse.n == pytest.approx(20_000, rel=1e-3)
-
-
-def test_larger_sizes_are_the_real_samples_again_with_noise(vectors):
-    few, _ = work.load(work.Job("cpu", "kmeans", vectors))
-    many, y = work.load(work.Job("cpu", "kmeans", vectors, n=1000))
-    assert many.shape == (1000, 64) and len(y) == 1000
-    np.testing.assert_array_equal(many[:450], few)
-    assert not np.array_equal(many[450:900], few)
-    assert np.abs(many[450:900] - few).mean() < 0.2 * few.std()
-
-
-def test_agreement_of_labels_and_of_spaces():
-    labels = np.array([0, 0, 1, 1, 2, 2])
-    Z = np.random.default_rng(0).normal(size=(80, 3))
-    same = runner.agree({"labels": labels, "Z": Z}, {"labels": 5 - labels, "Z": 3 * Z})
-    assert same == {"labels": 1.0, "Z": 1.0}
-    other = runner.agree({"Z": Z}, {"Z": np.random.default_rng(1).normal(size=(80, 3))})
-    assert other["Z"] < 0.4
-
-
-def test_energy_is_the_difference_of_counters(tmp_path, monkeypatch):
-    monkeypatch.setattr(energy, "RAPL", tmp_path)
-    assert energy.joules() == {}
-    counter = tmp_path / "intel-rapl:0" / "energy_uj"
-    counter.parent.mkdir()
-    counter.write_text("5000000")
-    before = energy.joules()
-    counter.write_text("7500000")
-    assert energy.since(before) == {"cpu 0": 2.5}
-    counter.write_text("10")  # it has wrapped around
-    assert energy.since(before) == {}
-
-
-def test_the_share_of_the_limit_counts_what_must_be_done():
+def test_the_share_of_the_limit_counts_the_least_work():
     rates = roofline.Machine(copy=1e9, multiply=1e9)
     # 2 n d k = 2e9 operations take 2 s at most speed.
     assert roofline.share("kmeans(n_init=1)", 8.0, rates, n=10**4, d=100, k=1000) == 0.25
@@ -346,9 +272,22 @@ def test_the_share_of_the_limit_counts_what_must_be_done():
     assert measured.copy > 1e8 and measured.multiply > 1e8
 
 
+def test_agreement_of_labels_of_neighbors_and_of_reduced_embeddings():
+    labels = np.array([0, 0, 1, 1, 2, 2])
+    Z = np.random.default_rng(0).normal(size=(80, 3))
+    same = agree({"labels": labels, "Z": Z}, {"labels": 5 - labels, "Z": 3 * Z})
+    assert same == {"labels": 1.0, "Z": 1.0}
+    other = agree({"Z": Z}, {"Z": np.random.default_rng(1).normal(size=(80, 3))})
+    assert other["Z"] < 0.4
+    near = np.array([[0, 1], [1, 0]])
+    assert agree({"neighbors": near}, {"neighbors": np.array([[1, 0], [1, 5]])}) == {
+        "neighbors": 0.75
+    }
+
+
 @pytest.mark.slow
 def test_the_unit_against_the_recipe(vectors):
-    found = bench_unit(vectors, runs=1, tell=lambda text: None)
+    found = bench_unit(vectors, runs=1)
     assert set(found["methods"]) == set(CLUSTERERS)
     for name, one in found["methods"].items():
         assert one["ami_ours"] > 0.4 and one["ami_recipe"] > 0.4, name

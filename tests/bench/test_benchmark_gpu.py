@@ -1,4 +1,4 @@
-"""benchmarks/gpu.py goes through all its parts here, with the CPU engine in the GPU's place."""
+"""benchmarks/gpu.py runs all its parts here, with the CPU backend in place of the GPU."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gpuclust.bench import cases
 from gpuclust.device import backend
 from gpuclust.methods.table import CLUSTERERS
+from gpuclust.row import Outcome
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "benchmarks/gpu.py"
@@ -31,7 +33,7 @@ def load(monkeypatch):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
-    """A hundred real samples: the parts are many, and the sizes prove nothing."""
+    """A hundred real samples."""
     path = tmp_path_factory.mktemp("gpu") / "embeddings.npz"
     with np.load(DATA) as whole:
         np.savez(path, X=whole["X"][::3, :64], y=whole["y"][::3])
@@ -44,8 +46,8 @@ def part(load, data, tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
     def run(name: str) -> dict:
-        options = {"child": name, "folder": tmp_path, "data": data, "dry": True, "limit": 60.0}
-        load("recipe_gpu").run(argparse.Namespace(**options))
+        options = {"child": name, "folder": tmp_path, "data": data, "dry": True, "limit": 600.0}
+        load("gpu_parts").run(argparse.Namespace(**options))
         found = json.loads((tmp_path / f"{name}.json").read_text())
         assert found["running"] is None
         assert found["summary"]
@@ -71,6 +73,7 @@ def test_a_dry_run_writes_one_json_with_its_header_and_a_rerun_adds_to_it(tmp_pa
     assert path.name == f"dry-{content['date'][:10]}.json"
     assert (content["commit"], content["dry"], content["gpu"]) == ("abc1234", True, None)
     assert content["host"]["cpu"]
+    assert content["dirty"] is False
     assert content["versions"]["pytest"]
     counts = content["parts"]["tests"]["counts"]
     assert counts["passed"] > 10
@@ -84,7 +87,7 @@ def test_a_dry_run_writes_one_json_with_its_header_and_a_rerun_adds_to_it(tmp_pa
 
 
 @no_gpu
-def test_without_a_gpu_it_ends_at_once_and_says_why(tmp_path):
+def test_without_a_gpu_it_ends_at_once_with_the_reason(tmp_path):
     done = gpu("--data", DATA, "--out", tmp_path)
     assert done.returncode == 2
     assert backend.why_no_gpu() in done.stderr
@@ -92,13 +95,13 @@ def test_without_a_gpu_it_ends_at_once_and_says_why(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "said"),
     [((), "--data"), (("--data", "/nowhere.npz"), "/nowhere.npz"), (("--parts", "spede"), "speed")],
 )
-def test_a_wrong_command_line_is_refused(arguments, told):
+def test_a_wrong_command_line_is_refused(arguments, said):
     done = gpu(*arguments)
     assert done.returncode == 2
-    assert told in done.stderr
+    assert said in done.stderr
 
 
 def test_packages_that_are_missing_are_named_before_anything_runs(load, monkeypatch):
@@ -113,7 +116,7 @@ def test_the_json_is_named_after_the_card(load, tmp_path):
     assert load("gpu").place_of(content, tmp_path).name == "h200-2026-11-21.json"
 
 
-def test_a_part_that_fails_or_hangs_is_written_down_with_what_it_found(load, tmp_path, monkeypatch):
+def test_a_part_that_fails_or_hangs_is_recorded_with_its_findings(load, tmp_path, monkeypatch):
     script = load("gpu")
     args, saved = argparse.Namespace(folder=tmp_path, dry=True, data=DATA), []
 
@@ -133,7 +136,7 @@ def test_a_part_that_fails_or_hangs_is_written_down_with_what_it_found(load, tmp
     assert failed["found"] == 1
 
 
-def test_time_that_a_part_leaves_over_goes_to_the_later_ones(load, tmp_path, monkeypatch):
+def test_unused_time_of_a_part_goes_to_the_later_ones(load, tmp_path, monkeypatch):
     script, given = load("gpu"), {}
 
     def run_part(part, args, seconds, save):
@@ -153,7 +156,7 @@ def test_time_that_a_part_leaves_over_goes_to_the_later_ones(load, tmp_path, mon
 # ---- the parts ----------------------------------------------------------------------------------
 
 
-def test_the_doctor_is_written_down_check_by_check(part):
+def test_the_doctor_is_recorded_check_by_check(part):
     found = part("doctor")
     assert found["checks"]["machine"]["ok"] is None
     assert found["failed"] == [
@@ -173,58 +176,91 @@ def test_residency_follows_every_stage_of_both_units_and_the_grid(part):
     rows = found["grid"]["rows"]
     assert sorted(row["encoder"] for row in rows) == ["random/test_resnet", "raw"]
     assert {row["status"] for row in rows} == {"ok"}
-    assert found["grid"]["table"]["lines"] == []  # nothing crosses to a GPU that is not there
+    assert found["grid"]["table"]["lines"] == []  # no device, no copies
 
 
-def test_what_a_stage_copied_is_told_as_a_share_of_the_embedding(load):
-    residency = load("gpu_residency")
-    outcome = residency.Outcome(None, 1.0, device={"to_host": 50, "peak_bytes": 1 << 30})
-    assert residency.described(outcome, 200)["share_of_X"] == 0.25
-    failed = residency.described(outcome._replace(error=MemoryError("40 GiB")), 200)
+def test_copies_of_a_stage_are_a_share_of_the_embedding(load):
+    parts = load("gpu_parts")
+    outcome = Outcome(None, 1.0, device={"to_host": 50, "peak_bytes": 1 << 30})
+    assert parts.described(outcome, 200)["share_of_X"] == 0.25
+    failed = parts.described(outcome._replace(error=MemoryError("40 GiB")), 200)
     assert failed["error"] == "MemoryError: 40 GiB"
 
 
-def test_speed_times_both_engines_and_compares_what_they_found(part):
+@pytest.mark.slow
+def test_speed_times_both_backends_and_compares_their_results(part):
     found = part("speed")
-    stages, agree = found["study"]["stages"], found["study"]["ari_cpu_gpu"]
-    for name in CLUSTERERS:
-        line = stages[f"cluster: none | {name}"]
-        assert line["runs_gpu"] >= 1
-        assert line["ratio"] == pytest.approx(line["cpu"] / line["gpu"])
-        assert agree[f"cluster: none | {name}"] == 1.0  # it is the same engine twice
-    assert not any("affinity" in name for name in stages if "pca" in name)
+    for reducer in ("none", "pca(5)"):
+        unit = found["study"][f"unit {reducer}"]
+        assert set(unit["agreement"]["cpu"]) == set(CLUSTERERS)
+        assert set(unit["agreement"]["cpu"].values()) == {1.0}  # it is the same backend twice
+        assert set(unit["stages"]) == {"reduce", "score", *CLUSTERERS}
+        assert set(unit["stages"]["kmeans"]) == {"gpu", "cpu"}
     for name in ("kmeans", "spectral"):
-        result = found["agreement"][name]["result"]
-        assert result["ari_cpu_gpu"] == [1.0] * 5
-        assert len(result["ari_cpu_cpu"]) == 10
-    assert found["large"]["stages"]["cluster: none | agglomerative"]["ratio"] > 0
-    assert found["large"]["affinity"]["cpu"]["seconds_per_iteration"] > 0
-    assert "150 s" in found["large"]["not_run_on_cpu"]
+        one = found["seeds"][name]
+        assert one["agreement"]["cpu"]["labels"] == 1.0
+        assert one["between_seeds"]["cpu"]["labels"] <= 1.0
+        assert len(one["implementations"]["gpu"]["ami"]) == 5
+    large = found["large"]["agglomerative"]
+    assert large["n"] == 400
+    assert large["speedup"]["cpu"] > 0
+    assert len(large["implementations"]["cpu"]["seconds"]) == 1
 
 
-def test_accel_compares_scikit_learns_code_with_ours(load, part, data, tmp_path, monkeypatch):
-    accel, peer = load("gpu_accel"), load("recipe_gpu").run
-    ran = []
-
-    def here(command, **_):  # instead of in a process under cuml.accel
-        ran.append(command)
-        options = {"child": "accel_peer", "folder": tmp_path, "data": data, "dry": True}
-        peer(argparse.Namespace(**options))
-        return subprocess.CompletedProcess(command, 0, "", "")
-
-    monkeypatch.setattr(accel.subprocess, "run", here)
+@pytest.mark.slow
+def test_accel_compares_scikit_learns_code_with_the_backend(part):
     compared = part("accel")["compared"]
-    assert ran[0][-1] == "--dry"
-    assert list(compared) == ["pca", "kmeans", "spectral", "hdbscan"]
-    for name, line in compared.items():
-        assert line["ratio"] == pytest.approx(line["peer"]["seconds"] / line["ours"])
-        assert line["peer"]["on_gpu"] is False
-        assert name == "pca" or line["ari"] > 0.9, name
+    names = ["pca(5)", "kmeans", "spectral(assign_labels=kmeans)", "hdbscan"]
+    assert list(compared) == names
+    for name, one in compared.items():
+        assert one["speedup"]["sklearn"] > 0
+        assert next(iter(one["agreement"]["sklearn"].values())) > 0.9, name
+
+
+@pytest.mark.slow
+def test_kernels_run_every_case_and_agree_with_scikit_learn(part):
+    content = part("kernels")
+    results = {one["case"]: one for one in content["found"]["results"]}
+    assert list(results) == list(cases.GPU)
+    assert "cuml" in content["found"]["missing"]
+    for name, one in results.items():
+        assert not any("error" in of for of in one["implementations"].values()), (name, one)
+        for key, value in one["agreement"].get("sklearn", {}).items():
+            assert value == pytest.approx(0 if key == "score" else 1, abs=1e-5), name
+    assert results["ward_100k"]["target"] == 2.0
+    assert set(content["affinity_iteration"]) == {"seconds", "target"}
+
+
+def test_a_finding_is_on_the_disk_at_once_and_a_killed_part_keeps_it(load, tmp_path, monkeypatch):
+    parts = load("gpu_parts")
+    jobs = [parts.Job(name, "kmeans", "unused") for name in ("gpu", "cpu")]
+    one = {"what": "kmeans", "n": 3, "speedup": {}, "agreement": {}}
+    one["implementations"] = {"gpu": {"median": 2.0, "stages": [{"reduce": 1.0}, {"reduce": 3.0}]}}
+
+    def compare(jobs, *, say, save):
+        say("kmeans, gpu: run 1 of 2")
+        save(one)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(parts, "compare", compare)
+    with pytest.raises(KeyboardInterrupt):
+        parts.timed(jobs, parts.Report(tmp_path / "speed.json"), "study")
+    content = json.loads((tmp_path / "speed.json").read_text())
+    assert content["running"] == "kmeans, gpu: run 1 of 2"
+    assert content["study"]["kmeans"]["stages"] == {"reduce": {"gpu": 2.0}}
+
+
+def test_an_iteration_is_the_difference_of_two_fits(load):
+    few, many, more = cases.ITERATIONS
+    pairs = ((few, 1.0), (many, 1.0 + 0.02 * more))
+    found = [{"case": name, "implementations": {"gpu": {"median": s}}} for name, s in pairs]
+    assert load("gpu_parts").iteration(found)["seconds"] == pytest.approx(0.02)
+    assert load("gpu_parts").iteration(found[:1]) == {}
 
 
 def test_failures_and_figures_of_the_tests_are_kept(load, tmp_path):
-    recipe = load("recipe_gpu")
-    tally = recipe.Tally(recipe.Report(tmp_path / "tests.json"))
+    parts = load("gpu_parts")
+    tally = parts.Tally(parts.Report(tmp_path / "tests.json"))
     one = {"nodeid": "a.py::b", "when": "call", "user_properties": [("figure", "to_host 3")]}
     good = argparse.Namespace(**one, passed=True, failed=False, outcome="passed")
     bad = argparse.Namespace(**one, passed=False, failed=True, outcome="failed", longrepr="why")
@@ -238,3 +274,20 @@ def test_failures_and_figures_of_the_tests_are_kept(load, tmp_path):
     assert content["failures"] == {"a.py::b": "why"}
     assert content["figures"] == {"a.py::b": ["to_host 3"]}
     assert "open_clip" in content["not_collected"]["c.py"]
+
+
+def test_the_scripts_import_no_package_that_a_bare_gpu_host_lacks():
+    code = """
+import sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"orjson", "typer", "rich", "umap", "open_clip"}:
+            raise ModuleNotFoundError(f"No module named {name}", name=name)
+sys.meta_path.insert(0, Refuse())
+import gpu, gpu_parts
+import gpuclust.bench.worker, gpuclust.store.store, gpuclust.grid.run, gpuclust.doctor
+"""
+    path = os.pathsep.join([str(ROOT), str(ROOT / "benchmarks")])
+    env = os.environ | {"PYTHONPATH": path}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env)
+    assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""The benchmark scripts run, without a GPU and at sizes that prove nothing about speed."""
+"""The benchmark scripts run, at sizes without meaning for speed."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import argparse
 import importlib
 import json
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from gpuclust_cli.main import app
+from typer.testing import CliRunner
 
 from gpuclust.bench.work import Job
 from gpuclust.errors import GpuclustError
@@ -35,12 +36,12 @@ def script(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory) -> Path:
+def data(tmp_path_factory) -> str:
     """Real embeddings of fewer dimensions, to spend no time on PCA."""
     path = tmp_path_factory.mktemp("benchmarks") / "embeddings.npz"
     with np.load(DATA) as whole:
         np.savez(path, X=whole["X"][:, :64], y=whole["y"])
-    return path
+    return str(path)
 
 
 def read(path: Path) -> dict:
@@ -83,6 +84,13 @@ def test_a_rerun_of_scaling_with_only_keeps_the_other_results(script, data, tmp_
     assert list(results["kmeans"]["seconds"]) == ["200", "300"]
 
 
+def test_the_committed_table_of_scaling_is_that_of_the_documentation(script):
+    scaling = script("scaling")
+    results = read(ROOT / "benchmarks/results/scaling-cpu-2026-11-21.json")["results"]
+    documented = (ROOT / "docs/bench.md").read_text()
+    assert all(line in documented for line in scaling.table(results).splitlines()[2:])
+
+
 POINT = {"seconds": 1.0, "cpu_seconds": 2.0, "peak_mib": 1.0, "busy": 0.0}
 
 
@@ -97,7 +105,7 @@ def test_scaling_writes_each_point_as_soon_as_it_is_there(script, data, monkeypa
     assert seen == [1, 2, 3]
 
 
-def test_a_size_that_fails_ends_a_subject_and_says_why(script, data, monkeypatch):
+def test_a_size_that_fails_ends_a_subject_with_its_reason(script, data, monkeypatch):
     scaling, seen = script("scaling"), []
 
     def point(job, patience, wait):
@@ -113,12 +121,12 @@ def test_a_size_that_fails_ends_a_subject_and_says_why(script, data, monkeypatch
 
 def test_a_point_without_an_end_is_killed(script, data):
     scaling = script("scaling")
-    job = Job("cpu", "affinity(damping=0.99, convergence_iter=1000)", str(data), 3000)
-    with pytest.raises(GpuclustError, match="code -9"):
+    job = Job("cpu", "affinity(damping=0.99, convergence_iter=1000)", data, 3000)
+    with pytest.raises(GpuclustError, match="killed after"):
         scaling.point(job, 0.1, 0)
 
 
-def test_scaling_refuses_what_memory_or_patience_cannot_bear(script, monkeypatch):
+def test_scaling_refuses_sizes_beyond_memory_or_patience(script, monkeypatch):
     scaling = script("scaling")
     monkeypatch.setattr(scaling, "available", lambda: 12 * 2**30)
     average = "agglomerative(linkage=average)"
@@ -129,7 +137,7 @@ def test_scaling_refuses_what_memory_or_patience_cannot_bear(script, monkeypatch
     assert scaling.obstacle("kmeans", 40_000, {20_000: 50.0}, 180) is None
 
 
-def test_others_are_waited_for_but_not_forever(script, monkeypatch):
+def test_the_wait_for_a_quiet_machine_ends(script, monkeypatch):
     scaling = script("scaling")
     assert 0 <= scaling.busy(0.05) <= 1
     shares = iter([0.9, 0.8, 0.05])
@@ -140,158 +148,51 @@ def test_others_are_waited_for_but_not_forever(script, monkeypatch):
     assert scaling.others(0) == 0.9
 
 
-def test_enlarged_samples_begin_with_the_real_ones_and_repeat_none(script):
-    scaling = script("scaling")
-    X = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32)
-    more = scaling.enlarged(X, 100)
-    assert more.dtype == np.float32
-    np.testing.assert_array_equal(more[:30], X)
-    assert len(np.unique(more, axis=0)) == 100
-    assert np.abs(more[30:60] - X).max() < X.std(axis=0).max()
-    np.testing.assert_array_equal(scaling.enlarged(X, 10), X[:10])
+# ---- the grid's own cost, the table of the README -----------------------------------------------
 
 
-def test_the_commit_comes_from_the_environment_first(script, monkeypatch):
-    monkeypatch.setenv("GPUCLUST_COMMIT", "abc1234")
-    assert script("scaling").commit() == "abc1234"
-
-
-def test_without_git_the_commit_is_unknown(script, monkeypatch):
-    monkeypatch.delenv("GPUCLUST_COMMIT", raising=False)
-    monkeypatch.setenv("PATH", "/nowhere")
-    assert script("scaling").commit() == "unknown"
-
-
-# ---- a GPU --------------------------------------------------------------------------------------
-
-
-def test_a_dry_run_goes_through_every_case_and_agrees_with_scikit_learn(
-    script, data, tmp_path, capsys, monkeypatch
-):
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # threads that wait for each other take longer
-    out = tmp_path / "dry.json"
-    kernels = script("gpu_kernels", "--dry", "--data", data, "--out", out)
-    content = read(out)
-    assert content["machine"]["float32_per_second"] > 0
-    assert set(content["cases"]) == set(kernels.gpu_cases.cases(dry=True))
-    for name, found in content["cases"].items():
-        assert found["ours"].get("seconds", 0) > 0, (name, found)
-        assert "error" not in found.get("sklearn", {}), (name, found)
-    agreement = {
-        name: f["sklearn"]["agreement"] for name, f in content["cases"].items() if "sklearn" in f
-    }
-    assert len(agreement) == len(content["cases"]) - 1  # but for the time of an iteration
-    for name, value in agreement.items():
-        expected = 0 if name.startswith(("ami", "silhouette")) else 1
-        assert value == pytest.approx(expected, abs=1e-5), name
-    ward = content["cases"]["ward_tiny"]["least"]
-    assert ward["operations"] == 4 * 300**2 * 50
-    assert ward["bound"] == "arithmetic"
-    assert "ward_tiny" in capsys.readouterr().out.splitlines()[-11]
-
-
-@pytest.fixture
-def report(script, tmp_path):
-    kernels = script("gpu_kernels")
-    cases = kernels.gpu_cases.cases(dry=True)
-    return kernels.Report(tmp_path / "gpu.json", cases, dry=True)
-
-
-def dry_options(folder: Path, **options: object) -> argparse.Namespace:
-    defaults = {"folder": folder, "dry": True, "limit": 60, "case_limit": 60}
-    return argparse.Namespace(**(defaults | options))
-
-
-def test_a_process_that_dies_is_written_down(script, report, tmp_path):
-    kernels = script("gpu_kernels")  # it finds no inputs in its folder
-    kernels.supervise(["ward_tiny"], dry_options(tmp_path), time.monotonic() + 60, report)
-    assert "inputs.npz" in read(tmp_path / "gpu.json")["cases"]["ward_tiny"]["ours"]["error"]
-
-
-def test_a_case_that_hangs_is_killed(script, report, tmp_path):
-    kernels = script("gpu_kernels")
-    options = dry_options(tmp_path, case_limit=0.05)
-    kernels.supervise(["ward_tiny"], options, time.monotonic() + 60, report)
-    assert "killed" in read(tmp_path / "gpu.json")["cases"]["ward_tiny"]["ours"]["error"]
-
-
-def test_what_the_time_limit_left_out_is_written_down_and_overwrites_no_time(
-    script, report, tmp_path
-):
-    kernels = script("gpu_kernels")
-    report.add("ward_tiny", {"ours": {"seconds": 2.0}})
-    report.add("ward_tiny/sklearn", {"sklearn": {"seconds": 6.0, "agreement": 1.0}})
-    kernels.supervise(["ward_tiny", "ami_tiny"], dry_options(tmp_path), time.monotonic(), report)
-    cases = read(tmp_path / "gpu.json")["cases"]
-    assert cases["ward_tiny"]["ours"]["seconds"] == 2.0
-    assert cases["ward_tiny"]["sklearn"]["ratio"] == 3.0
-    assert "60 s" in cases["ami_tiny"]["ours"]["not_run"]
-
-
-def test_a_side_that_fails_leaves_the_others_alone(script):
-    process, cases = script("gpu_process"), script("gpu_cases")
-
-    def fails(given: object) -> object:
-        raise MemoryError("40 GiB")
-
-    sides = {"cuml": fails, "torchmetrics": lambda given: 2.5, "sklearn": fails}
-    algorithm = cases.Algorithm(None, lambda given: 2.0, sides, lambda a, b: abs(a - b), None)
-    found = process.by_turns(algorithm, None, process.device(dry=True), patience=60)
-    assert found["cuml"] == {"error": "MemoryError: 40 GiB"}
-    assert found["torchmetrics"]["agreement"] == 0.5
-    assert found["ours"]["runs"] == 3
-    assert "sklearn" not in found  # it runs on the CPU, later
-
-
-def test_a_slow_case_is_not_repeated(script):
-    process, cases = script("gpu_process"), script("gpu_cases")
-    algorithm = cases.Algorithm(None, lambda given: 2.0, {}, None, None)
-    found = process.by_turns(algorithm, None, process.device(dry=True), patience=0)
-    assert found["ours"]["runs"] == 1
-    assert not found["ours"]["warm"]
-
-
-def test_the_fraction_is_the_larger_of_both_least_times_over_the_time(script):
-    kernels = script("gpu_kernels")
-    work = kernels.gpu_cases.Least(lambda n, d: 8.0 * n, lambda n, d: 100.0 * n * d, "")
-    speed = {"bytes_per_second": 1000.0, "float32_per_second": 1e6}
-    found = kernels.least(work, 1000, speed, 32.0)
-    assert (found["bound"], found["seconds"], found["fraction"]) == ("memory", 8.0, 0.25)
-
-
-def test_the_targets_are_cases(script):
-    cases = script("gpu_cases")
-    targets = {(name, n) for name, one in cases.ALGORITHMS.items() for n in one.targets}
-    measured = {(case.algorithm, case.n) for case in cases.cases(dry=False).values()}
-    assert len(targets) == 4
-    assert targets <= measured
+@pytest.mark.slow
+def test_load_measures_cells_resuming_and_reports(script, tmp_path):
+    script("load", "--out", tmp_path / "load.json", "--cells", "40", "--rows", "50")
+    found = read(tmp_path / "load.json")
+    assert found["grid"]["cells"] == 40
+    assert len(found["resume"]) == len(found["report"]["seconds"]) == 3
+    assert {"commit", "dirty", "host"} <= set(found)
 
 
 # ---- command lines ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments", "told"),
+    ("name", "arguments", "said"),
     [
-        ("kernels", ("--only", "ward_10k"), "--data"),
-        ("kernels", ("--data", DATA, "--only", "wrad"), "ward_10k"),
         ("scaling", ("--data", DATA, "--out", "x", "--only", "wrad"), "linkage=average"),
-        ("gpu_kernels", ("--dry", "--only", "wrad"), "ward_tiny"),
-        ("gpu_kernels", ("--only", "ward"), "--data"),
+        ("scaling", ("--out", "x"), "--data"),
+        ("load", ("--cells", "10"), "--out"),
     ],
 )
-def test_a_wrong_command_line_is_refused(script, capsys, name, arguments, told):
+def test_a_wrong_command_line_is_refused(script, capsys, name, arguments, said):
     with pytest.raises(SystemExit) as refused:
         script(name, *arguments)
     assert refused.value.code == 2
-    assert told in capsys.readouterr().err
+    assert said in capsys.readouterr().err
 
 
-def test_both_sides_of_a_case_of_kernels_run_and_agree(script, capsys):
-    kernels = script("kernels")
-    case, told = "ami_50k_zipf", []
-    for side in ("ours", "theirs"):
-        kernels.run_child(case, side, DATA)
-        told.append(json.loads(capsys.readouterr().out))
-    assert min(one["seconds"] for one in told) > 0
-    assert kernels.CASES[case].agree(*(one["result"] for one in told)) < 1e-9
+def test_bench_kernels_writes_its_table_and_the_json(data, tmp_path):
+    out = tmp_path / "kernels.json"
+    command = ["bench", "kernels", "--embeddings", data, "--tiny", "--json", str(out)]
+    done = CliRunner().invoke(app, [*command, "--case", "ami_50k_zipf", "--case", "hdbscan_l1_10k"])
+    assert done.exit_code == 0, done.output
+    results = read(out)["results"]
+    assert [one["case"] for one in results] == ["ami_50k_zipf", "hdbscan_l1_10k"]
+    for one in results:
+        assert one["n"] == 300
+        assert one["agreement"]["sklearn"]["labels"] == 1.0
+        assert f"{one['implementations']['sklearn']['median']:.4g}" in done.output
+
+
+def test_an_unknown_case_has_a_suggestion(data):
+    command = ["bench", "kernels", "--embeddings", data, "--case", "wrad_10k"]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code != 0
+    assert "ward_10k" in str(done.exception) + done.output

@@ -1,6 +1,6 @@
-"""The study's own recipe: library calls one after another, as its protocol describes them.
+"""The study's own recipe: one library call after another, as its protocol describes them.
 
-Nothing is shared: each clusterer and each score is called as a user of scikit-learn would.  UMAP to
+Nothing is shared: each clusterer and each score is called as in scikit-learn's examples.  UMAP to
 50 dimensions with 30 neighbours; K-Means; spectral clustering with `cluster_qr`; Ward's tree twice,
 at k and at height 2 (in units of the mean standard deviation of the dimensions times the root of
 their number); affinity propagation with damping 0.9; HDBSCAN with at most a fifth of the samples
@@ -22,7 +22,7 @@ def reduced(X, seed):
 
 
 def clusterers(Z, k, seed):
-    """Name the six calls."""
+    """Return the six estimators by name."""
     from sklearn import cluster
 
     n, m = Z.shape
@@ -53,11 +53,11 @@ def scores(X, Z, y, labels):
     }
     if not 2 <= len(set(labels)) < len(labels):
         return found
-    for space, points in (("original", X), ("reduced", Z)):
-        found[f"calinski_harabasz_{space}"] = metrics.calinski_harabasz_score(points, labels)
-        found[f"davies_bouldin_{space}"] = metrics.davies_bouldin_score(points, labels)
+    for of, points in (("original", X), ("reduced", Z)):
+        found[f"calinski_harabasz_{of}"] = metrics.calinski_harabasz_score(points, labels)
+        found[f"davies_bouldin_{of}"] = metrics.davies_bouldin_score(points, labels)
         for metric in ("euclidean", "cosine"):
-            name = f"silhouette_{metric}_{space}"
+            name = f"silhouette_{metric}_{of}"
             found[name] = metrics.silhouette_score(points, labels, metric=metric)
     for metric in ("l1", "chebyshev"):
         found[f"silhouette_{metric}_reduced"] = metrics.silhouette_score(Z, labels, metric=metric)

@@ -1,7 +1,7 @@
-"""torchmetrics' scores of clusterings, on a GPU where torch has one.
+"""torchmetrics' clustering scores, on a GPU where torch has one.
 
 Its Davies-Bouldin (1.9.0) is far too large above 25 clusters: there `torch.cdist` multiplies
-matrices, a centroid is then not at distance 0 from itself, and the score takes that for a pair.
+matrices, so a centroid is not at distance 0 from itself, and the score counts it as a pair.
 """
 
 import importlib

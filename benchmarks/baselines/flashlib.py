@@ -11,7 +11,7 @@ def place(array):
 
 
 def _only(X, params, *, gpu=True, **can):
-    """Refuse what the library does not have: it would answer another question, or not say why."""
+    """Refuse parameters that the library lacks, because it would silently ignore them."""
     if gpu and not X.is_cuda:
         raise ValueError("flashlib needs a GPU for this; without one it does kmeans.")
     for name, value in can.items():
@@ -25,7 +25,7 @@ def kmeans(X, params, k, seed):
 
     _only(X, params, gpu=False, n_init=1, init="random")
     torch.manual_seed(seed)
-    # Its unit is the way of the centroid that moved most, scikit-learn's is all of them, squared.
+    # The limit is on the largest move of a centroid; scikit-learn's on the sum of squared moves.
     tol = 1e-2 * float(X.var(dim=0).mean()) ** 0.5
     return flash_kmeans(X, k, max_iters=params["max_iter"], tol=tol)[0].cpu().numpy()
 
@@ -35,7 +35,7 @@ def hdbscan(X, params, k, seed):
 
     _only(X, params, metric="euclidean", max_cluster_size=None, cluster_selection_method="eom")
     size = params["min_cluster_size"]
-    # It does not count the sample itself among its neighbours.
+    # It does not count the sample itself among its neighbors.
     neighbors = max((params["min_samples"] or size) - 1, 1)
     return flash_hdbscan(X, min_cluster_size=size, min_samples=neighbors).cpu().numpy()
 

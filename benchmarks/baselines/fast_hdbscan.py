@@ -1,6 +1,6 @@
 """fast_hdbscan (Tutte Institute): HDBSCAN on all cores, euclidean.
 
-It compiles when it is imported and when it first runs: the warm-up of a side takes a minute or two.
+It compiles when it is imported and when it first runs: the warm-up takes one or two minutes.
 """
 
 import math
@@ -15,7 +15,7 @@ def hdbscan(X, params, k, seed):
         raise ValueError(f"fast_hdbscan is euclidean; got metric={params['metric']}.")
     wanted = params["min_samples"] or params["min_cluster_size"]
     share = params["max_cluster_size"]
-    # It does not count the sample itself among its neighbours.
+    # It does not count the sample itself among its neighbors.
     return HDBSCAN(
         min_cluster_size=params["min_cluster_size"],
         min_samples=max(wanted - 1, 1),

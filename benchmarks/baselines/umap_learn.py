@@ -1,4 +1,4 @@
-"""umap-learn with its own approximate neighbours."""
+"""umap-learn with its own approximate neighbors."""
 
 NEEDS = {"umap": "umap-learn"}
 

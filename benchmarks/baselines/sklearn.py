@@ -1,4 +1,4 @@
-"""scikit-learn, as the study calls it."""
+"""scikit-learn, with the parameters of the study."""
 
 import warnings
 
@@ -47,6 +47,13 @@ def pca(X, params, k, seed):
     return PCA(random_state=seed, **params).fit_transform(X)
 
 
+def neighbors(X, k):
+    from sklearn.neighbors import NearestNeighbors
+
+    model = NearestNeighbors(n_neighbors=k, algorithm="brute", n_jobs=-1).fit(X)
+    return model.kneighbors(X, return_distance=False)
+
+
 def _external(name):
     def score(X, y, labels):
         from sklearn import metrics
@@ -72,6 +79,7 @@ METHODS = {
     "affinity": affinity,
     "hdbscan": hdbscan,
     "pca": pca,
+    "neighbors": neighbors,
 }
 SCORES = {
     "ami": _external("adjusted_mutual_info_score"),
