@@ -145,14 +145,14 @@ def embed(
 
     Examples
     --------
-    >>> from gpuclust import datasets, encoders
-    >>> from gpuclust.store.store import Store
     >>> import tempfile
+    >>> from pathlib import Path
+    >>> from gpuclust import datasets, encoders
+    >>> from gpuclust.store.store import EmbeddingFiles
     >>> dataset = datasets.load("digits")
     >>> encoder = encoders.load("raw", image_size=dataset.image_size)
     >>> with tempfile.TemporaryDirectory() as root:
-    ...     folder = Path(root)
-    ...     files = EmbeddingFiles(folder / "e.npy", folder / "e.parquet", folder / "e.json")
+    ...     files = EmbeddingFiles(*(Path(root, name) for name in ("X.npy", "y.parquet", "m.json")))
     ...     X, y, meta = embed(dataset, encoder, files)
     >>> meta.n, meta.d, meta.n_classes
     (1797, 192, 10)

@@ -138,10 +138,10 @@ def load_meta(files: EmbeddingFiles) -> EmbeddingMeta | None:
 
     Examples
     --------
-    >>> from gpuclust.cell import Unit
-    >>> from gpuclust.store.store import Store
-    >>> files = Store("gpuclust-results").embedding(Unit("digits", "all", "raw"))
-    >>> load_meta(files) is None  # nothing has been embedded there
+    >>> from pathlib import Path
+    >>> from gpuclust.store.store import EmbeddingFiles
+    >>> files = EmbeddingFiles(Path("none.npy"), Path("none.parquet"), Path("none.json"))
+    >>> load_meta(files) is None  # nothing is stored there
     True
     """
     try:
@@ -179,8 +179,16 @@ def load(files: EmbeddingFiles, meta: EmbeddingMeta | None = None) -> Embedding:
 
     Examples
     --------
-    >>> X, y, meta = load(files)  # doctest: +SKIP
-    >>> X.shape, y.shape, meta.encoder  # doctest: +SKIP
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from gpuclust import datasets, encoders
+    >>> from gpuclust.embeddings.embed import embed
+    >>> from gpuclust.store.store import EmbeddingFiles
+    >>> with tempfile.TemporaryDirectory() as root:
+    ...     files = EmbeddingFiles(*(Path(root, name) for name in ("X.npy", "y.parquet", "m.json")))
+    ...     _ = embed(datasets.load("digits"), encoders.load("raw", image_size=8), files)
+    ...     X, y, meta = load(files)
+    >>> X.shape, y.shape, meta.encoder
     ((1797, 192), (1797,), 'raw')
     """
     meta = meta or load_meta(files)
@@ -207,7 +215,12 @@ def verify(files: EmbeddingFiles) -> None:
 
     Examples
     --------
-    >>> verify(files)  # doctest: +SKIP
+    >>> from pathlib import Path
+    >>> from gpuclust.store.store import EmbeddingFiles
+    >>> verify(EmbeddingFiles(Path("none.npy"), Path("none.parquet"), Path("none.json")))
+    Traceback (most recent call last):
+        ...
+    gpuclust.errors.DamagedFileError: the embedding file none.json is damaged: ...
     """
     meta = load(files).meta
     for path, expected in ((files.array, meta.sha256), (files.labels, meta.labels_sha256)):

@@ -1,4 +1,4 @@
-"""Encode batches of images, in batches that fit into memory."""
+"""Encode images in batches sized to the available memory."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _CHUNK_VALUES = 4 * 3 * 224 * 224
 
 
 class Forward:
-    """Encoder on a device, applied to batches that fit into its memory.
+    """Encoder on a device; halves its batches when memory runs out.
 
     On a CPU a batch is encoded in chunks of 4 images of 224 x 224 (more if they are smaller, and at
-    least one image per thread), channels last.  When memory runs out, `limit` is halved and stays.
+    least one image per thread), channels last.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class Forward:
     Attributes
     ----------
     limit : int
-        Largest batch to try.
+        Largest batch to try; halved when memory runs out, and not increased again.
     precision : str
         ``"float32"``, ``"bfloat16"`` or ``"float16"``, used by the layers.  Features are float32.
     layers : {"as built", "compiled"}
@@ -123,7 +123,7 @@ class Forward:
             if self.layers != COMPILED:
                 raise
             raise GpuclustError(
-                f"torch.compile failed for this encoder: {_first_line(error)}. It needs a C++ "
+                f"torch.compile failed for this encoder: {_summary(error)}. It needs a C++ "
                 "compiler on a CPU (g++, or the one named by CXX) and Triton on a GPU; without "
                 "them use compile=False."
             ) from error
@@ -180,9 +180,9 @@ def _precision(device: torch.device, dtype: str | None) -> str:
     return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
 
 
-def _first_line(error: BaseException) -> str:
+def _summary(error: BaseException) -> str:
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].strip().rstrip(".:")
+    return " ".join(line.strip() for line in lines[:2])[:300].rstrip(".")  # two: "raised:", reason
 
 
 def _check_shape(features: Any, n: int) -> None:

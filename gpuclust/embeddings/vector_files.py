@@ -54,6 +54,8 @@ def read_vectors(path: str | Path, labels: str | Path | None = None) -> Vectors:
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder, "features.npz")
     ...     np.savez(path, X=np.eye(3), y=["cat", "ant", "cat"])

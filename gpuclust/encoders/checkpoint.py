@@ -136,7 +136,7 @@ def fit(state: Mapping[str, Tensor], model: nn.Module, *, path: str, arch: str) 
 
 
 def _prefix(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
-    """Find the chain of known prefixes that most of the wanted keys have."""
+    """Find the chain of known prefixes shared by most of the wanted keys."""
     chains = [""]
     for length in (1, 2, 3):
         chains += ["".join(words) for words in product(PREFIXES, repeat=length)]

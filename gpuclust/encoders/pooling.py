@@ -13,7 +13,7 @@ _MODES = ("'?pool=avg'", "no pool option (the model's own feature)")
 
 
 class Pooled(nn.Module):
-    """Wrapper that pools the ``forward_features`` of a timm backbone.
+    """Wrapper to pool the ``forward_features`` of a timm backbone.
 
     Maps (b, 3, height, width) to (b, d).  Tokens are taken after the model's final norm.
 

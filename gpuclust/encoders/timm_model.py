@@ -1,4 +1,4 @@
-"""Check and wrap timm models, for all sources that build them."""
+"""Check and wrap timm models, for all sources based on timm."""
 
 from __future__ import annotations
 

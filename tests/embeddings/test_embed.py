@@ -420,7 +420,7 @@ def test_a_failure_after_the_vectors_removes_the_old_metadata(data, files, monke
 
 
 class Deadly:
-    """Transform that kills its worker process."""
+    """Transform to kill its worker process."""
 
     def __call__(self, image):
         os.kill(os.getpid(), signal.SIGKILL)

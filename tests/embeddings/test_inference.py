@@ -19,7 +19,7 @@ SIDE = 64
 
 
 def ready(module):
-    """Freeze a module, with random batch statistics: those of a new module change nothing."""
+    """Freeze a module and draw its batch statistics; the initial ones change nothing."""
     drawn = torch.Generator().manual_seed(0)
     for norm in module.modules():
         if isinstance(norm, nn.BatchNorm2d):
@@ -168,10 +168,10 @@ def test_a_compiled_encoder_halves_its_batches_too(monkeypatch):
 
 def test_a_compiler_that_fails_is_reported_with_a_way_out(monkeypatch):
     def fail(module, images):
-        raise RuntimeError("No working C++ compiler found:\na long traceback")
+        raise RuntimeError("inductor raised:\nNo working C++ compiler found\na long list")
 
     pretend_to_compile(monkeypatch, fail)
-    said = r"torch\.compile failed.*: No working C\+\+ compiler found\. It.*g\+\+.*compile=False"
+    said = r"torch\.compile failed.*raised: No working C\+\+ compiler found\. It.*compile=False"
     with pytest.raises(GpuclustError, match=said):
         forward_of(Sizes(), compile=True)(photographs(2))
 
@@ -200,6 +200,7 @@ def test_without_a_compiler_the_error_is_plain():
     env = os.environ | {"CXX": "no-such-compiler", "TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1"}
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert "GpuclustError: torch.compile failed" in done.stderr
+    assert "C++ compiler" in done.stderr
 
 
 def test_an_error_of_the_module_itself_is_not_taken_for_memory():

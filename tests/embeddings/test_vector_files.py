@@ -1,4 +1,4 @@
-"""A user's own vectors: every file layout that is read, and every fault that is refused."""
+"""Vectors of a user: every supported file layout, and an error for every fault."""
 
 import numpy as np
 import pandas as pd

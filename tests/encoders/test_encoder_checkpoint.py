@@ -1,4 +1,4 @@
-"""Checkpoint files: formats, prefixes and wrappers, damage, and code that must not run."""
+"""Checkpoint files: formats, prefixes, wrappers, damage, and refused code."""
 
 import argparse
 import os

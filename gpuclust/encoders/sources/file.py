@@ -14,7 +14,7 @@ from ..table import Parts
 
 
 def check(name: EncoderName) -> None:
-    """Check that the file exists and the architecture is known."""
+    """Check file and architecture."""
     checkpoint.check_file(Path(name.model))
     arch = name.option("arch")
     if not arch:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def check(name: EncoderName) -> None:
-    """Check that the package is installed and, which imports torch, any pooling asked for."""
+    """Check the package and, if given, the pooling; only a pooling imports torch."""
     weights_path(name.source)
     if not name.pool:
         return
@@ -29,7 +29,7 @@ def check(name: EncoderName) -> None:
 
 
 def build(name: EncoderName, *, image_size: int | None) -> Parts:
-    """Load the network with its classifier, so that every key is matched, then remove that."""
+    """Load the network with its classifier, to match every key, then remove the classifier."""
     import timm
 
     from .. import timm_model

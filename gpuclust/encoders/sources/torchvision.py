@@ -35,7 +35,7 @@ def names() -> list[str]:
 
 
 def check(name: EncoderName) -> None:
-    """Check that the weights exist and no pooling is asked for: feature layouts differ."""
+    """Check the weights; refuse any pooling, because feature layouts differ."""
     if name.model not in _builders():
         hint = "`gpuclust list encoders torchvision` shows them."
         raise unknown("torchvision weights", name.model, _builders(), hint)
