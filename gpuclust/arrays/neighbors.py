@@ -120,7 +120,8 @@ def _kernel() -> Callable:
                 for j in range(len(run)):
                     below += run[j] < best[k - 1]
                 # The loop above is vectorised, and skips most runs.
-                for j in range(len(run) if below else 0):
+                checked = len(run) if below else 0
+                for j in range(checked):
                     if full == k and not run[j] < best[k - 1]:
                         continue
                     full = min(full + 1, k)

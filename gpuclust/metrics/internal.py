@@ -103,19 +103,18 @@ def _scores(
 ) -> list:
     """Return the scores of all label sets for one metric.
 
-    `s` (n, scored label sets) has the silhouettes of the label sets that have any.
+    `scored` are the label sets with defined silhouettes, `s` (n, scored label sets) contains them.
     """
     if samples:
-        device = array_api_compat.device(sets[0].labels) if sets else None
         arrays = (s[:, i][one.labels >= 0] for i, one in enumerate(scored))
-        return [
-            next(arrays)
-            if one.defined
-            else xp.full(one.kept, math.nan, dtype=xp.float64, device=device)
-            for one in sets
-        ]
+        return [next(arrays) if one.defined else _all_nan(xp, one) for one in sets]
     means = iter(_means(xp, s, scored))
     return [next(means) if one.defined else math.nan for one in sets]
+
+
+def _all_nan(xp: Any, one: LabelSet) -> Any:
+    device = array_api_compat.device(one.labels)
+    return xp.full(one.kept, math.nan, dtype=xp.float64, device=device)
 
 
 # ---- silhouette ---------------------------------------------------------------------------------

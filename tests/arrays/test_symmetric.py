@@ -20,7 +20,7 @@ def whole(X, metric="euclidean", rows=64):
 
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
 @pytest.mark.parametrize("limit", [1 << 30, 200_000, 1])
-def test_distances_are_symmetric_for_every_cache_size(points, metric, limit, monkeypatch):
+def test_distances_equal_scikit_learn_for_every_cache_size(points, metric, limit, monkeypatch):
     monkeypatch.setattr(symmetric, "_MAX_BYTES", limit)
     found = whole(points, metric)
     np.testing.assert_allclose(found, pairwise_distances(points, metric=metric), rtol=2e-5)
@@ -28,7 +28,7 @@ def test_distances_are_symmetric_for_every_cache_size(points, metric, limit, mon
         np.testing.assert_array_equal(found, found.T)
 
 
-def test_two_metrics_at_once_are_symmetric(points):
+def test_two_metrics_at_once_equal_scikit_learn(points):
     blocks = distances.distance_blocks(points, metric=distances.PAIR, block_bytes=64 * N * 4)
     for found, metric in zip(
         zip(*(pair for *_, pair in blocks), strict=True), distances.PAIR, strict=True
