@@ -20,6 +20,7 @@ from .errors import InputError, unknown
 from .methods.spec import Spec, chain_text, parse_clusterer, parse_reducer
 from .methods.table import CLUSTERERS
 from .metrics import suite
+from .registry import Resource
 
 
 @dataclass(frozen=True)
@@ -259,10 +260,10 @@ def place(dataset: str, split: str | None, encoder: str) -> Place:
     """
     from . import datasets, encoders
 
-    dataset = _absolute(dataset, "folder:")
+    dataset = _absolute(dataset, datasets.entry_of(dataset))
     split = datasets.default_split(dataset) if split is None else split
     datasets.check(dataset, split)
-    encoder = _absolute(encoder, "file:")
+    encoder = _absolute(encoder, encoders.entry_of(encoder))
     encoders.check(encoder)
     return {"dataset": dataset, "split": split, "encoder": str(encoders.parse(encoder))}
 
@@ -274,11 +275,12 @@ def check_preprocess(name: str) -> str:
     return name
 
 
-def _absolute(name: str, prefix: str) -> str:
-    if not name.startswith(prefix):
+def _absolute(name: str, entry: Resource) -> str:
+    if not entry.is_path:
         return name
-    path, question, options = name.removeprefix(prefix).partition("?")
-    return f"{prefix}{Path(path).expanduser().resolve()}{question}{options}"
+    key, separator, rest = name.partition(entry.separator)
+    path, question, options = rest.partition("?")
+    return f"{key}{separator}{Path(path).expanduser().resolve()}{question}{options}"
 
 
 def _whole(name: str, value: Any, *, low: int, optional: bool = False) -> None:

@@ -64,6 +64,11 @@ class Resource(Entry):
         """Character between the key and the rest of a name; empty for an entry with one name."""
         return self.rest[:1]
 
+    @property
+    def is_path(self) -> bool:
+        """True when the rest of a name is a path of the user's own files."""
+        return self.rest.startswith(":<path>")
+
     def template(self, key: str) -> str:
         """Write the names of this entry as one text, such as ``"folder:<path>"``.
 

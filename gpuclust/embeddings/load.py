@@ -148,7 +148,7 @@ def _images_changed(
     """List a photo folder; return it, with a message when its images have changed."""
     from .. import datasets
 
-    if not unit.dataset.startswith("folder:"):
+    if not datasets.entry_of(unit.dataset).is_path:
         return None, None
     try:
         now = datasets.load(unit.dataset, split=unit.split, data_dir=options.data_dir)
