@@ -48,7 +48,7 @@ def kills():
     return what
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_nothing_is_lost_and_nothing_differs_whatever_is_killed(tmp_path):
     folders = [digits_folder(tmp_path / f"digits{i}", 400 * i, 400) for i in range(4)]
     file = tmp_path / "grid.toml"

@@ -3,6 +3,7 @@
 import copy
 import importlib.util
 import json
+import shutil
 import signal
 import subprocess
 import time
@@ -14,12 +15,16 @@ import pytest
 pytest.importorskip("distributed")
 
 from cluster import BIN, Process, digits_folder, scheduler, wait_for, worker
+from command_line import gpuclust
 
 from gpuclust.cluster import dask_cluster
 from gpuclust.cluster.dask_cluster import SchedulerError
 from gpuclust.cluster.plan import Plan
 from gpuclust.device import backend
+from gpuclust.embeddings import load
+from gpuclust.embeddings.load import Lookup, Options
 from gpuclust.errors import BackendError, InputError, StorageError
+from gpuclust.events import Watcher
 from gpuclust.grid.grid_file import load_grid
 from gpuclust.grid.unit import Run
 from gpuclust.store.store import Store
@@ -41,6 +46,21 @@ def grid_file(tmp_path_factory):
     file = folder / "grid.toml"
     file.write_text(GRID.format(datasets=", ".join(f'"folder:{path}"' for path in folders)))
     return file
+
+
+@pytest.fixture(scope="module")
+def embedded(grid_file, tmp_path_factory):
+    """A root that holds the embeddings of the four units: workers need not import torch."""
+    root = tmp_path_factory.mktemp("embedded")
+    for unit in load_grid(grid_file):
+        load.embed_unit(Lookup(unit), Store(root), backend.select("cpu"), Options(), Watcher())
+    return root
+
+
+@pytest.fixture
+def root(embedded, tmp_path):
+    shutil.copytree(embedded, tmp_path / "root")
+    return tmp_path / "root"
 
 
 def command(grid_file, root, *more):
@@ -103,11 +123,9 @@ def test_dask_that_is_not_installed_is_told(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("where", ["tcp://127.0.0.1:9", "file:/nowhere/scheduler.json"])
-def test_a_scheduler_that_is_not_there_is_told_at_once(grid_file, tmp_path, where):
+def test_an_absent_scheduler_is_reported_within_a_minute(grid_file, tmp_path, where):
     start = time.monotonic()
-    ran = subprocess.run(
-        command(grid_file, tmp_path, "--scheduler", where), capture_output=True, text=True
-    )
+    ran = gpuclust("grid", grid_file, "--root", tmp_path, "--scheduler", where)
     assert ran.returncode == 1
     assert f"no scheduler answers at {where}" in ran.stderr
     assert "Traceback" not in ran.stderr
@@ -115,9 +133,7 @@ def test_a_scheduler_that_is_not_there_is_told_at_once(grid_file, tmp_path, wher
 
 
 def test_workers_belong_to_a_scheduler(grid_file, tmp_path):
-    ran = subprocess.run(
-        command(grid_file, tmp_path, "--workers", "2"), capture_output=True, text=True
-    )
+    ran = gpuclust("grid", grid_file, "--root", tmp_path, "--workers", "2")
     assert ran.returncode == 2
     assert "--scheduler local" in ran.stderr
 
@@ -153,21 +169,19 @@ def test_workers_of_this_machine_compute_a_grid(grid_file, tmp_path):
     # Listening on this machine only.
     assert {e["worker"].rpartition(":")[0] for e in told if "worker" in e} == {"tcp://127.0.0.1"}
     again = subprocess.run(command(grid_file, tmp_path, *local), capture_output=True, text=True)
-    assert "0 cells computed, 0 of them failed; 24 were there already" in again.stderr
+    assert "0 cells computed, 0 of them failed; 24 had a row before" in again.stderr
 
 
-def test_ctrl_c_ends_after_the_running_cells(grid_file, tmp_path):
+def test_ctrl_c_ends_after_the_running_cells(grid_file, root):
     local = ["--scheduler", "local", "--workers", "1"]
-    client = subprocess.Popen(
-        command(grid_file, tmp_path, *local), stderr=subprocess.PIPE, text=True
-    )
-    wait_for(lambda: list(tmp_path.rglob("rows/**/*.json")))
+    client = subprocess.Popen(command(grid_file, root, *local), stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: list(root.rglob("rows/**/*.json")))
     client.send_signal(signal.SIGINT)
     said = client.communicate(timeout=60)[1]
     assert client.returncode == 130, said
     assert "the same command goes on from here" in said
-    assert 0 < len(rows(tmp_path)) < 24
-    assert not list((tmp_path / "running").glob("*.stop"))
+    assert 0 < len(rows(root)) < 24
+    assert not list((root / "running").glob("*.stop"))
 
 
 @pytest.fixture
@@ -182,8 +196,8 @@ def running(tmp_path):
         process.end()
 
 
-def test_two_worker_groups_and_two_clients_share_a_grid(running, grid_file, tmp_path):
-    root, logs = tmp_path / "root", [tmp_path / f"events{i}.jsonl" for i in range(2)]
+def test_two_worker_groups_and_two_clients_share_a_grid(running, grid_file, root, tmp_path):
+    logs = [tmp_path / f"events{i}.jsonl" for i in range(2)]
     clients = [
         Process(
             *command(grid_file, root, "--scheduler", f"file:{running}", "--json-log", log),
@@ -201,10 +215,10 @@ def test_two_worker_groups_and_two_clients_share_a_grid(running, grid_file, tmp_
     assert len(computed) == 24, "a cell was computed twice"
 
 
-def test_a_grid_here_and_one_on_workers_share_a_root(grid_file, tmp_path):
-    here = Process(*command(grid_file, tmp_path), log=tmp_path / "here.log")
+def test_a_grid_here_and_one_on_workers_share_a_root(grid_file, root, tmp_path):
+    here = Process(*command(grid_file, root), log=tmp_path / "here.log")
     there = Process(
-        *command(grid_file, tmp_path, "--scheduler", "local", "--workers", "1"),
+        *command(grid_file, root, "--scheduler", "local", "--workers", "1"),
         log=tmp_path / "there.log",
     )
     wait_for(lambda: None not in (here.popen.poll(), there.popen.poll()))
@@ -212,7 +226,7 @@ def test_a_grid_here_and_one_on_workers_share_a_root(grid_file, tmp_path):
     assert (here.popen.returncode, there.popen.returncode) == (0, 0), said
     counts = [int(text.rpartition(" cells computed")[0].split()[-1]) for text in said]
     assert sum(counts) == 24
-    assert len(rows(tmp_path)) == 24
+    assert len(rows(root)) == 24
 
 
 POISON = """
@@ -224,11 +238,11 @@ for kind in (sklearn.cluster.HDBSCAN, gpuclust.algorithms.HDBSCAN):
 """
 
 
-def test_a_cell_that_kills_its_workers_becomes_a_failed_row(tmp_path):
+@pytest.mark.long
+def test_a_cell_that_kills_its_workers_becomes_a_failed_row(grid_file, root, tmp_path):
     (tmp_path / "poison.py").write_text(POISON)
-    file, root = tmp_path / "poisoned.json", tmp_path / "root"
-    one = tmp_path / "one.toml"
-    one.write_text(GRID.format(datasets='"digits"'))
+    file, one = tmp_path / "poisoned.json", tmp_path / "one.toml"
+    one.write_text(GRID.format(datasets=f'"folder:{grid_file.parent / "digits0"}"'))
     started = [scheduler(file, tmp_path / "poisoned.log")]
     try:
         poisoned = worker(file, tmp_path / "dies.log", "--preload", tmp_path / "poison.py")

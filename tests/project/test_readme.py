@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import small_digits
+from command_line import gpuclust
 from texts import PAGES, ROOT, name
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -44,20 +46,30 @@ def workplace(tmp_path_factory, digits):
     return folder
 
 
-@pytest.mark.slow
-def test_every_command_of_the_readme_runs(workplace):
-    assert len(commands()) >= 8
+def run(words, cwd):
+    """Run a command in this process; in a new one if it starts workers, as users do."""
+    if "--scheduler" not in words:
+        assert words[0] == "gpuclust"
+        return gpuclust(*words[1:], cwd=cwd)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        words,
+        cwd=cwd,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_every_command_of_the_readme_runs(workplace, monkeypatch):
+    """Run the commands on 300 digits; `make demo` takes all of them."""
+    small_digits.use_first(monkeypatch, 300)
+    assert len(commands()) >= 8
     for command in commands():
-        done = subprocess.run(
-            shlex.split(command),
-            cwd=workplace,
-            env={**os.environ, "PATH": path},
-            capture_output=True,
-            text=True,
-            timeout=500,
-            check=False,
-        )
+        done = run(shlex.split(command), workplace)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
 
 

@@ -1,0 +1,20 @@
+"""Scikit-learn's digits cut short: a dataset for tests that need a run and not its figures."""
+
+from collections.abc import Callable
+
+import pytest
+from sklearn import datasets
+from sklearn.utils import Bunch
+
+ALL = datasets.load_digits()
+
+
+def load_first(count: int) -> Callable[[], Bunch]:
+    """Return a stand-in for `sklearn.datasets.load_digits` that loads the first `count` digits."""
+    first = {name: ALL[name][:count] for name in ("images", "target")}
+    return lambda: Bunch(**ALL | first)
+
+
+def use_first(patch: pytest.MonkeyPatch, count: int) -> None:
+    """Make `count` digits the whole dataset until `patch` ends; in this process only."""
+    patch.setattr(datasets, "load_digits", load_first(count))
