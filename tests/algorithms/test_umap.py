@@ -12,8 +12,7 @@ from sklearn.manifold import trustworthiness
 from umap.layouts import optimize_layout_euclidean
 from umap.umap_ import find_ab_params, make_epochs_per_sample
 
-from gpuclust.algorithms.umap import layout
-from gpuclust.algorithms.umap.estimator import UMAP
+from gpuclust.algorithms.umap import UMAP, kernels, layout
 from gpuclust.arrays.neighbors import kneighbors
 from gpuclust.device import threads as device_threads
 from gpuclust.errors import InputError
@@ -34,7 +33,7 @@ def fitted(X, n_components=2, *, n_neighbors=15, seed=0):
 
 
 def weighted_graph(n, seed=0, d=7):
-    """Random symmetric weights, the largest 1, and where the samples start."""
+    """Draw symmetric weights, the largest 1, and starting positions."""
     random = np.random.default_rng(seed)
     graph = scipy.sparse.random_array((n, n), density=0.2, rng=random, format="csr")
     graph = graph.maximum(graph.T).tocsr().astype(np.float32)
@@ -58,17 +57,17 @@ def on_threads(monkeypatch, threads):
 
 def test_without_pushes_one_block_moves_as_umap_learn_does(monkeypatch):
     graph, Z = weighted_graph(60)
-    forces = layout._forces
+    tabulate = kernels.tabulate
 
     def only_pulls(curve, alpha):
-        pull, push, _ = forces(curve, alpha)
-        return pull, 0 * push, (np.float32(0), np.float32(0))
+        forces = tabulate(curve, alpha)
+        return forces._replace(push=0 * forces.push, near=np.float32(0), limit=np.float32(0))
 
-    monkeypatch.setattr(layout, "_forces", only_pulls)
+    monkeypatch.setattr(kernels, "tabulate", only_pulls)
     in_blocks(monkeypatch, 1)
     n_epochs, edges = 6, graph.tocoo()
     due = make_epochs_per_sample(edges.data, n_epochs)
-    # So few negative samples that none is due.
+    # A rate at which no negative sample is due.
     how = {"negative_sample_rate": 1e-9, "move_other": True}
     state, theirs = np.arange(3, dtype=np.int64), Z.copy()
     ends = edges.row.astype(np.int32), edges.col.astype(np.int32)
@@ -80,7 +79,7 @@ def test_without_pushes_one_block_moves_as_umap_learn_does(monkeypatch):
 
 
 def drawn(seed, epoch, task, samples):
-    """Yield what a task draws, five at a time, in Python's integers."""
+    """Yield the numbers that a task draws, five at a time, computed with Python's integers."""
     top = 2**64 - 1
     state = seed + epoch * 0x9E3779B97F4A7C15 + task * 0xD1B54A32D192ED03 & top
     state = (state ^ state >> 30) * 0xBF58476D1CE4E5B9 & top
@@ -99,12 +98,12 @@ def moved(Z, i, j, five, old, push_in_turn):
     a, b = CURVE
 
     def push(x, k):
-        gap = ((x - old[k]) ** 2).sum()
-        step = 2 * b / ((0.001 + gap) * (1 + a * gap**b)) * (x - old[k])
+        squared = ((x - old[k]) ** 2).sum()
+        step = 2 * b / ((0.001 + squared) * (1 + a * squared**b)) * (x - old[k])
         return np.clip(step, -4, 4) if k != i else 0 * step
 
-    gap = ((Z[i] - Z[j]) ** 2).sum()
-    pull = 2 * a * b * gap ** (b - 1) / (1 + a * gap**b) * (Z[j] - Z[i])
+    squared = ((Z[i] - Z[j]) ** 2).sum()
+    pull = 2 * a * b * squared ** (b - 1) / (1 + a * squared**b) * (Z[j] - Z[i])
     at_once = sum(push(Z[i], k) for k in five)
     in_turn = push_in_turn(min(np.linalg.norm(Z[i] - old[k]) if k != i else 0 for k in five))
     Z[i] += pull
@@ -116,22 +115,22 @@ def moved(Z, i, j, five, old, push_in_turn):
         Z[i] += push(Z[i], k)
 
 
-# So near that some pushes are made in turn: in two dimensions, and in twenty, filled up to 32.
+# So near that some pushes are made in turn: in two dimensions, and in twenty, padded to 32.
 @pytest.mark.parametrize(("blocks", "d", "spread"), [(1, 2, 1.0), (4, 20, 0.2)])
-def test_an_epoch_moves_every_sample_as_the_rule_says(monkeypatch, blocks, d, spread):
+def test_an_epoch_moves_every_sample_by_the_rule(monkeypatch, blocks, d, spread):
     n, in_turn = 60, []
-    # Pairs, because errors grow with every move that follows from others.
+    # Pairs, because errors grow with every move that depends on others.
     graph = scipy.sparse.csr_array(np.roll(np.eye(n, dtype=np.float32), n // 2, axis=0))
     start = np.random.default_rng(0).uniform(0, spread, (n, d)).astype(np.float32)
     in_blocks(monkeypatch, blocks)
-    # Two epochs have one that moves, at rate 1, and all edges are due.
+    # Of two epochs one moves samples, at learning rate 1, and all edges are due.
     ours = layout.lay_out(start, graph, curve=CURVE, n_epochs=2, seed=7)
 
     order, (bounds, heads, tails, _), _ = layout._scheduled(graph, blocks)
     Z = start[order].astype(np.float64)
     old, near = (
         (Z if blocks == 1 else Z.copy()),
-        np.sqrt(float(layout._forces(CURVE, 1.0)[2][0])),
+        np.sqrt(float(kernels.tabulate(CURVE, 1.0).near)),
     )
 
     def push_in_turn(nearest):
@@ -166,7 +165,7 @@ def test_an_edge_is_due_in_the_epochs_in_which_umap_learn_takes_it():
     upcoming, same = every.copy(), 0
     due = np.empty(len(rates) + 1, np.int64)
     for epoch in range(1, n_epochs):
-        count = layout._list_due(rates, (0, len(rates)), epoch, due)
+        count = kernels.list_due(rates, (0, len(rates)), epoch, due)
         theirs = np.flatnonzero(upcoming <= epoch)
         upcoming[theirs] += every[theirs]
         same += np.array_equal(due[:count], theirs)
@@ -175,17 +174,17 @@ def test_an_edge_is_due_in_the_epochs_in_which_umap_learn_takes_it():
 
 
 @pytest.mark.parametrize("min_dist", [0.0, 0.1, 0.5, 1.0])
-def test_tables_give_the_strengths_and_pulls_never_need_to_be_cut(min_dist):
+def test_tables_give_the_strengths_and_pulls_need_no_limit(min_dist):
     a, b = find_ab_params(1.0, min_dist)
-    gaps_ = np.geomspace(1e-6, 1e4, 300).astype(np.float32)
-    pull, push, (near, _) = layout._forces((a, b), 0.5)
-    far, exact = a * gaps_.astype(np.float64) ** b, gaps_.astype(np.float64)
-    pulls = np.array([layout._look_up(pull, gap) for gap in gaps_])
-    pushes = np.array([layout._look_up(push, gap) for gap in gaps_])
+    squared = np.geomspace(1e-6, 1e4, 300).astype(np.float32)
+    forces = kernels.tabulate((a, b), 0.5)
+    far, exact = a * squared.astype(np.float64) ** b, squared.astype(np.float64)
+    pulls = np.array([kernels.look_up(forces.pull, value) for value in squared])
+    pushes = np.array([kernels.look_up(forces.push, value) for value in squared])
     np.testing.assert_allclose(pulls, -b * far / exact / (1 + far), rtol=3e-4)
     np.testing.assert_allclose(pushes, b / (0.001 + exact) / (1 + far), rtol=3e-4)
     assert np.abs(2 * pulls * np.sqrt(exact)).max() < 1.3
-    assert (2 * pushes * np.sqrt(exact))[exact > near].max() < 4.001
+    assert (2 * pushes * np.sqrt(exact))[exact > forces.near].max() < 4.001
 
 
 # ---- the layout ---------------------------------------------------------------------------------
@@ -213,7 +212,7 @@ def test_another_seed_gives_another_layout_and_so_does_none(digits):
 
 
 @pytest.mark.parametrize(("n_components", "blocks"), [(2, 1), (2, 8), (50, 8)])
-def test_digits_keep_their_neighbours_as_well_as_in_umap_learn(monkeypatch, n_components, blocks):
+def test_digits_keep_their_neighbors_as_well_as_in_umap_learn(monkeypatch, n_components, blocks):
     X = load_digits().data[:900].astype(np.float32)
     in_blocks(monkeypatch, blocks)
     how = {"n_neighbors": 15, "min_dist": 0.0, "random_state": 0, "n_jobs": 1}
@@ -221,7 +220,7 @@ def test_digits_keep_their_neighbours_as_well_as_in_umap_learn(monkeypatch, n_co
     ours = fitted(X, n_components)
     kept = [trustworthiness(X, Z, n_neighbors=15) for Z in (ours, theirs)]
     assert kept[0] > kept[1] - 0.01
-    # As large as theirs: tools that cut at a height depend on it.
+    # Of the size of umap-learn's layout: thresholds on heights depend on it.
     assert 0.7 < np.linalg.norm(ours.std(axis=0)) / np.linalg.norm(theirs.std(axis=0)) < 1.4
 
 
@@ -239,12 +238,12 @@ def test_duplicates_and_far_apart_groups_give_finite_layouts_that_keep_the_group
 def test_a_graph_in_many_parts_starts_without_eigenvectors(
     monkeypatch, caplog, n_components, start
 ):
-    monkeypatch.setattr("gpuclust.algorithms.umap.estimator._MOST_PARTS", 10)
+    monkeypatch.setattr("gpuclust.algorithms.umap.estimator._MOST_COMPONENTS", 10)
     X, y = make_blobs(300, centers=30, n_features=6, cluster_std=0.01, random_state=0)
     X = X.astype(np.float32)
     with caplog.at_level("WARNING", logger="gpuclust"):
         Z = fitted(X, n_components, n_neighbors=5)
-    assert f"parts of the graph are not connected: UMAP starts by {start}" in caplog.text
+    assert f"connected components: UMAP starts from {start}" in caplog.text
     nearest = kneighbors(Z, 2, include_self=True)[1][:, 1]
     assert (y[nearest] == y).all()
     np.testing.assert_array_equal(Z, fitted(X, n_components, n_neighbors=5))
@@ -276,7 +275,7 @@ def test_one_sample_stays_at_the_origin():
         (19, 15, r"of 20 samples.*\(19, 15\)"),
     ],
 )
-def test_neighbours_that_do_not_fit_are_refused(rows, columns, message):
+def test_neighbors_that_do_not_fit_are_refused(rows, columns, message):
     X = np.random.default_rng(0).normal(size=(20, 3))
     distances, indices = kneighbors(X, columns, include_self=True)
     how = {"n_components": 2, "n_neighbors": 15, "min_dist": 0.0, "metric": "euclidean"}
@@ -287,11 +286,11 @@ def test_neighbours_that_do_not_fit_are_refused(rows, columns, message):
 def test_a_new_process_finds_the_compiled_layout(tmp_path):
     code = """
 import numpy as np, scipy.sparse
-from gpuclust.algorithms.umap import layout
+from gpuclust.algorithms.umap import kernels, layout
 graph = scipy.sparse.csr_array(np.ones((9, 9), np.float32) - np.eye(9, dtype=np.float32))
 Z = np.random.default_rng(0).normal(size=(9, 2)).astype(np.float32)
 layout.lay_out(Z, graph, curve=(1.9, 0.8), n_epochs=3, seed=0)
-print(sum(layout._move.stats.cache_hits.values()))
+print(sum(kernels.move.stats.cache_hits.values()))
 """
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
     run = [sys.executable, "-c", code]

@@ -1,4 +1,4 @@
-"""UMAP on the exact graph of neighbours that a space shares: umap-learn's steps, and our layout."""
+"""UMAP on exact neighbors that are given: the steps of umap-learn, with a layout on all cores."""
 
 from __future__ import annotations
 
@@ -10,29 +10,55 @@ import numpy as np
 from ...errors import InputError
 
 LOG = logging.getLogger("gpuclust")
-# umap-learn places the parts of a graph by the eigenvectors of a dense matrix of all parts: it took
-# more than 20 minutes of two cores for the ten noisy copies of 10,000 samples.
-_MOST_PARTS = 1_000
+# umap-learn places connected components by the eigenvectors of a dense matrix of all components.
+# For ten noisy copies of 10,000 samples that took more than 20 minutes on two cores.
+_MOST_COMPONENTS = 1_000
 
 
 class UMAP:
     """Uniform manifold approximation and projection (McInnes et al., 2018).
 
-    The weights of the graph, the curve of similarities and the spectral start are umap-learn's own
-    functions, with its defaults.  umap-learn searches neighbours approximately above 4,096 samples,
-    and again for every instance; here they are given.  The layout, which took most of the time,
-    makes the moves of umap-learn in another order, on all cores: see `umap_layout`.  A graph
-    of more than 1,000 parts that are not connected starts from principal components, and says so.
+    Graph weights, similarity curve and spectral initialization are functions of umap-learn, with
+    its defaults.  umap-learn searches neighbors itself, approximately above 4,096 samples; here
+    they are given, and can be shared.  The layout makes the moves of umap-learn in another order,
+    on all cores, see `layout`.  A graph of more than 1,000 connected components starts from
+    principal components instead, with a warning in the log.
 
     Parameters
     ----------
     neighbors : (distances, indices)
-        Exact nearest neighbours, each (n, k) with k >= `n_neighbors`, each row itself first.
-    n_components, n_neighbors, min_dist, metric
-        As in umap-learn.
+        Exact nearest neighbors, each (n, k) with k >= `n_neighbors`, each row itself first.
+    n_components : int
+        Dimension of the result.
+    n_neighbors : int
+        Neighbors per sample, the sample itself counted.
+    min_dist : float
+        Minimum distance in the layout, as in umap-learn.
+    metric : str
+        Metric of `neighbors`, as umap-learn names it.
     random_state : int or None
-        The same layout for the same int, on any number of threads; None draws another every time,
-        and is no faster.
+        An int gives the same layout on any number of threads.  None draws a new seed each time,
+        and is not faster.
+
+    References
+    ----------
+    McInnes, Healy, Melville: UMAP: Uniform manifold approximation and projection for dimension
+    reduction, arXiv:1802.03426, 2018.
+
+    Examples
+    --------
+    >>> from gpuclust.arrays.neighbors import kneighbors
+    >>> X = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
+    >>> reducer = UMAP(
+    ...     neighbors=kneighbors(X, 15, include_self=True),
+    ...     n_components=2,
+    ...     n_neighbors=15,
+    ...     min_dist=0.1,
+    ...     metric="euclidean",
+    ...     random_state=0,
+    ... )
+    >>> reducer.fit_transform(X).shape
+    (50, 2)
     """
 
     def __init__(
@@ -53,12 +79,12 @@ class UMAP:
         self.random_state = random_state
 
     def fit_transform(self, X: Any) -> np.ndarray:
-        """Return the layout (n, n_components) float32 of the samples X (n, d).
+        """Return the layout (n, n_components), float32, of the samples X (n, d).
 
         Raises
         ------
         InputError
-            When the neighbours given are not those of X, or too few.
+            When `neighbors` does not have n rows, or fewer than `n_neighbors` columns.
         """
         from umap.umap_ import find_ab_params, fuzzy_simplicial_set
 
@@ -71,7 +97,7 @@ class UMAP:
         random = np.random.RandomState(self.random_state)
         found = {"knn_indices": indices, "knn_dists": distances}
         graph, _, _ = fuzzy_simplicial_set(X, self.n_neighbors, random, self.metric, **found)
-        # umap-learn's choice: small data takes more epochs.  Weights too small for one are dropped.
+        # As in umap-learn: more epochs for small datasets, and no edges due in less than one epoch.
         n_epochs = 500 if n <= 10000 else 200
         graph.data[graph.data < graph.data.max() / n_epochs] = 0
         graph.eliminate_zeros()
@@ -89,21 +115,22 @@ class UMAP:
             )
         if indices.shape[1] < self.n_neighbors:
             raise InputError(
-                f"n_neighbors={self.n_neighbors} needs as many columns of neighbours; "
+                f"n_neighbors={self.n_neighbors} needs as many columns of neighbors; "
                 f"got {indices.shape[1]}. Give more neighbors or a smaller n_neighbors."
             )
         distances, indices = (part[:, : self.n_neighbors] for part in (distances, indices))
         return np.ascontiguousarray(distances, np.float32), np.ascontiguousarray(indices)
 
     def _start(self, X: Any, graph: Any, curve: tuple, random: Any) -> np.ndarray:
-        """Return where umap-learn starts, each component from 0 to 10: its layout in 0 epochs."""
+        """Return umap-learn's initial positions, from 0 to 10: its layout after 0 epochs."""
         from scipy.sparse.csgraph import connected_components
         from umap.umap_ import simplicial_set_embedding
 
         init = "spectral"
-        if (parts := connected_components(graph, directed=False)[0]) > _MOST_PARTS:
+        components = connected_components(graph, directed=False)[0]
+        if components > _MOST_COMPONENTS:
             init = "pca" if self.n_components <= min(X.shape) else "random"
-            LOG.warning("%d parts of the graph are not connected: UMAP starts by %s", parts, init)
+            LOG.warning("graph of %d connected components: UMAP starts from %s", components, init)
         start, _ = simplicial_set_embedding(
             X,
             graph,
