@@ -14,7 +14,7 @@ SKLEARN = {"l1": "manhattan"}
 
 
 def without_ties(X):
-    """Whole-numbered pixels have tied heights; a little noise makes the tree unique."""
+    """Add a little noise: integer pixels have tied heights, and the tree is not unique."""
     return X + np.random.default_rng(0).normal(scale=1e-3, size=X.shape)
 
 
@@ -42,7 +42,7 @@ def test_a_cut_by_number_is_scikit_learns_clustering(digits, method, metric, k):
 @pytest.mark.parametrize("offset", [0.0, 1e4])
 def test_heights_are_scipys(xp, digits, method, metric, offset):
     X = without_ties(digits.X[:300].astype(np.float64)) + offset
-    X[7] = X[8] + 1e-5  # a near-duplicate: the Gram form alone would lose its distance
+    X[7] = X[8] + 1e-5  # a near-duplicate: the matrix product alone would lose its distance
     theirs = hierarchy.linkage(X, method, {"l1": "cityblock"}.get(metric, metric))
     ours = linkage(xp.put(X), method, metric=metric)
     np.testing.assert_allclose(ours.Z[:, 2], theirs[:, 2], rtol=1e-6, atol=1e-9 * theirs[-1, 2])
@@ -63,7 +63,7 @@ def test_every_cut_agrees_with_scipy_and_labels_count_from_zero(n, height, seed)
     labels = tree.cut(distance_threshold=height)
     assert list(dict.fromkeys(labels)) == list(range(labels.max() + 1))
     if n > 1:
-        below = np.nextafter(height, -np.inf)  # fcluster keeps merges at the height, we do not
+        below = np.nextafter(height, -np.inf)  # fcluster keeps merges at the height, `cut` does not
         assert adjusted_rand_score(labels, hierarchy.fcluster(tree.Z, below, "distance")) == 1.0
 
 
@@ -87,7 +87,7 @@ def test_a_standardized_threshold_does_not_depend_on_the_units_of_the_data(xp, d
 
 
 def test_the_standardized_threshold_is_the_studys(digits):
-    # azscore and the division by sqrt(d), done to the data instead of to the threshold.
+    # azscore and the division by sqrt(d), applied to the data instead of the threshold.
     X = without_ties(digits.X)
     scaled = (X - X.mean(axis=0)) / X.std(axis=0).mean() / np.sqrt(X.shape[1])
     theirs = AgglomerativeClustering(n_clusters=None, distance_threshold=2.0).fit_predict(scaled)

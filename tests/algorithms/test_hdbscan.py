@@ -4,9 +4,10 @@ import sklearn.cluster
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.cluster.hierarchy import fcluster, linkage
-from sklearn.metrics import adjusted_rand_score
+from sklearn.cluster._hdbscan._linkage import mst_from_data_matrix
+from sklearn.metrics import DistanceMetric, adjusted_rand_score
 
-from gpuclust.algorithms.hdbscan import condense
+from gpuclust.algorithms.hdbscan import condense, estimator, sklearn_order
 from gpuclust.algorithms.hdbscan.estimator import HDBSCAN, core_distances
 from gpuclust.algorithms.spanning import SpanningTree, minimum_spanning_tree, single_linkage_tree
 from gpuclust.arrays.distances import METRICS
@@ -80,7 +81,7 @@ def test_options_mean_what_they_mean_to_scikit_learn(xp, method, single, size):
     assert_same(xp, varied(seed=size), **options)
 
 
-# scikit-learn 1.9 with NumPy 2.4 fails wherever epsilon has an effect, so it is no oracle for it.
+# scikit-learn 1.9 with NumPy 2.4 fails when epsilon has an effect, so it is no oracle here.
 @pytest.mark.parametrize("epsilon", [0.5, 1.0, 1.5, 2.0])
 def test_leaves_under_epsilon_become_the_clusters_of_a_cut_at_that_height(epsilon):
     X = varied(seed=7)
@@ -149,6 +150,28 @@ def test_another_device_gives_the_same_clusters(device_xp, metric):
     X = varied(1)[:200]
     labels = device_xp.get(HDBSCAN(metric=metric).fit_predict(device_xp.put(X)))
     np.testing.assert_array_equal(labels, HDBSCAN(metric=metric).fit_predict(X))
+
+
+def test_a_sample_tied_between_two_sources_joins_the_one_visited_first():
+    # Prim visits 0, 2, 1 and then 3, at distance 5 from both 2 and 1.
+    tree = SpanningTree(np.array([0, 0, 1]), np.array([2, 1, 3]), np.array([1.0, 2.0, 5.0]))
+    ties = SpanningTree(np.array([2]), np.array([3]), np.array([5.0]))
+    found = sklearn_order.sklearn_tree(tree, ties)
+    assert list(zip(found.i.tolist(), found.j.tolist(), strict=True)) == [(0, 2), (0, 1), (2, 3)]
+
+
+# No more samples than a list holds, so that all ties are known.
+@given(st.integers(4, 17), st.integers(2, 4), st.integers(0, 10**6))
+@settings(max_examples=60, deadline=None)
+def test_ties_at_core_distances_give_the_tree_of_scikit_learn(n, min_samples, seed):
+    X = np.random.default_rng(seed).normal(size=(n, 1))  # one feature: distances round the same
+    core = np.sort(np.abs(X - X.T), axis=1)[:, min_samples - 1]
+    edges = mst_from_data_matrix(X, core.copy(), DistanceMetric.get_metric("euclidean"))
+    edges = edges[np.argsort(edges["distance"])]
+    ours = sklearn_order.sklearn_tree(*estimator._tree_and_ties(X, "euclidean", min_samples))
+    np.testing.assert_array_equal(ours.weight, edges["distance"])
+    np.testing.assert_array_equal(ours.i, edges["current_node"])
+    np.testing.assert_array_equal(ours.j, edges["next_node"])
 
 
 # ---- adversarial data ---------------------------------------------------------------------------

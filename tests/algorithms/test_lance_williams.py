@@ -13,7 +13,7 @@ from gpuclust.algorithms import linkage
 from gpuclust.device import block_size
 from gpuclust.errors import InputError, UnknownNameError
 
-# A library has no state that an example could leave behind.
+# The array libraries keep no state between examples.
 EACH_LIBRARY = [HealthCheck.function_scoped_fixture]
 METHODS = ["average", "complete", "weighted"]
 METRICS = {"euclidean": "euclidean", "l1": "cityblock", "chebyshev": "chebyshev"} | {
@@ -22,7 +22,7 @@ METRICS = {"euclidean": "euclidean", "l1": "cityblock", "chebyshev": "chebyshev"
 
 
 def noisy(X):
-    """Whole-numbered pixels have tied heights; a little noise makes the tree unique."""
+    """Add a little noise: integer pixels have tied heights, and the tree is not unique."""
     return X + np.random.default_rng(0).normal(scale=1e-3, size=X.shape)
 
 
@@ -31,7 +31,7 @@ def scipys(X, method, metric="euclidean"):
 
 
 def assert_greedy(X, Z, method, metric="euclidean"):
-    """Replay the tree: each merge is at the distance of its clusters, and none are nearer."""
+    """Replay the tree: each merge has the distance of its clusters, the smallest of all."""
     n = len(X)
     D = np.full((2 * n - 1, 2 * n - 1), np.inf)
     D[:n, :n] = cdist(X, X, METRICS[metric]) + np.diag(np.full(n, np.inf))
@@ -58,7 +58,7 @@ def assert_greedy(X, Z, method, metric="euclidean"):
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("method", METHODS)
 def test_float64_gives_scipys_tree(xp, digits, method, metric):
-    # The strict namespace puts rows and columns one by one.
+    # The strict namespace sets rows and columns one by one, which is slow.
     X = noisy(digits.X[:100] if xp.name == "strict" else digits.X)
     ours = linkage(xp.put(X), method, metric=metric, dtype=xp.namespace.float64).Z
     theirs = scipys(X, method, metric)
@@ -68,7 +68,7 @@ def test_float64_gives_scipys_tree(xp, digits, method, metric):
 
 
 @pytest.mark.parametrize(
-    # SciPy's own cosine cancels where all samples point one way, as they do far from the origin.
+    # No offset for cosine: SciPy's formula cancels for samples of nearly one direction.
     ("metric", "offset"),
     [*((metric, 0.0) for metric in METRICS), ("euclidean", 1e4), ("l1", 1e4), ("chebyshev", 1e4)],
 )
@@ -84,8 +84,8 @@ def test_float32_gives_scipys_heights_and_clusters(xp, digits, method, metric, o
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_one_cluster_that_takes_in_all_others_one_by_one_keeps_its_height(xp, method):
-    # Each sample joins the cluster alone: the mean is rounded as often as there are samples.
+def test_a_cluster_joined_by_samples_one_by_one_keeps_its_height(xp, method):
+    # Each sample joins the cluster alone, so the mean is rounded once per sample.
     X = np.diag(1 + np.linspace(0, 0.5, 150 if xp.name == "strict" else 800))
     ours, theirs = linkage(xp.put(X), method).Z[:, 2], scipys(X, method)[:, 2]
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6 * theirs[-1])
@@ -102,7 +102,7 @@ def test_on_a_grid_full_of_ties_the_tree_is_a_valid_one(xp, method, metric):
     assert hierarchy.is_valid_linkage(Z)
     assert_greedy(X, Z, method, metric)
     np.testing.assert_array_equal(linkage(xp.put(X), method, metric=metric).Z, Z)
-    # The order of equal merges is open, the number of pairs at the smallest distance is not.
+    # The order of ties is arbitrary, the number of duplicates at height 0 is not.
     assert (Z[:5, 2] == 0).all()
     assert Z[5, 2] == 1.0
 
@@ -164,7 +164,7 @@ def test_memory_is_one_float32_matrix_and_a_few_blocks():
     assert peak < 1.7 * 4 * 3500**2
 
 
-def test_integers_and_halves_are_accepted(digits):
+def test_integers_and_float16_are_accepted(digits):
     X = digits.X[:30]
     expected = linkage(X, "complete").Z
     np.testing.assert_array_equal(linkage(X.astype(np.int32), "complete").Z, expected)
@@ -183,6 +183,6 @@ def test_integers_and_halves_are_accepted(digits):
         (np.ones((3, 2)), {"method": "single", "metric": "l2"}, UnknownNameError, "metric 'l2'"),
     ],
 )
-def test_what_cannot_be_done_is_said(X, options, error, words):
+def test_invalid_options_raise(X, options, error, words):
     with pytest.raises(error, match=words):
         linkage(X, **options)

@@ -8,31 +8,31 @@ from scipy.cluster import hierarchy
 
 from gpuclust.algorithms import linkage
 from gpuclust.algorithms.linkage import ward
-from gpuclust.algorithms.linkage.merge_forest import reciprocal_pairs
+from gpuclust.algorithms.linkage.merge_forest import Forest, reciprocal_pairs
 from gpuclust.device import block_size
 
-# A library has no state that an example could leave behind.
+# The array libraries keep no state between examples.
 EACH_LIBRARY = [HealthCheck.function_scoped_fixture]
 
 
 def noisy(X):
-    """Whole-numbered pixels have tied heights; a little noise makes the tree unique."""
+    """Add a little noise: integer pixels have tied heights, and the tree is not unique."""
     return X + np.random.default_rng(0).normal(scale=1e-3, size=X.shape)
 
 
-def tree(xp, X, *, wide=False):
-    return linkage(xp.put(X), dtype=xp.namespace.float64 if wide else None)
+def tree(xp, X, *, in_float64=False):
+    return linkage(xp.put(X), dtype=xp.namespace.float64 if in_float64 else None)
 
 
 def scipys(X):
     return hierarchy.linkage(np.asarray(X, np.float64), "ward")
 
 
-@pytest.mark.parametrize("wide", [False, True])
-@pytest.mark.parametrize("held_as", [np.float32, np.float64])
-def test_the_tree_is_scipys_in_either_precision(xp, digits, held_as, wide):
-    X = noisy(digits.X).astype(held_as)
-    ours, theirs = tree(xp, X, wide=wide).Z, scipys(X)
+@pytest.mark.parametrize("in_float64", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_tree_is_scipys_in_either_precision(xp, digits, dtype, in_float64):
+    X = noisy(digits.X).astype(dtype)
+    ours, theirs = tree(xp, X, in_float64=in_float64).Z, scipys(X)
     assert type(ours) is np.ndarray
     np.testing.assert_array_equal(ours[:, [0, 1, 3]], theirs[:, [0, 1, 3]])
     np.testing.assert_allclose(ours[:, 2], theirs[:, 2], rtol=0, atol=1e-12 * theirs[-1, 2])
@@ -47,9 +47,9 @@ def test_many_blocks_in_threads_give_scipys_tree(dtype):
     np.testing.assert_allclose(ours[:, 2], theirs[:, 2], rtol=0, atol=1e-12 * theirs[-1, 2])
 
 
-def test_float32_products_choose_the_same_neighbours_as_float64(xp, digits):
+def test_float32_products_choose_the_same_neighbors_as_float64(xp, digits):
     X = noisy(digits.X).astype(np.float32) + np.float32(1e4)
-    np.testing.assert_array_equal(tree(xp, X).Z, tree(xp, X, wide=True).Z)
+    np.testing.assert_array_equal(tree(xp, X).Z, tree(xp, X, in_float64=True).Z)
 
 
 @pytest.mark.parametrize("factor", [1e-6, 1e6, 1e150])
@@ -68,7 +68,7 @@ def test_one_feature_a_million_times_the_others_still_gives_scipys_tree(xp, digi
 
 
 def test_a_tight_crowd_far_from_the_mean_keeps_its_own_tree(xp):
-    # In float32 products the crowd is one point: every pair of it is within the rounding.
+    # For float32 products the crowd is one point: all its pairs are within the rounding error.
     X = np.random.default_rng(0).normal(scale=1e-4, size=(300, 3))
     X[0] += 1e3
     ours, theirs = tree(xp, X).Z, scipys(X)
@@ -115,14 +115,14 @@ def test_samples_without_features_are_all_equal(xp):
 
 
 @pytest.mark.parametrize(
-    "gaps", [np.ones(2000), 2.0 ** np.arange(60), 1.0 + np.arange(500)], ids=["even", "2^k", "k"]
+    "steps", [np.ones(2000), 2.0 ** np.arange(60), 1.0 + np.arange(500)], ids=["even", "2^k", "k"]
 )
-def test_collinear_points_end_and_have_valid_trees(gaps):
-    X = np.cumsum(gaps)[:, None] * np.ones((1, 3))
+def test_collinear_points_have_valid_trees(steps):
+    X = np.cumsum(steps)[:, None] * np.ones((1, 3))
     Z = linkage(X).Z
     assert hierarchy.is_valid_linkage(Z)
     assert (np.diff(Z[:, 2]) >= 0).all()
-    # Whatever the order, merges of Ward add up to the spread of the data.
+    # In any order, Ward's merges add up to the scatter of the data.
     spread = 2 * np.square(X - X.mean(axis=0)).sum()
     np.testing.assert_allclose(np.square(Z[:, 2]).sum(), spread, rtol=1e-9)
 
@@ -137,10 +137,20 @@ def test_evenly_spaced_points_do_not_merge_one_pair_a_round(monkeypatch):
 
 
 def test_a_round_without_a_reciprocal_pair_merges_the_nearest():
-    # 0 -> 1 -> 2 -> 0: only rounding can tell such neighbours.
+    # 0 -> 1 -> 2 -> 0: only rounding errors can give such neighbors.
     near, weight = np.asarray([1, 2, 0]), np.asarray([1.0, 0.9, 0.8])
     a, b = reciprocal_pairs(np.arange(3), near, weight)
     assert (a.tolist(), b.tolist()) == ([0], [2])
+
+
+def test_a_height_below_its_parts_by_rounding_is_raised_to_theirs():
+    forest = Forest(np, np.array([[0.0], [1.0], [2.0]]))
+    forest.merge(np.array([0]), np.array([1]), np.array([1.0]))
+    forest.merge(np.array([0]), np.array([2]), np.array([np.nextafter(1.0, 0.0)]))
+    Z = forest.matrix()
+    assert hierarchy.is_valid_linkage(Z)
+    assert Z[:, 2].tolist() == [1.0, 1.0]
+    assert Z[:, 3].tolist() == [2.0, 3.0]
 
 
 @given(st.integers(1, 60), st.integers(1, 5), st.integers(0, 1000), st.sampled_from([0.0, 1e4]))
@@ -177,7 +187,7 @@ def test_small_blocks_give_the_same_tree(xp, digits, factor):
     np.testing.assert_array_equal(ours[:, [0, 1, 3]], linkage(X).Z[:, [0, 1, 3]])
 
 
-def test_memory_is_that_of_the_samples_not_of_their_pairs():
+def test_memory_grows_with_samples_not_with_pairs():
     X = np.random.default_rng(0).normal(size=(6000, 4)).astype(np.float32)
     tracemalloc.start()
     linkage(X)
@@ -186,7 +196,7 @@ def test_memory_is_that_of_the_samples_not_of_their_pairs():
     assert peak < 6000**2  # bytes: a quarter of a float32 matrix
 
 
-def test_the_input_is_left_alone(xp, digits):
+def test_the_input_is_unchanged(xp, digits):
     before = digits.X[:50].astype(np.float64)
     X = xp.put(before.copy())
     linkage(X)

@@ -5,8 +5,9 @@ The minimum spanning tree is then not unique, nor is the order in which its edge
 and the clusters depend on both.  scikit-learn runs Prim's algorithm from the first sample, then
 sorts the edges.  This module runs it on the few edges that such a tree can contain.
 
-Results can still differ from scikit-learn's in two cases: distances equal in exact arithmetic that
-round differently, and samples with more equidistant neighbors than the lists hold.
+Results can still differ from scikit-learn's in three cases: distances equal in exact arithmetic
+that round differently, samples with more equidistant neighbors than the lists hold, and equal
+distances that are larger than the core distances at both ends, as on a regular grid.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from ..spanning import SpanningTree
 def sklearn_tree(tree: SpanningTree, near: SpanningTree, *, path: bool = False) -> SpanningTree:
     """Return the minimum spanning tree of scikit-learn's HDBSCAN, edges in its order.
 
-    Edges that tie have the weight of a core distance, so they lead from a sample to one within its
-    core distance.  All other edges of a minimum spanning tree are in each of these trees.
+    Edges that tie usually have the weight of a core distance, so they lead from a sample to one
+    within its core distance.  If no others tie, all minimum spanning trees share the other edges.
 
     Parameters
     ----------

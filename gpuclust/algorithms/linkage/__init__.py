@@ -1,4 +1,4 @@
-"""Agglomerative clustering and its trees."""
+"""Agglomerative clustering: linkage trees and their cuts."""
 
 from .agglomerative import Agglomerative, Linkage, linkage
 

@@ -1,7 +1,7 @@
-"""Hierarchical clustering: one tree per linkage, every number of clusters and every height a cut.
+"""Hierarchical clustering: one tree per linkage, and flat clusters as cuts of it.
 
-Ward's tree is built in `ward`, average, complete and weighted linkage in `lance_williams`, single
-linkage from the minimum spanning tree.  What comes out is SciPy's linkage matrix.
+Ward's tree is built in `ward`; average, complete and weighted linkage in `lance_williams`; single
+linkage from a minimum spanning tree.  All of them give SciPy's linkage matrix.
 """
 
 from __future__ import annotations
@@ -21,13 +21,18 @@ from .ward import ward
 
 
 class Linkage(NamedTuple):
-    """A tree of merges.
+    """Tree of merges.
 
     Attributes
     ----------
     Z : ndarray (n - 1, 4), float64
-        As `scipy.cluster.hierarchy.linkage` returns it: the two clusters that merge, the height,
-        the size of the new cluster; heights do not decrease.
+        Linkage matrix in the format of `scipy.cluster.hierarchy.linkage`: the two clusters that
+        merge, the height, and the size of the new cluster.  Heights do not decrease.
+
+    Examples
+    --------
+    >>> linkage(np.array([[0.0], [1.0], [5.0]]), "single").Z.tolist()
+    [[0.0, 1.0, 1.0, 2.0], [2.0, 3.0, 4.0, 3.0]]
     """
 
     Z: np.ndarray
@@ -35,25 +40,39 @@ class Linkage(NamedTuple):
     def cut(
         self, *, n_clusters: int | None = None, distance_threshold: float | None = None
     ) -> np.ndarray:
-        """Cut the tree into flat clusters.
+        """Cut the tree into flat clusters.  O(n log n) time.
 
-        Give exactly one of `n_clusters` and `distance_threshold`; merges at or above the threshold
-        are not made, as in `sklearn.cluster.AgglomerativeClustering`.
+        Parameters
+        ----------
+        n_clusters : int, optional
+            Number of clusters, 1 to n.
+        distance_threshold : float, optional
+            Keep the merges below this height, as in `sklearn.cluster.AgglomerativeClustering`.
 
         Returns
         -------
         labels : ndarray (n,), int64, on the host
-            0 for the cluster of the first sample, 1 for the next new cluster, and so on.  O(n).
+            0 for the cluster of the first sample, 1 for the next new cluster, and so on.
+
+        Raises
+        ------
+        InputError
+            Unless exactly one parameter is given, and for a number of clusters out of range.
+
+        Examples
+        --------
+        >>> linkage(np.array([[5.0], [0.0], [1.0]])).cut(n_clusters=2)
+        array([0, 1, 1])
         """
         n = self.Z.shape[0] + 1
-        if (n_clusters is None) == (distance_threshold is None):
-            raise InputError("cut a tree by either n_clusters or distance_threshold; give one.")
-        if distance_threshold is not None:
-            merges = int(np.searchsorted(self.Z[:, 2], distance_threshold, side="left"))
-        elif 1 <= n_clusters <= n:
+        if n_clusters is not None and distance_threshold is None:
+            if not 1 <= n_clusters <= n:
+                raise InputError(f"n_clusters must be from 1 to the {n} samples; got {n_clusters}.")
             merges = n - n_clusters
+        elif n_clusters is None and distance_threshold is not None:
+            merges = int(np.searchsorted(self.Z[:, 2], distance_threshold, side="left"))
         else:
-            raise InputError(f"n_clusters must be from 1 to the {n} samples; got {n_clusters}.")
+            raise InputError("cut a tree by either n_clusters or distance_threshold; give one.")
         return _labels(self.Z[:merges, :2].astype(np.int64), n)
 
 
@@ -62,7 +81,7 @@ def _labels(merges: np.ndarray, n: int) -> np.ndarray:
     parent = np.arange(n + len(merges))
     parent[merges] = np.arange(n, n + len(merges))[:, None]
     root = parent[parent]
-    while not np.array_equal(root, parent):  # halves every path: O(n log depth)
+    while not np.array_equal(root, parent):  # halves all paths: O(n log depth)
         parent, root = root, root[root]
     _, first, inverse = np.unique(root[:n], return_index=True, return_inverse=True)
     order = np.empty(len(first), dtype=np.int64)
@@ -73,41 +92,48 @@ def _labels(merges: np.ndarray, n: int) -> np.ndarray:
 def linkage(
     X: Any, method: str = "ward", *, metric: str = "euclidean", dtype: Any = None
 ) -> Linkage:
-    """Build the tree of a linkage.
+    """Build the tree of hierarchical clustering.
+
+    Time O(n^2 d).  Memory O(n d) for Ward and single linkage, 4 n^2 bytes for average, complete and
+    weighted linkage (8 n^2 with ``dtype=float64``).
 
     Parameters
     ----------
     X : array (n, d)
-        Samples, on any array namespace; integers count as float64 and halves as float32.
+        Samples, on any array namespace.  Integers are converted to float64, float16 to float32.
     method : {"ward", "average", "complete", "weighted", "single"}
         Ward is defined for the euclidean metric only.
     metric : {"euclidean", "l1", "chebyshev", "cosine"}
         Distance between samples.
     dtype : dtype, optional
-        float32, the default, or float64: the precision in which clusters are compared and, but for
-        Ward, in which distances are kept.
+        float32, the default, or float64: the precision of comparisons between clusters and, except
+        for Ward, of stored distances.
 
     Returns
     -------
     Linkage
-        Heights within 1e-6 of the largest of those of `scipy.cluster.hierarchy.linkage` on the
-        same samples in float64, within 1e-12 with ``dtype=float64``, and the same flat clusters.
-        Where distances tie, one of the equally valid trees, the same in every run.  Time O(n^2 d).
-        Memory O(n d) for Ward and single linkage, 4 n^2 bytes for average, complete and weighted
-        linkage (8 n^2 with ``dtype=float64``).
+        Heights equal those of `scipy.cluster.hierarchy.linkage` on the samples in float64 within
+        1e-6 of the largest height, or 1e-12 with ``dtype=float64``; flat clusters are the same.
+        If distances tie, it is one of the valid trees, the same in every run.
 
     Raises
     ------
     InputError
-        For samples that are not a finite (n, d) array with n at least 1, another dtype, or Ward
-        with another metric than euclidean.
+        For samples that are not a finite (n, d) array with n at least 1, an unsupported dtype, or
+        Ward with a metric other than euclidean.
     UnknownNameError
-        For another method or metric.
+        For an unknown method or metric.
     CellError
-        For the cosine of a sample that is all zeros.
+        For the cosine distance of a sample of zeros.
+
+    Examples
+    --------
+    >>> X = np.array([[0.0], [1.0], [5.0]])
+    >>> linkage(X, "average").Z[:, 2].tolist()
+    [1.0, 4.5]
     """
     xp = array_namespace(X)
-    wide = _checked(method, metric, dtype)
+    in_float64 = _checked(method, metric, dtype)
     X = distances.check_array(xp, X)
     if X.shape[0] == 0:
         raise InputError(f"X has shape {tuple(X.shape)}; a tree needs at least one sample.")
@@ -116,14 +142,14 @@ def linkage(
     if metric == "cosine" and not bool(xp.all(xp.any(X != 0, axis=1))):
         raise CellError("metric=cosine is undefined for samples that are all zeros.")
     if method == "ward":
-        return Linkage(ward(xp, X, wide=wide))
+        return Linkage(ward(xp, X, in_float64=in_float64))
     if method == "single":
         return Linkage(_single(X, metric))
-    return Linkage(lance_williams(xp, X, method, metric, wide=wide))
+    return Linkage(lance_williams(xp, X, method, metric, in_float64=in_float64))
 
 
 def _checked(method: str, metric: str, dtype: Any) -> bool:
-    """Check the options of a linkage; tell whether it is computed in float64 throughout."""
+    """Check the options of a linkage; return whether its dtype is float64."""
     if method not in ("ward", "single", *METHODS):
         raise unknown("linkage", method, ("ward", "single", *METHODS))
     if metric not in distances.METRICS:
@@ -145,20 +171,29 @@ def _single(X: Any, metric: str) -> np.ndarray:
 
 
 class Agglomerative:
-    """Hierarchical clustering with the surface of `sklearn.cluster.AgglomerativeClustering`.
+    """Hierarchical clustering with the interface of `sklearn.cluster.AgglomerativeClustering`.
 
     Parameters
     ----------
-    n_clusters, distance_threshold : int, float
-        Where to cut; the threshold wins when both are given.
+    n_clusters : int, optional
+        Number of clusters; ignored if `distance_threshold` is given.
+    distance_threshold : float, optional
+        Height of the cut.
     linkage, metric : str
-        See `linkage`.
+        Method and metric of `linkage`, which also states cost and precision.
     standardize : bool
-        Measure the threshold as the study does: in units of the mean standard deviation of the
-        dimensions times sqrt(d) (euclidean), d (l1) or 1 (chebyshev).  No effect on cosine, and
-        none on a cut by number.
+        Scale the threshold by the mean standard deviation of the dimensions times sqrt(d)
+        (euclidean), d (l1) or 1 (chebyshev), as in the study.  No effect on the cosine distance and
+        on a cut by number.
     memory : dict, optional
-        Trees already built on this very `X`, by (linkage, metric); a new tree is added to it.
+        Trees of the same `X` by (linkage, metric).  A missing tree is built and added.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.array([[0.0], [1.0], [9.0], [10.0]])
+    >>> Agglomerative(n_clusters=2).fit_predict(X)
+    array([0, 0, 1, 1])
     """
 
     def __init__(
@@ -191,6 +226,7 @@ class Agglomerative:
         return transfer.to_device(array_namespace(X), labels, X)
 
     def _unit(self, X: Any) -> float:
+        """Return the unit of the distance threshold."""
         if not self.standardize or self.metric == "cosine":
             return 1.0
         d = X.shape[1]

@@ -1,11 +1,11 @@
-"""What the builders of trees share: the record of merges, and the pairs that merge in a round.
+"""Record of merges, and the pairs that merge in a round; shared by the linkage algorithms.
 
-A cluster is known by its *slot*, a row of the builder's arrays; when two clusters merge, the new
-one takes the smaller slot.  Slots are given out in a random order that does not change from run to
-run: where distances tie, the pair with the smallest slots merges first, and in the order of a
-grid's rows that would be one pair per round.
+A cluster is identified by its *slot*, a row of the algorithm's arrays.  When two clusters merge,
+the new one takes the smaller slot.  Slots are assigned in a fixed random order, because ties are
+broken by the smallest slots: in the order of the rows of a regular grid, a round would merge one
+pair only.
 
-All of this is O(n) bookkeeping on the host; the distances are the builder's business.
+All of this is O(n) bookkeeping on the host; distances are computed by the algorithms.
 """
 
 from __future__ import annotations
@@ -19,26 +19,33 @@ from ...arrays.transfer import to_device, to_host
 
 
 class Forest:
-    """The clusters that are left, and the merges that made them.
+    """Current clusters, and the merges that formed them.
 
-    Equal rows are merged from the start, at height 0: that is what any reducible linkage does, and
-    it spares the builders n x n exact ties.
+    Equal rows are merged at the start, at height 0, as any reducible linkage does.  The algorithms
+    then need not break up to n^2 exact ties.
 
     Parameters
     ----------
     xp : namespace
         The namespace of `X`.
     X : array (n, d)
-        The samples.
+        Samples.
 
     Attributes
     ----------
-    rows : ndarray (m,)
-        The row of `X` that stands for each slot: one of each set of equal rows.
+    rows : ndarray (m,), int64
+        Row of `X` that represents each slot: one of each set of equal rows.
     size : ndarray (m,), int64
-        Samples in the cluster of each slot.
+        Number of samples in the cluster of each slot.
     active : ndarray (<= m,), int64
-        The slots that hold a cluster, in ascending order.
+        Slots that hold a cluster, ascending.
+
+    Examples
+    --------
+    >>> forest = Forest(np, np.array([[0.0], [1.0]]))
+    >>> forest.merge(np.array([0]), np.array([1]), np.array([0.5]))
+    >>> forest.matrix().tolist()
+    [[0.0, 1.0, 0.5, 2.0]]
     """
 
     def __init__(self, xp: Any, X: Any):
@@ -50,7 +57,7 @@ class Forest:
         first = np.where(same[k - 1], merge - 1, order[k - 1])
         self._merges = [(first, order[k], np.zeros(k.size), k - start[k] + 1)]
         self._next = n + k.size
-        end = np.flatnonzero(~np.append(same[1:], False))  # where each run of equal rows ends
+        end = np.flatnonzero(~np.append(same[1:], False))  # last of equal rows
         end = end[np.random.default_rng(0).permutation(end.size)]
         self._node = np.where(same[end], n + np.cumsum(same)[end] - 1, order[end])
         self._height = np.zeros(end.size)
@@ -59,21 +66,24 @@ class Forest:
         self.active = np.arange(end.size)
 
     def merge(self, a: np.ndarray, b: np.ndarray, height: np.ndarray) -> None:
-        """Merge the clusters in the slots `b` into those in `a`, all slots being different."""
-        # Rounding must not put a cluster below its own parts: the order of heights is the tree's.
+        """Merge the clusters in the slots `b` into those in `a`; all slots are different.
+
+        A height (m,) below that of a part is raised to it.
+        """
+        # Merges are sorted by height in the end, so rounding must not put one below its own parts.
         height = np.maximum(height, np.maximum(self._height[a], self._height[b]))
         size = self.size[a] + self.size[b]
         self._merges.append((self._node[a], self._node[b], height, size))
         self._node[a] = self._next + np.arange(a.size)
         self._next += a.size
         self._height[a], self.size[a] = height, size
-        left = np.zeros(self.size.size, dtype=bool)
-        left[self.active] = True
-        left[b] = False
-        self.active = np.flatnonzero(left)
+        remaining = np.zeros(self.size.size, dtype=bool)
+        remaining[self.active] = True
+        remaining[b] = False
+        self.active = np.flatnonzero(remaining)
 
     def matrix(self) -> np.ndarray:
-        """Give SciPy's linkage matrix (n - 1, 4): by height, at equal ones as they were made."""
+        """Return SciPy's linkage matrix (n - 1, 4), by height; ties in the order of the merges."""
         first, second, height, size = (
             np.concatenate(part) for part in zip(*self._merges, strict=True)
         )
@@ -86,17 +96,24 @@ class Forest:
 
 
 def _equal_rows(xp: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Order the rows such that equal ones follow each other, and tell which equal the one before.
+    """Sort the rows such that equal ones are adjacent.
 
-    Rows are ordered by one number each; should two different rows share it, an equality may go
-    unnoticed, which costs the builder time and no exactness.
+    Rows are sorted by a random projection.  If different rows have the same projection, an equality
+    may be missed, which costs time, not exactness.
+
+    Returns
+    -------
+    order : ndarray (n,), int64
+        Sorted rows.
+    same : ndarray (n,), bool
+        Row ``order[k]`` equals row ``order[k - 1]``.
     """
-    mark = np.random.default_rng(1).normal(size=X.shape[1])
-    mark = xp.astype(to_device(xp, mark, X), X.dtype)
-    marks = to_host(xp.sum(X * mark[None, :], axis=1))
-    order = np.argsort(marks, kind="stable")
+    direction = np.random.default_rng(1).normal(size=X.shape[1])
+    on_device: Any = xp.astype(to_device(xp, direction, X), X.dtype)
+    projection = to_host(xp.sum(X * on_device[None, :], axis=1))
+    order = np.argsort(projection, kind="stable")
     same = np.zeros(order.size, dtype=bool)
-    same[1:] = marks[order[1:]] == marks[order[:-1]]
+    same[1:] = projection[order[1:]] == projection[order[:-1]]
     k = np.flatnonzero(same)
     if k.size:
         pairs = take_rows(xp, X, order[k]) == take_rows(xp, X, order[k - 1])
@@ -107,22 +124,37 @@ def _equal_rows(xp: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:
 def reciprocal_pairs(
     active: np.ndarray, near: np.ndarray, weight: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Pick the pairs (a, b), a < b, of clusters that are each other's nearest neighbour.
+    """Find the pairs (a, b), a < b, of reciprocal nearest neighbors.
 
-    For reducible linkages all of them belong to the tree, whatever else merges first (Sumengen et
-    al., "Scaling Hierarchical Agglomerative Clustering to Billion-sized Datasets", 2021; Murtagh,
-    "A survey of recent advances in hierarchical clustering algorithms", 1983).  There is always
-    such a pair, the nearest of all; should rounding have hidden it, it is taken by itself, so that
-    each round merges something.
+    For reducible linkages all of these pairs belong to the tree, in any order of merges.  In exact
+    arithmetic the two nearest clusters are always such a pair.  If rounding hides it, that pair is
+    returned alone, so that each round merges at least one.
 
     Parameters
     ----------
     active : ndarray (m,), int64
         Slots of the clusters.
     near : ndarray, int64
-        By slot, the slot of the nearest neighbour.
+        Slot of the nearest neighbor, by slot.
     weight : ndarray
-        By slot, the distance to it or anything that grows with it.
+        Distance to it, or an increasing function of it, by slot.
+
+    Returns
+    -------
+    a, b : ndarray, int64
+        Slots of each pair.
+
+    References
+    ----------
+    Murtagh: A survey of recent advances in hierarchical clustering algorithms, Computer Journal 26,
+    1983.  Sumengen et al.: Scaling hierarchical agglomerative clustering to billion-sized datasets,
+    arXiv:2105.11653, 2021.
+
+    Examples
+    --------
+    >>> near, weight = np.array([1, 0, 1]), np.array([1.0, 1.0, 2.0])
+    >>> reciprocal_pairs(np.arange(3), near, weight)
+    (array([0]), array([1]))
     """
     mate = near[active]
     a = active[(near[mate] == active) & (active < mate)]

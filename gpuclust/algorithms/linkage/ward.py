@@ -1,19 +1,19 @@
-"""Ward's tree in O(n d) memory: clusters are centroids, and no n x n matrix exists.
+"""Ward's tree in O(n d) memory: clusters are stored as centroids, without an n x n matrix.
 
-Two clusters merge at the height ``sqrt(2 |ca - cb|^2 / (1/na + 1/nb))``.  Each round merges all
-pairs of clusters that are each other's nearest neighbour, and only clusters that lost theirs look
-for a new one.
+Two clusters merge at the height ``sqrt(2 |ca - cb|^2 / (1/na + 1/nb))`` (Ward, 1963).  Each round
+merges all reciprocal nearest neighbors.  Then nearest neighbors are searched for the new clusters,
+and for clusters whose nearest neighbor has merged.
 
-Nearest neighbours are found by blocks of matrix products and are exact to the last bit of float64
-all the same: the products give a *lower bound* of every pair's weight, rounding included, and each
-pair whose bound is not above the smallest weight of its row is evaluated in float64 from the
-difference of the centroids.  So near-duplicates that cancel in the product lose nothing, and
-float32 products choose the same neighbours as float64 ones.
+The search uses blocks of matrix products and is still exact in float64.  A product gives a *lower
+bound* of each pair's weight, with rounding errors included.  Pairs whose bound is not above the
+smallest weight of their row are evaluated in float64 from the difference of the centroids.
+Near-duplicates, which cancel in the product, therefore lose no digits, and float32 products choose
+the same neighbors as float64 products.
 
-Each cluster keeps a list of its few nearest clusters and the weight that all others are known to
-exceed.  When its neighbour has merged, the list often tells the next one: by reducibility a merged
-cluster is never nearer than its nearer part was.  The search goes through all clusters only when
-the best on the list is beyond that bound.
+Each cluster has a list of its few nearest clusters, and a lower bound for the weight of all others.
+After its neighbor has merged, the list often contains the next one: by reducibility a merged
+cluster is never nearer than the nearer of its parts.  All clusters are searched only when the best
+one on the list is beyond that bound.
 """
 
 from __future__ import annotations
@@ -32,21 +32,24 @@ from ...device.block_size import block_rows
 from ...device.threads import cores, one_blas_thread
 from .merge_forest import Forest, reciprocal_pairs
 
-# On NumPy, blocks that stay in the cache: 4 MiB took 1.2 ns per entry, 16 MiB 1.5 and 32 MiB 1.7
-# (two cores, n = 10,000, d = 50).
+# Blocks on NumPy stay in the cache: 4 MiB took 1.2 ns per entry, 16 MiB 1.5 and 32 MiB 1.7 (two
+# cores, n = 10,000, d = 50).
 _CACHED = 4 << 20
-# A product of fewer rows spends its time on packing the other factor.
+# With fewer rows, a matrix product spends most of its time on packing the other factor.
 _FEWEST_ROWS = 64
+# Clusters on each list.
 _LISTED = 8
-# The row's limit is the third smallest of the minima of so many parts of it: three or a little
-# more clusters per list, whatever the distances look like, for one pass over the block.
+# A row is cut into this many parts, and its limit is the third smallest of their minima.  One pass
+# over the block then gives three or a few more clusters per row, for any distances.
 _PARTS = 8
-# Rows of which more clusters than this are within the rounding of float32 are searched in float64.
+# Rows with more clusters than this within the rounding error of float32 are searched in float64.
 _CROWD = 64
 
 
-def ward(xp: Any, X: Any, *, wide: bool = False) -> np.ndarray:
+def ward(xp: Any, X: Any, *, in_float64: bool = False) -> np.ndarray:
     """Build Ward's tree.
+
+    Time O(n^2 d), about 2 n^2 distances.  Memory: the centroids in float64 and a few blocks.
 
     Parameters
     ----------
@@ -54,32 +57,42 @@ def ward(xp: Any, X: Any, *, wide: bool = False) -> np.ndarray:
         The namespace of `X`.
     X : array (n, d), float
         Samples, n at least 1.
-    wide : bool
-        Search in float64 throughout; the default searches in float32 where its rounding allows.
+    in_float64 : bool
+        Search in float64 only.  By default the search is in float32, and in float64 for rows with
+        many clusters within the rounding error.
 
     Returns
     -------
     ndarray (n - 1, 4), float64
-        The linkage matrix.  Merges and heights are those of exact arithmetic up to a few units of
-        float64 rounding of the centroids, with or without `wide`.  Time O(n^2 d), about 2 n^2
-        distances; memory the centroids in float64 and a few blocks, see `ops.block_bytes`.
+        Linkage matrix, exact up to a few units of float64 rounding of the centroids, for either
+        value of `in_float64`.
+
+    References
+    ----------
+    Ward: Hierarchical grouping to optimize an objective function, Journal of the American
+    Statistical Association 58, 1963.
+
+    Examples
+    --------
+    >>> ward(np, np.array([[0.0], [2.0]])).tolist()
+    [[0.0, 1.0, 2.0, 2.0]]
     """
     forest = Forest(xp, X)
-    points, unit = _normalised(xp, take_rows(xp, X, forest.rows))
-    neighbours = _Neighbours(xp, points, forest, wide=wide)
+    points, unit = _normalized(xp, take_rows(xp, X, forest.rows))
+    neighbors = _Neighbors(xp, points, forest, in_float64=in_float64)
     while forest.active.size > 1:
-        a, b = reciprocal_pairs(forest.active, neighbours.near, neighbours.weight)
-        height = unit * np.sqrt(2 * neighbours.weight[a])
-        neighbours.move_centroids(a, b)
+        a, b = reciprocal_pairs(forest.active, neighbors.near, neighbors.weight)
+        height = unit * np.sqrt(2 * neighbors.weight[a])
+        neighbors.move_centroids(a, b)
         forest.merge(a, b, height)
-        neighbours.update(a, b)
+        neighbors.update(a, b)
     return forest.matrix()
 
 
-def _normalised(xp: Any, X: Any) -> tuple[Any, float]:
-    """Return the rows in float64, centred and divided by a power of two, and that power.
+def _normalized(xp: Any, X: Any) -> tuple[Any, float]:
+    """Return the rows in float64, divided by a power of two and centered, and that power.
 
-    Then squares neither overflow nor vanish in float32, and the division is exact.
+    The division is exact, and afterwards squares neither overflow nor underflow in float32.
     """
     X = xp.astype(X, xp.float64, copy=True)
     unit = 2.0 ** int(np.frexp(float(xp.max(xp.abs(X))))[1]) if X.shape[1] else 1.0
@@ -88,60 +101,59 @@ def _normalised(xp: Any, X: Any) -> tuple[Any, float]:
     return X, unit
 
 
-class _Neighbours:
-    """The nearest neighbour of each cluster.
+class _Neighbors:
+    """Nearest neighbor of each cluster.
 
     Attributes
     ----------
     near : ndarray (m,), int64
-        By slot, the slot of the nearest cluster; of equally near ones the one with the smallest
-        (min, max) of the two slots.
-    weight : ndarray (m,)
-        By slot, half the squared height at which the two would merge; the same number for both
+        Slot of the nearest cluster, by slot; ties go to the smallest (min, max) of the two slots.
+    weight : ndarray (m,), float64
+        Half the squared height at which the two would merge, by slot; the same number for both
         clusters of a pair.
     """
 
-    def __init__(self, xp: Any, centroids: Any, forest: Forest, *, wide: bool):
+    def __init__(self, xp: Any, centroids: Any, forest: Forest, *, in_float64: bool):
         m = forest.active.size
         self._xp, self._centroids, self._forest = xp, centroids, forest
-        self._wide = wide
-        # Here, since threads do not inherit what scales blocks.
+        self._in_float64 = in_float64
+        # Chosen here, because threads do not inherit the factor of `smaller_blocks`.
         self._pairs = block_rows(xp, 8 * centroids.shape[1], cached=_CACHED)
         self._inverse = 1.0 / forest.size
-        self._now = np.arange(m)  # by slot of old, the slot in which that cluster is now
+        self._slot_now = np.arange(m)  # current slot of the cluster that was in each slot
         self._listed = np.zeros((m, _LISTED), dtype=np.int64)
-        self._bound = np.zeros(m)  # every cluster that is not on the list is at least this far
+        self._bound = np.zeros(m)  # lower bound of the weights of clusters not on the list
         self.near = np.zeros(m, dtype=np.int64)
         self.weight = np.zeros(m)
         if m > 1:
             self._search(forest.active)
 
     def move_centroids(self, a: np.ndarray, b: np.ndarray) -> None:
-        """Let the slots `a` hold the centroids of a and b together."""
+        """Set the centroids in the slots `a` to those of the merged clusters a and b."""
         size = self._forest.size
         share = to_device(self._xp, size[b] / (size[a] + size[b]), self._centroids)
-        ours = take_rows(self._xp, self._centroids, a)
-        theirs = take_rows(self._xp, self._centroids, b)
-        put_rows(self._xp, self._centroids, a, ours + (theirs - ours) * share[:, None])
+        of_a = take_rows(self._xp, self._centroids, a)
+        of_b = take_rows(self._xp, self._centroids, b)
+        put_rows(self._xp, self._centroids, a, of_a + (of_b - of_a) * share[:, None])
 
     def update(self, a: np.ndarray, b: np.ndarray) -> None:
-        """Find the neighbours of the new clusters `a`, and of those that a or b were nearest to."""
+        """Find the neighbors of the new clusters `a`, and of clusters whose neighbor merged."""
         active = self._forest.active
         self._inverse[a] = 1.0 / self._forest.size[a]
-        self._now[b] = a
-        self._now = self._now[self._now]
+        self._slot_now[b] = a
+        self._slot_now = self._slot_now[self._slot_now]
         if active.size == 1:
             return
         new = np.zeros(self.near.size, dtype=bool)
         new[a] = True
-        orphans = active[new[self._now[self.near[active]]] & ~new[active]]
+        orphans = active[new[self._slot_now[self.near[active]]] & ~new[active]]
         rows = np.concatenate([a, orphans])
         lists = [self._listed[a].ravel(), self._listed[b].ravel(), self._listed[orphans].ravel()]
         owner = np.concatenate([a.repeat(_LISTED), a.repeat(_LISTED), orphans.repeat(_LISTED)])
         limit = np.concatenate([np.minimum(self._bound[a], self._bound[b]), self._bound[orphans]])
         place = np.zeros(self.near.size, dtype=np.int64)
         place[rows] = np.arange(rows.size)
-        other = self._now[np.concatenate(lists)]
+        other = self._slot_now[np.concatenate(lists)]
         apart = other != owner
         pairs = np.unique(place[owner[apart]] * self.near.size + other[apart])
         row, other = np.divmod(pairs, self.near.size)
@@ -155,9 +167,9 @@ class _Neighbours:
         xp, C = self._xp, self._centroids
         squared = [np.empty(0)]
         for start in range(0, i.size, self._pairs):
-            some = slice(start, start + self._pairs)
-            gap = take_rows(xp, C, i[some]) - take_rows(xp, C, j[some])
-            squared.append(to_host(xp.sum(gap * gap, axis=1)))
+            part = slice(start, start + self._pairs)
+            difference = take_rows(xp, C, i[part]) - take_rows(xp, C, j[part])
+            squared.append(to_host(xp.sum(difference * difference, axis=1)))
         return np.concatenate(squared) / (self._inverse[i] + self._inverse[j])
 
     def _keep(
@@ -168,9 +180,9 @@ class _Neighbours:
         weight: np.ndarray,
         limit: np.ndarray,
     ) -> None:
-        """Store the lists of `rows`, given as pairs of a place in `rows` and a slot.
+        """Store the lists of the slots `rows`, given as pairs of a place in `rows` and a slot.
 
-        `limit` is what all clusters without a pair are known to exceed, by place.
+        `limit` is a lower bound of the weights of all clusters without a pair, by place.
         """
         low, high = np.minimum(rows[row], other), np.maximum(rows[row], other)
         order = np.lexsort((high, low, weight, row))
@@ -189,21 +201,21 @@ class _Neighbours:
         self._bound[cut] = np.minimum(self._bound[cut], weight[first_out])
 
     def _search(self, rows: np.ndarray) -> None:
-        """Find the neighbours of `rows`, a sorted part of the active slots, among all clusters."""
-        if not self._wide:
+        """Find the neighbors of `rows`, a sorted part of the active slots, among all clusters."""
+        if not self._in_float64:
             rows = self._search_in(self._xp.float32, rows, crowd=_CROWD)
         if rows.size:
             self._search_in(self._xp.float64, rows, crowd=None)
 
     def _search_in(self, dtype: Any, rows: np.ndarray, *, crowd: int | None) -> np.ndarray:
-        """Search in the given precision; return the rows that are too crowded for it."""
+        """Search in the given precision; return the rows with more than `crowd` candidates."""
         bounds = _LowerBounds(self._xp, self._centroids, self._inverse, self._forest.active, dtype)
         row_bytes = bounds.itemsize * self._forest.active.size
         block = block_rows(self._xp, row_bytes, cached=max(_CACHED, _FEWEST_ROWS * row_bytes))
 
         def crowded(start: int) -> np.ndarray:
-            some = rows[start : start + block]
-            return self._search_block(bounds.block(some), some, crowd)
+            part = rows[start : start + block]
+            return self._search_block(bounds.block(part), part, crowd)
 
         return np.concatenate(_each(self._xp, crowded, range(0, rows.size, block)))
 
@@ -218,7 +230,7 @@ class _Neighbours:
             weight = self._weights(rows[row], active[column])
             best = np.full(rows.size, np.inf)
             np.minimum.at(best, row, weight)
-            # A pair beyond the limit may still be nearer than this one: look up to its weight.
+            # A pair beyond the limit may still be nearer than this one: raise the limit to it.
             short = (best > limit) & ~many
             if not short.any():
                 break
@@ -230,10 +242,10 @@ class _Neighbours:
 
 
 def _each(xp: Any, work: Callable[[int], np.ndarray], starts: range) -> list[np.ndarray]:
-    """Do the work on each block of rows; with NumPy, one block per core at a time.
+    """Do the work on each block of rows; on NumPy with one thread per core.
 
-    The passes over a block then use all cores as well, and products need not wait for each other:
-    on a busy machine the threads of one product spend most of the time waiting.
+    Passes over blocks then use all cores too.  On a busy machine, the threads of a single product
+    would spend most of the time waiting for each other.
     """
     if len(starts) < 2 or not array_api_compat.is_numpy_namespace(xp):
         return [work(start) for start in starts]
@@ -242,7 +254,7 @@ def _each(xp: Any, work: Callable[[int], np.ndarray], starts: range) -> list[np.
 
 
 def _third_smallest(xp: Any, bounds: Any) -> Any:
-    """Give, row by row, about the third smallest entry, or the smallest of a short row."""
+    """Return about the third smallest entry of each row (b,), or the smallest of a short row."""
     columns = bounds.shape[1]
     parts = _PARTS if columns >= 8 * _PARTS else 1
     edges = [columns * part // parts for part in range(parts + 1)]
@@ -251,17 +263,18 @@ def _third_smallest(xp: Any, bounds: Any) -> Any:
 
 
 def _rounded_up(values: np.ndarray, dtype: Any) -> np.ndarray:
-    """Return the values, raised so that rounding to `dtype` cannot bring them below themselves."""
+    """Raise the values so that rounding to `dtype` gives no smaller ones."""
     return values * (1 + (2.0**-22 if "32" in str(dtype) else 2.0**-51))
 
 
 class _LowerBounds:
     """Blocks of lower bounds of the weights, by matrix products in a given precision.
 
-    ``|a - b|^2`` is one product of the rows ``(-2 a, |a|^2, 1)`` and ``(b, 1, |b|^2)``.  The error
-    of a sum of k products is at most ``k u`` times the sum of their sizes, here
-    ``2 (|a|^2 + |b|^2)``, and in practice well below ``8 sqrt(k) u`` times it (Higham and Mary,
-    2019); taking that off the squares makes the product a lower bound.
+    ``|a - b|^2`` is the product of the rows ``(-2 a, |a|^2, 1)`` and ``(b, 1, |b|^2)``.  The error
+    of a sum of k products is at most ``k u`` times the sum of their absolute values, here
+    ``2 (|a|^2 + |b|^2)``, and in practice well below ``8 sqrt(k) u`` times it (Higham and Mary, "A
+    new approach to probabilistic rounding error analysis", 2019).  With that error subtracted from
+    the squares, the product is a lower bound.
     """
 
     def __init__(
@@ -274,14 +287,14 @@ class _LowerBounds:
         squares = xp.sum(C * C, axis=1, keepdims=True) * (1 - error)
         ones = xp.ones_like(squares)
         self._xp, self._active = xp, active
-        self._left = xp.astype(xp.concat([-2 * C, squares, ones], axis=1), dtype)
-        self._right = xp.astype(xp.concat([C, ones, squares], axis=1), dtype)
+        self._rows = xp.astype(xp.concat([-2 * C, squares, ones], axis=1), dtype)
+        self._columns = xp.astype(xp.concat([C, ones, squares], axis=1), dtype)
         self._inverse = xp.astype(to_device(xp, inverse[active], C), dtype)
 
     def block(self, rows: np.ndarray) -> Any:
-        """Give the bounds (b, active) of the slots `rows`; infinity for itself."""
+        """Return the bounds from the slots `rows` to all active slots; infinity to itself."""
         xp = self._xp
         place = np.searchsorted(self._active, rows)
-        bounds = take_rows(xp, self._left, place) @ self._right.T
+        bounds = take_rows(xp, self._rows, place) @ self._columns.T
         bounds /= take_rows(xp, self._inverse, place)[:, None] + self._inverse[None, :]
         return set_infinite(xp, bounds, to_device(xp, place, bounds))
