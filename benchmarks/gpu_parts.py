@@ -6,6 +6,7 @@ python3 benchmarks/gpu.py --dry --out DIR --parts speed
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib.util
 import statistics
 import time
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuclust.bench import cases, execute, inputs, results
+from gpuclust.bench import cases, execute, inputs, render, results
 from gpuclust.bench.runner import Pool, compare
 from gpuclust.bench.work import Job
 from gpuclust.device.backend import Backend
@@ -41,7 +42,7 @@ class Report:
         results.write(self._path, self.content)
 
     def running(self, what: str | None) -> None:
-        """Record the next action, for the case that the part is killed."""
+        """Record the next action, in case the part is killed."""
         self.put("running", value=what)
 
     def line(self, text: str) -> None:
@@ -50,7 +51,7 @@ class Report:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Run the part that `args.child` names."""
+    """Run the part named in `args.child`."""
     report = Report(args.folder / f"{args.child}.json")
     if args.dry:
         X, y = inputs.read(str(args.data))
@@ -78,7 +79,7 @@ def doctor(args: argparse.Namespace, report: Report) -> None:
 
 
 class Tally:
-    """Pytest plugin that counts, and records failures and figures as they come."""
+    """Pytest plugin: counts tests, and records failures and figures as they come."""
 
     def __init__(self, report: Report):
         self._report = report
@@ -104,7 +105,7 @@ class Tally:
             self._report.put("figures", report.nodeid, value=figures)
 
     def pytest_collectreport(self, report: Any) -> None:
-        """Record files that cannot be imported here."""
+        """Record test files with a failed import."""
         if report.failed:
             self._count("error")
             last = str(report.longrepr).strip().splitlines()[-1]
@@ -116,7 +117,7 @@ class Tally:
 
 
 def tests(args: argparse.Namespace, report: Report) -> None:
-    """Run the tests that need a GPU; warnings of this host's packages are not errors."""
+    """Run the tests marked gpu; warnings of this host's packages are not errors."""
     missing = [m for m in ("pytest", "array_api_strict") if importlib.util.find_spec(m) is None]
     if missing:
         raise ModuleNotFoundError(f"the tests need {', '.join(missing)}: put them on PYTHONPATH")
@@ -253,7 +254,7 @@ def grid(on: Backend, report: Report, args: argparse.Namespace) -> None:
 
 
 def shortened(row: dict[str, Any]) -> dict[str, Any]:
-    """Keep the columns of a row that matter here."""
+    """Keep the place, stages, device figures and AMI of a row."""
     names = ("dataset", "encoder", "reducer", "clusterer", "status", "n", "d", "stages", "device")
     kept = {name: row[name] for name in names if name in row}
     return kept | {"ami": row["scores"].get("ami"), "error": row.get("error", {}).get("message")}
@@ -300,12 +301,7 @@ def accel(args: argparse.Namespace, report: Report) -> None:
     components = 5 if args.dry else 50
     until = time.monotonic() + args.limit / 2
     with Pool(limit=args.limit / 2) as pool:
-        for what in (
-            f"pca({components})",
-            "kmeans",
-            "spectral(assign_labels=kmeans)",
-            "hdbscan",
-        ):
+        for what in (f"pca({components})", "kmeans", "spectral(assign_labels=kmeans)", "hdbscan"):
             jobs = [Job(name, what, str(args.data), dry=args.dry) for name in ("gpu", other)]
             timed(jobs, report, "compared", pool=pool, runs=3, until=until)
 
@@ -319,7 +315,7 @@ def timed(jobs: list[Job], report: Report, where: str, **how: Any) -> None:
 
     report.running(f"{where}: {what}")
     save(compare(jobs, **how, say=report.running, save=save))
-    report.line(f"{where}: {brief(report.content[where][what])}")
+    show(report, where, report.content[where][what])
 
 
 def stages(one: dict[str, Any]) -> dict[str, dict[str, float]]:
@@ -332,39 +328,29 @@ def stages(one: dict[str, Any]) -> dict[str, dict[str, float]]:
     return found
 
 
-def brief(one: dict[str, Any]) -> str:
-    """Write one comparison in a line."""
-    texts = []
-    for name, found in one["implementations"].items():
-        text = f"{name} {found['median']:.4g} s" if "median" in found else f"{name}"
-        text += f" x{one['speedup'][name]:.1f}" if name in one["speedup"] else ""
-        if pairs := one["agreement"].get(name):
-            text += " agreement " + ", ".join(f"{key} {value:.3g}" for key, value in pairs.items())
-        text += f" {found['error'][:200]}" if "error" in found else ""
-        texts.append(text)
-    return f"{one.get('case', one['what'])}, n = {one['n'] or 'all'}: {'; '.join(texts)}"
+def show(report: Report, where: str, one: dict[str, Any]) -> None:
+    """Add one comparison to the summary, a line per implementation."""
+    for line in render.table({"results": [one]})[1]:
+        report.line(f"{where}: " + ", ".join(filter(None, line)))
 
 
 def kernels(args: argparse.Namespace, report: Report) -> None:
     """Time the cases of `gpuclust.bench.cases.GPU`."""
     table = {name: case.tiny() for name, case in cases.GPU.items()} if args.dry else cases.GPU
-    how: dict[str, Any] = {"dry": args.dry, "skip_missing": True}
+    how: dict[str, Any] = {"data": str(args.data), "dry": args.dry, "skip_missing": True}
+    how |= {"say": report.running, "save": functools.partial(save_found, report)}
     until = time.monotonic() + 0.9 * args.limit
     with Pool(limit=args.limit / 2) as pool:
-        found = results.run(
-            table,
-            "gpu",
-            data=str(args.data),
-            pool=pool,
-            until=until,
-            say=report.running,
-            save=lambda found: report.put("found", value=found),
-            **how,
-        )
-    report.put("found", value=found)
+        found = results.run(table, "gpu", pool=pool, until=until, **how)
+    save_found(report, found)
     report.put("affinity_iteration", value=iteration(found["results"]))
     for one in found["results"]:
-        report.line(one.get("not_run") or brief(one))
+        show(report, one["case"], one)
+
+
+def save_found(report: Report, found: dict[str, Any]) -> None:
+    """Write the cases so far."""
+    report.put("found", value=found)
 
 
 def iteration(found: list[dict[str, Any]]) -> dict[str, Any]:

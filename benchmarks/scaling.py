@@ -62,7 +62,7 @@ def obstacle(name: str, n: int, seconds: dict[int, float], patience: float) -> s
 
 
 def available() -> int:
-    """Read the bytes that a new process could take."""
+    """Read the bytes available to a new process."""
     lines = Path("/proc/meminfo").read_text().splitlines()
     return 1024 * int(next(line for line in lines if line.startswith("MemAvailable")).split()[1])
 
@@ -81,7 +81,7 @@ def busy(seconds: float = 0.5) -> float:
 
 
 def others(wait: float) -> float:
-    """Wait at most `wait` seconds for a quiet machine; return the share that others still use."""
+    """Wait at most `wait` seconds for a quiet machine; return the share still in use."""
     end = time.monotonic() + wait
     while (share := busy()) > QUIET and time.monotonic() < end:
         time.sleep(1)

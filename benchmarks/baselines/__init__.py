@@ -1,4 +1,4 @@
-"""Baselines: libraries that gpuclust is timed against, one small file each.
+"""Baselines: other libraries to time gpuclust against, one small file each.
 
 Installed as ``gpuclust_baselines``.  A baseline has
 

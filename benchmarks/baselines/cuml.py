@@ -1,4 +1,4 @@
-"""RAPIDS cuML, called on device arrays: what gpuclust computes with its own algorithms."""
+"""RAPIDS cuML, called on device arrays, for work of gpuclust's own algorithms."""
 
 NEEDS = {"cuml": "cuml-cu13"}
 GPU = True

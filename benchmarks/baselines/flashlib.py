@@ -11,7 +11,7 @@ def place(array):
 
 
 def _only(X, params, *, gpu=True, **can):
-    """Refuse parameters that the library lacks, because it would silently ignore them."""
+    """Refuse parameters the library lacks, because it would silently ignore them."""
     if gpu and not X.is_cuda:
         raise ValueError("flashlib needs a GPU for this; without one it does kmeans.")
     for name, value in can.items():

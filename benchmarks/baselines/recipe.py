@@ -1,11 +1,11 @@
 """The study's own recipe: one library call after another, as its protocol describes them.
 
 Nothing is shared: each clusterer and each score is called as in scikit-learn's examples.  UMAP to
-50 dimensions with 30 neighbours; K-Means; spectral clustering with `cluster_qr`; Ward's tree twice,
+50 dimensions with 30 neighbors; K-Means; spectral clustering with `cluster_qr`; Ward's tree twice,
 at k and at height 2 (in units of the mean standard deviation of the dimensions times the root of
 their number); affinity propagation with damping 0.9; HDBSCAN with at most a fifth of the samples
 in a cluster.  Scores: AMI and ARI, Calinski-Harabasz, Davies-Bouldin and the silhouettes, euclidean
-and cosine in the original and the reduced space, l1 and chebyshev in the reduced one.
+and cosine on the original and the reduced embedding, l1 and chebyshev in the reduced one.
 """
 
 import time

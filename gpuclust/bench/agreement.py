@@ -10,7 +10,7 @@ Arrays = Mapping[str, np.ndarray]
 
 
 def agree(a: Arrays, b: Arrays) -> dict[str, float]:
-    """Compare the arrays that two results have in common, by name.
+    """Compare the arrays common to two results, by name.
 
     - Labels (n,): adjusted Rand index, 1 for the same clusters.
     - Scores (m,) float: largest absolute difference.

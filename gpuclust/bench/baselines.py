@@ -1,4 +1,4 @@
-"""Find the baselines: libraries and recipes that gpuclust is timed against."""
+"""Find the baselines: other libraries and recipes to time gpuclust against."""
 
 from __future__ import annotations
 

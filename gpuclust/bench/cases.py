@@ -41,7 +41,7 @@ class Case(NamedTuple):
     target: float | None = None
 
     def tiny(self) -> Case:
-        """Return the same case with 300 samples and few labels, to test that it works."""
+        """Return the same case with 300 samples and few labels, for tests."""
         kind = (self.labels or "").partition(":")[0]
         labels = {"kmeans": "kmeans:4,9", "balanced": "balanced:20", "zipf": "zipf:20"}.get(kind)
         return self._replace(n=300, labels=labels, runs=1)

@@ -1,4 +1,4 @@
-"""Call the pipeline: the only module of the benchmarks that knows its interface."""
+"""Call the pipeline on behalf of all benchmarks: its interface is used in this module only."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def unit_of(reducers: Iterable[str], clusterers: Iterable[str], **how: Any) -> U
 def run_unit(
     unit: Unit, data: Data, on: Backend, *, note: Note | None = None, trace: bool = False
 ) -> Iterator[Result]:
-    """Run a unit and yield its results; a stage that fails makes failed rows, as in a grid.
+    """Run a unit and yield its results; failures become rows, as in a grid.
 
     Parameters
     ----------

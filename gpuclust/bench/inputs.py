@@ -1,4 +1,4 @@
-"""Load the samples of a benchmark and make the labels that scores get."""
+"""Load the samples of a benchmark and make label sets to score."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Samples(NamedTuple):
     sets: tuple[np.ndarray, ...] = ()
 
     def first(self, n: int) -> Samples:
-        """Return the first `n` samples with at most n / 4 labels, for which all scores exist."""
+        """Return the first `n` samples with at most n / 4 labels, so all scores are defined."""
         labels = max(n // 4, 2)
         return Samples(self.X[:n], self.y[:n], tuple(one[:n] % labels for one in self.sets))
 
@@ -62,7 +62,9 @@ def load(data: str, n: int | None = None, labels: str | None = None) -> Samples:
     if kind == "kmeans":
         # Copies of a sample keep its label, so the cost does not grow with n.
         some = X[:rows]
-        sets = tuple(np.resize(kmeans(some, int(k), i), rows) for i, k in enumerate(split(counts)))
+        sets = tuple(
+            np.resize(kmeans(some, int(k), i), rows) for i, k in enumerate(counts.split(","))
+        )
     X, y = enlarged(X, rows), np.resize(y, rows)
     if kind in ("balanced", "zipf"):
         y, other = random_labels(rows, int(counts), zipf=kind == "zipf")
@@ -133,8 +135,3 @@ def random_labels(n: int, k: int, *, zipf: bool) -> tuple[np.ndarray, np.ndarray
     weight = 1 / np.arange(1, k + 1)
     p = weight / weight.sum()
     return rng.choice(k, n, p=p), rng.choice(k, n, p=p)
-
-
-def split(counts: str) -> list[str]:
-    """Split comma-separated numbers of clusters."""
-    return counts.split(",")

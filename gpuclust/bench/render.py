@@ -43,7 +43,7 @@ def _figures(one: Result, name: str, found: Result) -> list[str]:
 
 
 def _agreement(name: str, value: float) -> str:
-    """Write an agreement: 1 is best, except for scores, which have a largest difference."""
+    """Write an agreement: an index with 1 as its best, or the largest difference of scores."""
     return f"{value:.1g} apart" if name == "score" else f"{value:.3f}"
 
 
@@ -103,7 +103,7 @@ def pairs(a: Result, b: Result) -> tuple[list[str], list[list[str]]]:
 
 
 def _measured(result: Result) -> Iterator[tuple[str, int, str, Result]]:
-    """Yield work, n, implementation and figures of everything that has a median."""
+    """Yield work, n, implementation and figures, without failures."""
     for one in result["results"]:
         for name, found in one.get("implementations", {}).items():
             if "median" in found:

@@ -1,4 +1,4 @@
-"""Run benchmarks and keep their results: what ran where, and every figure; written as JSON."""
+"""Run benchmark cases and write results as JSON: every figure, with machine and commit."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def run(
 
 
 def _missing(implementation: str, cases: Iterable[Case], *, dry: bool) -> dict[str, BackendError]:
-    """Return the errors of baselines that are not installed, once all names are checked."""
+    """Check all names; return the errors of baselines without their packages."""
     if implementation in baselines.BACKENDS and not dry:
         backend.select(implementation)
     missing = {}
@@ -181,7 +181,7 @@ def product(
 
 
 def write(path: Path, content: Mapping[str, Any]) -> None:
-    """Write JSON; a process that is killed leaves the old file or the new one."""
+    """Write JSON atomically: a killed process leaves the old file or the new one."""
     fresh = path.with_name(path.name + ".new")
     fresh.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     fresh.replace(path)

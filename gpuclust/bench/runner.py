@@ -88,8 +88,8 @@ class Process:
             killed = f"was killed after {self.limit:.3g} s"
             why = killed if late.is_set() else f"ended with code {code}"
             raise GpuclustError(
-                f"the process of {work} {why}; negative codes are signals, -9 usually means that "
-                "memory ran out."
+                f"the process of {work} {why}; a negative exit code is a signal, -9 usually means "
+                "that memory ran out."
             )
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
@@ -158,7 +158,7 @@ class Pool(contextlib.AbstractContextManager["Pool"]):
         return process
 
     def rates(self, name: str) -> dict[str, Any]:
-        """Measure the roofline rates of the device of an implementation that has had a job."""
+        """Measure the roofline rates of an implementation's device, after its first job."""
         return self._processes[name].ask(rates=True)
 
 

@@ -1,4 +1,4 @@
-"""Turn a job, plain values, into a function of the seed that a worker can time."""
+"""Turn a job, plain values, into a function of the seed for a worker to time."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def samples(job: Job) -> Samples:
 
 
 def prepare(job: Job, given: Samples) -> Run:
-    """Return ``run(seed)``, which does the job once and returns its results by name.
+    """Return a function ``run(seed)``: it does the job once and returns its results by name.
 
     Results are arrays and, under ``stages``, ``scores`` and ``errors``, plain values.  A score
     returns ``score`` and the ``labels`` it scored, one set after another: all implementations must
@@ -107,7 +107,7 @@ def _scored(score: scores.Score, given: Samples, place: Callable[[Any], Any]) ->
 
 
 def _parse(what: str) -> tuple[str, Any]:
-    """Return the kind of work that a text asks for, and the parsed text."""
+    """Parse the name of some work; return its kind and its parameters."""
     if what.partition(" ")[0] in (UNIT, NEIGHBORS):
         return what.partition(" ")[0], None
     name = what.partition("(")[0].partition("|")[0]

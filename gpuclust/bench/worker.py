@@ -22,7 +22,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 
@@ -36,13 +36,6 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     warnings.simplefilter("ignore")
-    serve(answers)
-    answers.flush()
-    os._exit(0)  # the allocators of three GPU libraries may not agree on the order of teardown
-
-
-def serve(answers: TextIO) -> None:
-    """Answer the requests of standard input; an error is an answer too."""
     worker = Worker()
     for line in sys.stdin:
         ((request, value),) = json.loads(line).items()
@@ -51,6 +44,7 @@ def serve(answers: TextIO) -> None:
         except Exception as error:  # noqa: BLE001 - reported to the process that asked
             answer = {"error": f"{type(error).__name__}: {error}"}
         answers.write(json.dumps(answer) + "\n")
+    os._exit(0)  # the allocators of three GPU libraries may not agree on the order of teardown
 
 
 class Worker:
@@ -105,7 +99,7 @@ class Worker:
         return roofline.machine(cupy, self._on.synchronize)._asdict()
 
     def peaks(self, _: object) -> dict[str, Any]:
-        """Return memory peaks since the job was ready, and facts that a baseline adds."""
+        """Return memory peaks since the job was ready, and the facts of a baseline."""
         self._stack.close()
         # The two counters of the kernel are some pages apart.
         peak = max(self._start, _status("VmHWM"))
@@ -126,8 +120,8 @@ class Worker:
 
 
 def _forget_peak() -> None:
-    """Reset VmHWM, so that it covers the runs without loading and warm-up."""
-    with contextlib.suppress(OSError):  # where /proc is read-only it covers both
+    """Reset VmHWM, so loading and warm-up do not count."""
+    with contextlib.suppress(OSError):  # where /proc is read-only, they count
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 

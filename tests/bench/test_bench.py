@@ -33,8 +33,15 @@ def found(vectors):
     return one | {"said": said, "saved": saved}
 
 
-def run(methods, vectors, sizes=(60,), others=(), **how):
-    return results.run(results.product(methods, others, sizes, runs=1), "cpu", data=vectors, **how)
+@pytest.fixture(scope="module")
+def pool():
+    """Processes that several tests share, because each takes seconds to start."""
+    with runner.Pool() as shared:
+        yield shared
+
+
+def run(methods, vectors, others=(), **how):
+    return results.run(results.product(methods, others, [60], runs=1), "cpu", data=vectors, **how)
 
 
 def test_implementations_take_turns_and_the_order_is_reversed(found):
@@ -104,8 +111,8 @@ def test_the_plot_is_an_svg(found, tmp_path):
     assert "<svg" in (tmp_path / "plot.svg").read_text()
 
 
-def test_a_failure_is_recorded_and_the_others_go_on(vectors):
-    found = run(["spectral(n_neighbors=200)", "kmeans"], vectors, others=["sklearn"])
+def test_a_failure_is_recorded_and_the_others_go_on(vectors, pool):
+    found = run(["spectral(n_neighbors=200)", "kmeans"], vectors, ["sklearn"], pool=pool)
     first, second = found["results"]
     assert "more samples than neighbors" in first["implementations"]["cpu"]["error"]
     assert second["implementations"]["cpu"]["median"] > 0
@@ -131,7 +138,7 @@ def test_an_unknown_method_and_a_missing_ability_raise(vectors):
         work.prepare(work.Job("recipe", "kmeans", vectors), given)
 
 
-def test_a_missing_baseline_raises_or_is_listed(vectors, monkeypatch):
+def test_a_missing_baseline_raises_or_is_listed(vectors, pool, monkeypatch):
     def missing(name):
         raise BackendError(f"the baseline {name} needs it. Run pip install it.")
 
@@ -139,7 +146,7 @@ def test_a_missing_baseline_raises_or_is_listed(vectors, monkeypatch):
     table = results.product(["kmeans"], ["new"], [60], runs=1)
     with pytest.raises(BackendError, match="Run pip install it"):
         results.run(table, "cpu", data=vectors)
-    found = results.run(table, "cpu", data=vectors, skip_missing=True)
+    found = results.run(table, "cpu", data=vectors, skip_missing=True, pool=pool)
     assert list(found["missing"]) == ["new"]
     assert list(found["results"][0]["implementations"]) == ["cpu"]
 
@@ -168,23 +175,31 @@ def test_a_run_without_an_end_is_killed_and_its_process_replaced(vectors):
         assert again["implementations"]["cpu"]["median"] > 0
 
 
-def test_a_pool_keeps_its_process_from_one_comparison_to_the_next(vectors):
+def test_a_pool_keeps_its_process_from_one_comparison_to_the_next(vectors, pool):
     jobs = [work.Job("cpu", what, vectors, n) for what in ("kmeans", "ami") for n in (60, 90)]
-    with runner.Pool() as pool:
-        for job in jobs:
-            found = runner.compare([job], runs=1, pool=pool)
-            assert found["implementations"]["cpu"]["median"] > 0
-        assert pool.rates("cpu")["copy"] > 1e8
-        process = pool.start(jobs[0], lambda text: None)
-        assert pool.start(jobs[1], lambda text: None) is process
-    assert not process.alive
+    for job in jobs:
+        found = runner.compare([job], runs=1, pool=pool)
+        assert found["implementations"]["cpu"]["median"] > 0
+    assert pool.rates("cpu")["copy"] > 1e8
+    process = pool.start(jobs[0], lambda text: None)
+    assert pool.start(jobs[1], lambda text: None) is process
 
 
-def test_runs_stop_at_the_deadline_and_some_run_once(vectors):
+def test_the_processes_of_a_comparison_end_with_it(vectors, monkeypatch):
+    started = []
+    start = runner.Pool.start
+    monkeypatch.setattr(
+        runner.Pool, "start", lambda *args: started.append(start(*args)) or started[-1]
+    )
+    runner.compare([work.Job("cpu", "ari", vectors, 60)], runs=1)
+    assert [process.alive for process in started] == [False]
+
+
+def test_runs_stop_at_the_deadline_and_some_run_once(vectors, pool):
     jobs = [work.Job(name, "kmeans", vectors, 60) for name in ("cpu", "sklearn")]
-    found = runner.compare(jobs, runs=3, once=("sklearn",))["implementations"]
+    found = runner.compare(jobs, runs=3, once=("sklearn",), pool=pool)["implementations"]
     assert [len(found[name]["seconds"]) for name in ("cpu", "sklearn")] == [3, 1]
-    found = runner.compare(jobs[:1], runs=3, until=0.0)["implementations"]
+    found = runner.compare(jobs[:1], runs=3, until=0.0, pool=pool)["implementations"]
     assert len(found["cpu"]["seconds"]) == 1
 
 

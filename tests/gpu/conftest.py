@@ -1,4 +1,4 @@
-"""The GPU engine, set up once for all tests that run on a device, and a place for their figures."""
+"""Fixtures of all GPU tests: the backend, set up once, and a place for figures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gpuclust.device import backend
 
 @pytest.fixture(scope="session")
 def gpu() -> backend.Backend:
-    """The GPU engine with its memory laid out."""
+    """GPU backend with its memory pool."""
     on = backend.select("gpu")
     on.prepare()
     return on
@@ -20,7 +20,7 @@ def gpu() -> backend.Backend:
 
 @pytest.fixture
 def note(record_property: Callable) -> Callable[[str], None]:
-    """Write a figure down: shown when the test fails, and kept by benchmarks/gpu.py in any case."""
+    """Record a figure: shown when the test fails, and always kept by benchmarks/gpu.py."""
 
     def write(text: str) -> None:
         logging.getLogger("figures").warning(text)

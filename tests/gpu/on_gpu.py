@@ -1,4 +1,4 @@
-"""What the tests on a device share: units, wide samples, processes of their own."""
+"""Shared by the GPU tests: units, samples of many dimensions, separate processes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 def unit_of(reducers: Iterable[str], clusterers: Iterable[str], **how) -> Unit:
-    """Every reducer with every clusterer, as one unit."""
+    """Combine every reducer with every clusterer in one unit."""
     place = {"dataset": "digits", "split": "all", "encoder": "raw"}
     (unit,) = units_of(
         Cell.of(**(place | how), reducer=reducer, clusterer=clusterer)
@@ -27,21 +27,21 @@ def unit_of(reducers: Iterable[str], clusterers: Iterable[str], **how) -> Unit:
 
 
 def without_ties(X: np.ndarray) -> np.ndarray:
-    """Move whole-numbered pixels a little: distances that tie may be broken in either way."""
+    """Add a little noise to integer pixels: the order of equal distances is arbitrary."""
     return X + np.random.default_rng(0).normal(0, 0.1, X.shape).astype(np.float32)
 
 
 def widened(X: np.ndarray, y: np.ndarray, n: int, d: int) -> tuple[np.ndarray, np.ndarray]:
-    """Real samples, repeated with noise up to n and turned into d dimensions."""
+    """Repeat real samples with noise up to n, and rotate them into d dimensions."""
     random = np.random.default_rng(0)
     rows = np.resize(np.arange(len(X)), n)
     turned = np.linalg.qr(random.normal(size=(d, X.shape[1])))[0].T
-    wide = (X[rows] + random.normal(0, 0.5, (n, X.shape[1]))) @ turned
-    return np.ascontiguousarray(wide, np.float32), y[rows]
+    rotated = (X[rows] + random.normal(0, 0.5, (n, X.shape[1]))) @ turned
+    return np.ascontiguousarray(rotated, np.float32), y[rows]
 
 
 def in_a_process(code: str, *arguments: object) -> str:
-    """Run code in a process of its own, since allocators belong to the process; give its output."""
+    """Run code in a new process, because allocators belong to the process; return its output."""
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
         capture_output=True,

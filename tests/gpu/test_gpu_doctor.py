@@ -1,4 +1,4 @@
-"""The doctor finds nothing wrong on a machine that is fit."""
+"""The doctor finds no fault on a GPU machine."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Odd samples on a GPU: the row says what happened, and no cell takes others with it."""
+"""Unusual samples on a GPU: the row has the reason, and the other cells go on."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.gpu, pytest.mark.filterwarnings("default")]
 
 @pytest.fixture
 def rows(gpu, tmp_path, note):
-    """Run all clusterers, or those that are named, and give the rows by clusterer."""
+    """Run all clusterers, or the named ones, and return the rows by clusterer."""
 
     def run(X, y, clusterers=tuple(CLUSTERERS), **how):
         store = Store(tmp_path)
@@ -29,8 +29,8 @@ def rows(gpu, tmp_path, note):
         found, problems = store.rows()
         assert not problems
         for row in found:
-            told = row["scores"].get("ari") if row["status"] == "ok" else row["error"]["message"]
-            note(f"{row['clusterer']}: {row['status']}, {told}")
+            said = row["scores"].get("ari") if row["status"] == "ok" else row["error"]["message"]
+            note(f"{row['clusterer']}: {row['status']}, {said}")
         assert len(found) == len(clusterers)
         return {row["clusterer"]: row for row in found}
 
@@ -69,7 +69,7 @@ def test_duplicates_end_up_together(digits, gpu):
         assert (labels == labels[0]).all(), result.row["clusterer"]
 
 
-def test_a_row_is_its_own_first_neighbour_among_duplicates_too(digits, gpu):
+def test_a_row_is_its_own_first_neighbor_among_duplicates_too(digits, gpu):
     X = gpu.put(np.tile(digits.X[:50], (6, 1)))
     distances, indices = neighbors_of(X, gpu)(4, "euclidean")
     np.testing.assert_array_equal(to_host(indices[:, 0]), np.arange(300))
@@ -77,13 +77,13 @@ def test_a_row_is_its_own_first_neighbour_among_duplicates_too(digits, gpu):
     np.testing.assert_allclose(to_host(distances), 0, atol=1e-3)
 
 
-def test_neighbours_are_those_of_the_cpu_engine(digits, gpu, note):
+def test_neighbors_are_those_of_the_cpu_backend(digits, gpu, note):
     X = without_ties(digits.X)
     for metric in ("euclidean", "cosine", "l1", "chebyshev"):
         expected = neighbors_of(X, backend.select("cpu"))(10, metric)
         found = neighbors_of(gpu.put(X), gpu)(10, metric)
         shared = (to_host(found[1])[:, :, None] == expected[1][:, None, :]).any(axis=2).mean()
-        note(f"{metric}: {shared:.4f} of the neighbours")
+        note(f"{metric}: {shared:.4f} of the neighbors")
         assert shared > 0.995, metric
         np.testing.assert_allclose(to_host(found[0]), expected[0], rtol=1e-3, atol=1e-3)
 

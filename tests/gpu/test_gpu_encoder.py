@@ -1,4 +1,4 @@
-"""Embeddings that are born on a GPU: what stays there is what the file holds."""
+"""Embeddings computed on a GPU: the array on the device equals the file."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def unit():
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_what_stays_on_the_device_is_what_is_on_the_disk(unit, gpu, tmp_path, note, workers):
+def test_the_array_on_the_device_equals_the_file(unit, gpu, tmp_path, note, workers):
     import cupy
 
     store = Store(tmp_path)
@@ -45,7 +45,7 @@ def test_what_stays_on_the_device_is_what_is_on_the_disk(unit, gpu, tmp_path, no
     assert again.fingerprint == data.fingerprint
 
 
-def test_a_traced_grid_says_that_the_embedding_crossed_once_for_the_file(unit, gpu, tmp_path, note):
+def test_a_traced_grid_records_one_copy_of_the_embedding_for_the_file(unit, gpu, tmp_path, note):
     store = Store(tmp_path)
     summary = run_grid([unit], store, gpu, trace=True)
     assert (summary.computed, summary.failed) == (1, 0), summary.errors

@@ -1,4 +1,4 @@
-"""A GPU that runs out of memory: a second try with smaller blocks, a failed row, and on it goes."""
+"""A GPU out of memory: a second try with smaller blocks, then a failed row; the rest goes on."""
 
 import json
 
@@ -21,10 +21,10 @@ GRID = """
     )
     rmm.mr.set_current_device_resource(small)
 
-    from gpuclust import backend, blocks
+    from gpuclust.device import backend, block_size
     from gpuclust.cell import Cell, units_of
     from gpuclust.grid.run import run_grid
-    from gpuclust.pipeline import Data
+    from gpuclust.embeddings.data import Data
     from gpuclust.embeddings.load import Options
     from gpuclust.store.store import Store
 
@@ -47,15 +47,15 @@ GRID = """
 """
 
 
-def test_what_cannot_fit_fails_as_a_row_and_the_next_cell_succeeds():
-    told = in_a_process(
+def test_a_cell_beyond_the_memory_is_a_failed_row_and_the_next_succeeds():
+    output = in_a_process(
         GRID
         + """
     rows = run(X, y, ["affinity(max_iter=5)", "kmeans"])  # three matrices of 1.6 GB
     print(json.dumps({name: show(row) for name, row in rows.items()}))
     """
     )
-    rows = json.loads(told.splitlines()[-1])
+    rows = json.loads(output.splitlines()[-1])
     failed = rows["affinity(max_iter=5)"]
     assert failed["status"] == "failed"
     assert "Memory" in failed["error"]["type"]  # Python's, or CuPy's own
@@ -63,8 +63,8 @@ def test_what_cannot_fit_fails_as_a_row_and_the_next_cell_succeeds():
     assert rows["kmeans"]["memory"] == "given"
 
 
-def test_what_fits_in_smaller_blocks_succeeds_at_the_second_try():
-    told = in_a_process(
+def test_a_cell_that_fits_in_smaller_blocks_succeeds_at_the_second_try():
+    output = in_a_process(
         GRID
         + """
     import cupy
@@ -72,7 +72,7 @@ def test_what_fits_in_smaller_blocks_succeeds_at_the_second_try():
     fit, asked = Agglomerative.fit_predict, []
 
     def hungry(self, X):
-        size = blocks.block_bytes(cupy, asked=int(1.5 * MOST))
+        size = block_size.block_bytes(cupy, asked=int(1.5 * MOST))
         asked.append(size / MOST)
         cupy.empty(size, dtype=cupy.uint8)
         return fit(self, X[:500])[cupy.arange(len(X)) % 500]
@@ -82,7 +82,7 @@ def test_what_fits_in_smaller_blocks_succeeds_at_the_second_try():
     print(json.dumps([asked, show(rows["agglomerative"]), show(rows["kmeans"])]))
     """
     )
-    asked, row, following = json.loads(told.splitlines()[-1])
+    asked, row, following = json.loads(output.splitlines()[-1])
     assert asked == [1.5, 0.75]
     assert row["status"] == "ok"
     assert "ran out of memory" in row["warnings"][-1]

@@ -1,4 +1,6 @@
-"""A whole unit on a GPU: it stays there, and finds what the CPU engine finds."""
+"""A whole unit on a GPU: arrays remain there, and results equal those of the CPU backend."""
+
+import functools
 
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ pytestmark = [pytest.mark.gpu, pytest.mark.filterwarnings("default")]  # RAPIDS'
 REDUCERS = ("none", "l2", "zscore", "pca(10)", "pca(0.9)", "umap(n_components=8)", "zscore|pca(5)")
 # n_init=1 draws one local optimum, another one in each library.
 COMPARED = ("kmeans(n_init=10)", *(name for name in CLUSTERERS if name != "kmeans"))
-SAME = ("agglomerative", "agglomerative_threshold")  # both sides decide in float64
+SAME = ("agglomerative", "agglomerative_threshold")  # both backends decide in float64
 SEEDED = {"kmeans": 0.05, "spectral": 0.05, "hdbscan": 0.05, "affinity": 0.02}
 
 
@@ -29,11 +31,15 @@ def data(digits):
 def test_labels_and_reduced_arrays_of_every_method_are_cupys(data, gpu, monkeypatch):
     import cupy
 
-    spaces = []
+    reduced = []
     original = pipeline.cluster
-    monkeypatch.setattr(
-        pipeline, "cluster", lambda space, *a: spaces.append(space.Z) or original(space, *a)
-    )
+
+    @functools.wraps(original)
+    def recorded(representation, *args):
+        reduced.append(representation.Z)
+        return original(representation, *args)
+
+    monkeypatch.setattr(pipeline, "cluster", recorded)
     unit = unit_of(REDUCERS, CLUSTERERS, metrics=("all",))
     results = list(run_unit(unit, data, gpu))
     assert len(results) == len(REDUCERS) * len(CLUSTERERS)
@@ -42,14 +48,15 @@ def test_labels_and_reduced_arrays_of_every_method_are_cupys(data, gpu, monkeypa
         assert isinstance(result.labels, cupy.ndarray), result.row["clusterer"]
         assert result.labels.dtype == np.int64
         assert result.row["device"]["cluster"]["peak_bytes"] > 0
-    for Z in spaces:
+    assert len(reduced) == len(results)
+    for Z in reduced:
         assert isinstance(Z, cupy.ndarray)
         assert Z.dtype == np.float32
         assert Z.flags.c_contiguous
 
 
 @pytest.mark.parametrize("reducer", ["none", "zscore", "pca(10)"])
-def test_the_gpu_engine_finds_what_the_cpu_engine_finds(data, gpu, note, reducer):
+def test_the_gpu_backend_agrees_with_the_cpu_backend(data, gpu, note, reducer):
     unit = unit_of((reducer,), COMPARED)
     ours = {r.row["clusterer"]: r for r in run_unit(unit, data, gpu)}
     theirs = {r.row["clusterer"]: r for r in run_unit(unit, data, backend.select("cpu"))}
