@@ -99,7 +99,7 @@ def check_space(folder: Path, needed: int) -> None:
     if needed > free:
         raise StorageError(
             f"the embedding needs {needed / 2**20:,.0f} MiB and {folder} has "
-            f"{free / 2**20:,.0f} MiB free. Free disk space or choose another --root."
+            f"{free / 2**20:,.0f} MiB free. Free some disk space or choose another --root."
         )
 
 

@@ -446,7 +446,7 @@ def test_images_of_different_sizes_after_preprocessing_are_a_clear_error(photos,
 
 def test_a_disk_without_enough_space_is_refused_early(data, files, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=100))
-    with pytest.raises(StorageError, match="Free disk space"):
+    with pytest.raises(StorageError, match="Free some disk space"):
         embed.embed(data, encoder(), files)
     assert names_on_disk(files) == []
 

@@ -271,7 +271,7 @@ def test_a_disk_too_full_for_the_embedding_ends_the_run_and_fails_no_cell(
 ):
     usage = SimpleNamespace(total=100, used=99, free=1)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(StorageError, match="Free some space"):
+    with pytest.raises(StorageError, match="Free some disk space"):
         run_grid(units, Store(tmp_path / "new"), CPU)
     monkeypatch.undo()
     assert Store(tmp_path / "new").rows() == ([], [])
