@@ -1,7 +1,7 @@
-"""Where cuML's classes lack what a unit needs: shares of the variance, the study's assignment.
+"""Wrappers of cuML with options that cuML lacks: variance shares, `cluster_qr`, exact neighbors.
 
-Each class here is a thin cover with the surface that the pipeline uses; the work is cuML's.  Input
-and output are CuPy arrays.  Nothing of RAPIDS is imported before it is used.
+Each wrapper has the interface that the pipeline uses; cuML does the work.  Input and output are
+CuPy arrays.  RAPIDS is imported on first use.  Examples need a GPU.
 """
 
 from __future__ import annotations
@@ -19,29 +19,36 @@ def kneighbors(
 ) -> tuple[Any, Any]:
     """Find the exact `k` nearest rows of every row by cuML's brute force, in float32.
 
-    The surface of `gpuclust.arrays.neighbors.kneighbors`, without its order of ties.
+    Same interface as `gpuclust.arrays.neighbors.kneighbors`, but ties are in any order.  O(n^2 d)
+    time.
 
     Parameters
     ----------
     X : CuPy array (n, d)
         Samples.
     k : int
-        Number of neighbours, the row itself counted when `include_self`.
+        Number of neighbors, the row itself counted if `include_self`.
     metric : {"euclidean", "cosine", "l1", "chebyshev"}
-        The distance.
+        Distance.
     include_self : bool
-        Count a row as its own neighbour; it then comes first.
+        Count a row as its own neighbor; it then comes first.
 
     Returns
     -------
     distances, indices : CuPy arrays (n, k), float32 and int64
+
+    Examples
+    --------
+    >>> import cupy  # doctest: +SKIP
+    >>> kneighbors(cupy.asarray([[0.0], [1.0], [3.0]]), 1)[1]  # doctest: +SKIP
+    array([[1], [0], [1]])
     """
     from cuml.neighbors import NearestNeighbors
 
     search = NearestNeighbors(
         n_neighbors=k, metric=metric, algorithm="brute", output_type="cupy"
     ).fit(X)
-    # The second pass puts right what the expanded form loses between near-duplicates.
+    # The second pass restores digits that the matrix product loses between near-duplicates.
     distances, indices = search.kneighbors(X if include_self else None, two_pass_precision=True)
     xp = array_api_compat.array_namespace(indices)
     indices = xp.astype(indices, xp.int64)
@@ -49,10 +56,17 @@ def kneighbors(
 
 
 def itself_first(xp: Any, distances: Any, indices: Any) -> tuple[Any, Any]:
-    """Bring every row itself to the front of its own list, at distance 0.
+    """Move every row to the front of its own list, at distance 0.
 
-    Among duplicates a search may find another row first, or not the row itself at all; then the
-    last one found gives way.  O(n k log k).
+    Among duplicates, a search may list another row first, or miss the row itself, which then
+    replaces the last one listed.  O(n k log k) time.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> distances, indices = np.array([[0.0, 0.0]]), np.array([[7, 0]])
+    >>> itself_first(np, distances, indices)[1].tolist()
+    [[0, 7]]
     """
     rows = xp.arange(indices.shape[0], device=array_api_compat.device(indices))[:, None]
     own = indices == xp.astype(rows, indices.dtype)
@@ -71,16 +85,22 @@ def itself_first(xp: Any, distances: Any, indices: Any) -> tuple[Any, Any]:
 class PCA:
     """Principal components by ``cuml.decomposition.PCA``, also for a share of the variance.
 
-    cuML takes a number of components only.  A share is met as in `sklearn.decomposition.PCA`: by
-    the fewest components whose variances reach more than it.  The decomposition is of the (d, d)
-    covariance in the dtype of X: components below float32's rounding of the largest are noise.
+    cuML accepts only a number of components.  As in `sklearn.decomposition.PCA`, a share gives the
+    smallest number of components whose variances exceed it.  The (d, d) covariance is decomposed in
+    the dtype of X, so components below the rounding error of the largest one are noise.
 
     Parameters
     ----------
     n_components : int or float
-        A number, or a share between 0 and 1.
+        Number of components, or share of the variance between 0 and 1.
     whiten : bool
         Scale the components to variance 1.
+
+    Examples
+    --------
+    >>> import cupy  # doctest: +SKIP
+    >>> PCA(n_components=2).fit_transform(cupy.random.rand(100, 5)).shape  # doctest: +SKIP
+    (100, 2)
     """
 
     def __init__(self, *, n_components: float, whiten: bool = False):
@@ -88,7 +108,7 @@ class PCA:
         self.whiten = whiten
 
     def fit_transform(self, X: Any) -> Any:
-        """Return the components of `X` (n, d): (n, m), C order, in its dtype."""
+        """Return the components (n, m) of `X` (n, d), in C order and its dtype."""
         import cupy
         from cuml.decomposition import PCA as Cuml
 
@@ -99,34 +119,53 @@ class PCA:
         if share:
             xp = array_api_compat.array_namespace(Z)
             Z = Z[:, : components_for(xp, pca.explained_variance_ratio_, self.n_components)]
-        # cuML hands on column-major memory, and everything after wants rows: one copy here spares
-        # one in every clusterer.
+        # cuML returns column-major memory, and clusterers need rows: one copy here instead of one
+        # in each clusterer.
         return cupy.ascontiguousarray(Z)
 
 
 def components_for(xp: Any, ratios: Any, share: float) -> int:
-    """Count the components whose variances together reach more than a share, as scikit-learn."""
+    """Count the components whose variances together exceed a share, as in scikit-learn.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> components_for(np, np.array([0.7, 0.2, 0.1]), 0.8)
+    2
+    """
     reached = xp.cumulative_sum(xp.astype(ratios, xp.float64))
     return min(int(xp.count_nonzero(reached <= share)) + 1, ratios.shape[0])
 
 
 class SpectralClustering:
-    """Spectral clustering on the device: cuML's eigenvectors, the study's assignment.
+    """Spectral clustering on the device: eigenvectors by cuML, assignment by `assign`.
 
-    ``cuml.cluster.SpectralClustering`` assigns by k-means only; the study uses ``cluster_qr``.
+    ``cuml.cluster.SpectralClustering`` offers only k-means; the study uses ``cluster_qr``.
 
     Parameters
     ----------
     n_clusters : int
         Number of clusters, below n.
     n_neighbors : int
-        Neighbours per sample, the sample itself counted.
+        Neighbors per sample, the sample itself counted.
     assign_labels : {"cluster_qr", "discretize", "kmeans"}
-        How the embedding becomes labels; k-means with ten starts, as in scikit-learn.
+        Assignment of clusters to the embedding; k-means with ten starts, as in scikit-learn.
     random_state : int
         Seed of the eigensolver and of the assignment.
     neighbors : CuPy array (n, n_neighbors or more), int64
-        The nearest neighbours of every sample, itself first.
+        Nearest neighbors of every sample, itself first.
+
+    Examples
+    --------
+    >>> import cupy  # doctest: +SKIP
+    >>> X = cupy.random.rand(100, 5)  # doctest: +SKIP
+    >>> _, neighbors = kneighbors(X, 10, include_self=True)  # doctest: +SKIP
+    >>> options = {"n_clusters": 2, "n_neighbors": 10, "assign_labels": "cluster_qr"}
+    >>> model = SpectralClustering(  # doctest: +SKIP
+    ...     **options, random_state=0, neighbors=neighbors
+    ... )
+    >>> model.fit_predict(X).shape  # doctest: +SKIP
+    (100,)
     """
 
     def __init__(
@@ -145,7 +184,7 @@ class SpectralClustering:
         self.neighbors = neighbors
 
     def fit_predict(self, X: Any) -> Any:
-        """Return the labels (n,) of `X` (n, d); only the graph of neighbours is looked at.
+        """Return the labels (n,) of `X` (n, d); only `neighbors` is used, not `X`.
 
         Raises
         ------
@@ -190,9 +229,22 @@ def _not_converged(k: int) -> CellError:
 
 
 def symmetric_graph(indices: Any) -> Any:
-    """Make the 0/1 graph of neighbours (n, k) symmetric: half of itself and its transpose.
+    """Build the symmetric neighbor graph: half the sum of the 0/1 graph and its transpose.
 
-    Returns a ``cupyx.scipy.sparse.coo_matrix`` (n, n), float32, with 2 n k entries or fewer.
+    Parameters
+    ----------
+    indices : CuPy array (n, k), int64
+        Nearest neighbors of every sample, itself first.
+
+    Returns
+    -------
+    ``cupyx.scipy.sparse.coo_matrix`` (n, n), float32, with at most 2 n k entries.
+
+    Examples
+    --------
+    >>> import cupy  # doctest: +SKIP
+    >>> symmetric_graph(cupy.asarray([[0, 1], [1, 0]])).shape  # doctest: +SKIP
+    (2, 2)
     """
     import cupy
     from cupyx.scipy.sparse import coo_matrix

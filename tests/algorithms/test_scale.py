@@ -23,7 +23,7 @@ def test_zscore_is_scikit_learns_standard_scaler(xp, digits):
 
 
 @pytest.mark.parametrize("offset", [0.1, 1e4, 1e6])
-def test_a_constant_dimension_becomes_zero_whatever_its_value(xp, offset):
+def test_a_constant_dimension_of_any_value_becomes_zero(xp, offset):
     X = np.full((1000, 3), offset, dtype=np.float32)
     X[:, 1] = np.arange(1000)
     Z = xp.get(ZScore().fit_transform(xp.put(X)))
@@ -36,6 +36,6 @@ def test_mean_spread_is_one_number_that_scales_with_the_data(xp, digits):
     assert mean_spread(xp.put(np.ones((5, 2)))) == 1.0
 
 
-def test_no_scaling_hands_on_the_very_array(xp, digits):
+def test_identity_returns_the_same_array(xp, digits):
     X = xp.put(digits.X)
     assert Identity().fit_transform(X) is X

@@ -21,14 +21,14 @@ from gpuclust.algorithms.spectral.estimator import (
 from gpuclust.arrays.neighbors import kneighbors
 from gpuclust.errors import InputError, UnknownNameError
 
-# A library has no state that an example could leave behind.
+# The array libraries keep no state between examples.
 EACH_LIBRARY = [HealthCheck.function_scoped_fixture]
 
 
 @pytest.fixture(scope="module")
 def digits():
     X = load_digits().data[:500]
-    return PCA(15, random_state=0).fit_transform(X)  # whole pixels tie, components do not
+    return PCA(15, random_state=0).fit_transform(X)  # integer pixels tie, components do not
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def overlapping():
 
 
 def embedding(n, k, seed):
-    """Indicators of k clusters, blurred and rotated."""
+    """Return indicators of k clusters with noise, rotated, and the clusters."""
     rng = np.random.default_rng(seed)
     y = np.concatenate([np.arange(k), rng.integers(0, k, n - k)])
     rotation = np.linalg.qr(rng.standard_normal((k, k)))[0]
@@ -62,7 +62,7 @@ def test_another_device_gives_the_same_labels_on_that_device(device_xp, overlapp
     np.testing.assert_array_equal(labels, model.fit_predict(overlapping))
 
 
-def test_a_wider_graph_that_is_handed_in_gives_the_same_labels(xp, overlapping):
+def test_a_given_graph_of_more_neighbors_gives_the_same_labels(xp, overlapping):
     model = SpectralClustering(6, n_neighbors=10, random_state=0)
     graph = kneighbors(xp.put(overlapping), 14)
     labels = xp.get(model.fit_predict(xp.put(overlapping), neighbors=graph))
@@ -84,7 +84,7 @@ def test_permuting_the_rows_permutes_the_clusters(overlapping):
     assert adjusted_rand_score(labels[order], permuted) == 1
 
 
-def test_a_graph_in_pieces_is_warned_about_and_its_pieces_are_found():
+def test_an_unconnected_graph_warns_and_its_components_are_found():
     X, y = make_blobs(90, 3, centers=[[0] * 3, [50] * 3, [99] * 3], random_state=0)
     with pytest.warns(UserWarning, match="not fully connected"):
         labels = SpectralClustering(3, n_neighbors=8, random_state=0).fit_predict(X)
@@ -117,7 +117,7 @@ def test_a_graph_of_each_sample_with_itself_is_the_identity(xp):
     np.testing.assert_array_equal(graph.toarray(), np.eye(3))
 
 
-def test_a_graph_of_too_few_neighbours_is_refused(xp, overlapping):
+def test_a_graph_of_too_few_neighbors_is_refused(xp, overlapping):
     _, indices = kneighbors(xp.put(overlapping), 8)
     with pytest.raises(InputError, match=r"kneighbors\(X, 9\)"):
         connectivity(indices, 10)
@@ -150,7 +150,7 @@ def test_a_single_cluster_holds_all_samples(xp, n, k):
         (5, {"n_clusters": 2, "n_neighbors": 6}, "n_neighbors"),
     ],
 )
-def test_more_clusters_or_neighbours_than_samples_are_refused(n, params, message):
+def test_more_clusters_or_neighbors_than_samples_are_refused(n, params, message):
     with pytest.raises(InputError, match=message):
         SpectralClustering(**params).fit(np.arange(float(n))[:, None])
 

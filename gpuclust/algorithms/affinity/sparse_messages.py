@@ -29,10 +29,10 @@ availability per column is enough.  Columns are cut into *segments* of 64.  A se
 it equals the value by the common availability.  With scikit-learn's default preference, stored
 segments hold about as many pairs as the clusters do.
 
-Most other segments are not even read: their largest similarity tells whether they may contribute to
-a sum, exceed a threshold, or contain one of the two largest a + s.  An iteration therefore reads
-the pairs within clusters and few others when neighbors have adjacent numbers, see
-`similarity.locality_order`; in the worst case it reads all of S and A.
+Most other segments are not even read.  From its largest similarity follows whether a segment can
+contribute to a sum, exceed a threshold, or contain one of the two largest a + s.  An iteration
+therefore reads the pairs within clusters and few others, if neighbors have adjacent numbers, see
+`similarity.locality_order`.  In the worst case it reads all of S and A.
 """
 
 from __future__ import annotations

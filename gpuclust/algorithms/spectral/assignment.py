@@ -1,4 +1,4 @@
-"""How a spectral embedding becomes clusters, without k-means."""
+"""Assignment of clusters to a spectral embedding, without k-means."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _ROTATIONS = 20
 
 
 def cluster_qr(vectors: Any) -> Any:
-    """Assign samples to clusters by a pivoted QR factorisation of their embedding.
+    """Assign samples to clusters by a pivoted QR factorization of their embedding.
 
-    The pivots are k samples whose embeddings are as orthogonal as can be, one per cluster; the
-    polar factor of these rows aligns the axes with them, and each sample takes its largest
-    coordinate.  O(n k^2) time, one copy of `vectors` in memory; no randomness and no iteration.
+    The pivots are k samples with nearly orthogonal embeddings, one per cluster.  The polar factor
+    of their rows rotates the axes onto them, and each sample gets the cluster of its largest
+    coordinate.  O(n k^2) time and one copy of `vectors`; deterministic, without iterations.
 
     Parameters
     ----------
@@ -34,6 +34,11 @@ def cluster_qr(vectors: Any) -> Any:
     ----------
     Damle, Minden and Ying, "Simple, direct and efficient multi-way spectral clustering",
     Information and Inference 8, 2019.
+
+    Examples
+    --------
+    >>> cluster_qr(np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]])).tolist()
+    [0, 0, 1]
     """
     xp = array_api_compat.array_namespace(vectors)
     _check_vectors(vectors)
@@ -50,42 +55,42 @@ def _check_vectors(vectors: Any) -> None:
 
 
 def _pivot_rows(xp: Any, vectors: Any) -> Any:
-    """Pick k rows (k, k), each the one with the largest part outside the span of the earlier."""
+    """Pick k rows (k, k), each with the largest component orthogonal to the earlier ones."""
     k = vectors.shape[1]
     if array_api_compat.is_numpy_namespace(xp):
         from scipy.linalg import qr
 
         return vectors[qr(vectors.T, mode="r", pivoting=True)[1][:k]]
-    # No library has a pivoted QR on a device: Gram-Schmidt, O(n k) a pivot.
+    # Gram-Schmidt, O(n k) per pivot: no library has a pivoted QR on a device.
     rest, rows = xp.asarray(vectors, copy=True), []
     every = xp.arange(vectors.shape[0], device=array_api_compat.device(vectors))
     taken = every < 0
     for _ in range(k):
-        # Pivots stay on the device: the host waits for none of them.
-        left = xp.sum(rest * rest, axis=1)
-        left = xp.where(taken, -xp.ones_like(left), left)
-        pivot = xp.argmax(left, axis=0, keepdims=True)  # (1,)
+        # Pivots stay on the device, so the host does not wait for them.
+        length = xp.sum(rest * rest, axis=1)
+        length = xp.where(taken, -xp.ones_like(length), length)
+        pivot = xp.argmax(length, axis=0, keepdims=True)  # (1,)
         taken = taken | (every == pivot)
         rows.append(xp.take(vectors, pivot, axis=0))
         axis = xp.take(rest, pivot, axis=0)  # (1, k)
-        length = xp.linalg.vector_norm(axis)
-        axis = axis / xp.where(length > 0, length, xp.ones_like(length))
+        norm = xp.linalg.vector_norm(axis)
+        axis = axis / xp.where(norm > 0, norm, xp.ones_like(norm))
         rest -= (rest @ axis.T) * axis
     return xp.concat(rows)
 
 
 def discretize(vectors: Any, random_state: Any = None) -> Any:
-    """Assign samples to clusters by rotating their embedding onto the nearest partition matrix.
+    """Assign samples to clusters by rotating their embedding to the nearest partition matrix.
 
-    Partition and rotation are fitted in turn, up to 20 times: O(n k^2) time each; four arrays of
-    the size of `vectors` in memory.
+    Partition and rotation are fitted alternately, up to 20 times, in O(n k^2) time each.  Memory
+    four arrays of the size of `vectors`.
 
     Parameters
     ----------
     vectors : array of shape (n, k), float
         Spectral embedding, n >= k, on any array namespace.
     random_state : int, RandomState or None
-        Draws the sample that the first rotation starts from.
+        Seed that draws the first sample of the initial rotation.
 
     Returns
     -------
@@ -95,6 +100,11 @@ def discretize(vectors: Any, random_state: Any = None) -> Any:
     References
     ----------
     Yu and Shi, "Multiclass spectral clustering", ICCV 2003.
+
+    Examples
+    --------
+    >>> discretize(np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]]), random_state=0).tolist()
+    [0, 0, 1]
     """
     from sklearn.utils import check_random_state
 
@@ -117,36 +127,36 @@ def discretize(vectors: Any, random_state: Any = None) -> Any:
 
 
 def _on_sphere(xp: Any, vectors: Any) -> Any:
-    """Scale columns to one length, turn the first sample negative, scale rows to length 1."""
+    """Scale columns to equal length, make the first sample negative, scale rows to length 1."""
     columns = xp.linalg.vector_norm(vectors, axis=0)
-    side = xp.where(vectors[0, :] > 0, -xp.ones_like(columns), xp.ones_like(columns))
-    vectors = vectors * (side / xp.where(columns > 0, columns, xp.ones_like(columns)))[None, :]
+    sign = xp.where(vectors[0, :] > 0, -xp.ones_like(columns), xp.ones_like(columns))
+    vectors = vectors * (sign / xp.where(columns > 0, columns, xp.ones_like(columns)))[None, :]
     rows = xp.linalg.vector_norm(vectors, axis=1)
     return vectors / xp.where(rows > 0, rows, xp.ones_like(rows))[:, None]
 
 
 def _first_rotation(xp: Any, vectors: Any, start: int) -> Any:
-    """Stack samples that are as orthogonal to the earlier ones as can be, as columns (k, k)."""
+    """Stack samples, each as orthogonal as possible to the earlier ones, as columns (k, k)."""
     chosen = [vectors[start : start + 1, :]]
     overlap = xp.zeros_like(vectors[:, 0])
     for _ in range(1, vectors.shape[1]):
         overlap = overlap + xp.abs(vectors @ chosen[-1][0, :])
-        # Its number stays on the device: the host waits for none of them.
+        # Its index stays on the device, so the host does not wait for it.
         chosen.append(xp.take(vectors, xp.argmin(overlap, axis=0, keepdims=True), axis=0))
     return xp.concat(chosen).T
 
 
 def assign(vectors: Any, assign_labels: str = "cluster_qr", random_state: Any = None) -> Any:
-    """Turn a spectral embedding into clusters, whoever made it.
+    """Assign samples to clusters, given their spectral embedding.
 
     Parameters
     ----------
     vectors : array of shape (n, k), float
         Spectral embedding, n >= k, on any array namespace.
     assign_labels : {"cluster_qr", "discretize"}
-        See the functions of these names.
+        Name of the function to use.
     random_state : int, RandomState or None
-        For `discretize`.
+        Seed of `discretize`.
 
     Returns
     -------
@@ -156,9 +166,14 @@ def assign(vectors: Any, assign_labels: str = "cluster_qr", random_state: Any = 
     Raises
     ------
     InputError
-        For vectors of another shape.
+        When `vectors` is not (n, k) with 1 <= k <= n.
     UnknownNameError
-        For another assignment.
+        For an unknown `assign_labels`.
+
+    Examples
+    --------
+    >>> assign(np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]])).tolist()
+    [0, 0, 1]
     """
     if assign_labels not in ASSIGNMENTS:
         raise unknown("assign_labels", assign_labels, ASSIGNMENTS)

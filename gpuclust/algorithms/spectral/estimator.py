@@ -1,4 +1,4 @@
-"""Spectral clustering of the nearest-neighbour graph."""
+"""Spectral clustering of the nearest-neighbor graph."""
 
 from __future__ import annotations
 
@@ -23,27 +23,32 @@ __all__ = [
 
 
 def connectivity(indices: Any, n_neighbors: int) -> Any:
-    """Build the symmetrised graph of nearest neighbours that spectral clustering cuts.
+    """Build the symmetric nearest-neighbor graph, the affinity matrix of spectral clustering.
 
     O(n n_neighbors) time and memory.
 
     Parameters
     ----------
     indices : array of int, shape (n, >= n_neighbors - 1)
-        What `kneighbors` found, without the samples themselves, on any array namespace.
+        Nearest neighbors from `kneighbors`, without the samples themselves, on any array namespace.
     n_neighbors : int
-        Neighbours per sample, the sample itself counted, as in scikit-learn.
+        Neighbors per sample, the sample itself counted, as in scikit-learn.
 
     Returns
     -------
     scipy.sparse.csr_array of float64, shape (n, n)
-        On the host: 1 between samples that are neighbours of each other, and for each sample with
-        itself, 0.5 where only one is the other's.
+        On the host: 1 on the diagonal and between mutual neighbors, 0.5 if only one of two samples
+        is a neighbor of the other.
 
     Raises
     ------
     InputError
-        For fewer neighbours.
+        For fewer than ``n_neighbors - 1`` columns.
+
+    Examples
+    --------
+    >>> connectivity(np.array([[1], [0], [1]]), n_neighbors=2).toarray().tolist()
+    [[1.0, 1.0, 0.0], [1.0, 1.0, 0.5], [0.0, 0.5, 1.0]]
     """
     from scipy.sparse import csr_array
 
@@ -54,7 +59,7 @@ def connectivity(indices: Any, n_neighbors: int) -> Any:
             f"needs ({n}, {others}) or more. Give kneighbors(X, {others})."
         )
     own = np.arange(n)[:, None]
-    # scikit-learn's eigensolver takes 32-bit indices only.
+    # scikit-learn's eigensolver accepts only 32-bit indices.
     columns = np.concatenate([own, to_host(indices[:, :others])], axis=1).ravel().astype(np.int32)
     starts = (np.arange(n + 1) * n_neighbors).astype(np.int32)
     graph = csr_array((np.ones(columns.size), columns, starts), shape=(n, n))
@@ -62,28 +67,39 @@ def connectivity(indices: Any, n_neighbors: int) -> Any:
 
 
 class SpectralClustering:
-    """Spectral clustering of the symmetrised graph of nearest neighbours.
+    """Spectral clustering of the symmetric nearest-neighbor graph.
 
-    Labels are those of ``sklearn.cluster.SpectralClustering(affinity="nearest_neighbors")`` up to
-    their order, where no neighbours tie.  O(n^2 d) time for the graph and what the sparse
-    eigensolver takes; memory O(n (n_neighbors + n_clusters)), some blocks of distances and the
-    factors of the graph's Laplacian.  The embedding is scikit-learn's, on the host.
+    Labels equal those of ``sklearn.cluster.SpectralClustering(affinity="nearest_neighbors")`` up to
+    their order, unless neighbors tie.  The embedding is computed by scikit-learn, on the host.
+    Time O(n^2 d) for the graph, plus the sparse eigensolver.  Memory O(n (n_neighbors +
+    n_clusters)), some blocks of distances, and the factors of the graph Laplacian.
 
     Parameters
     ----------
     n_clusters : int
         Number of clusters, below n.
     n_neighbors : int
-        Neighbours per sample, the sample itself counted, as in scikit-learn.
+        Neighbors per sample, the sample itself counted, as in scikit-learn.
     assign_labels : {"cluster_qr", "discretize"}
-        How the embedding becomes labels.
+        Assignment of clusters to the embedding, see the functions of these names.
     random_state : int, RandomState or None
-        Seed of the eigensolver's start and of `discretize`.
+        Seed of the eigensolver's starting vector and of `discretize`.
 
     Attributes
     ----------
     labels_ : array (n,), int64
         On the device of X.
+
+    References
+    ----------
+    Shi and Malik, "Normalized cuts and image segmentation", IEEE TPAMI 22, 2000.
+
+    Examples
+    --------
+    >>> X = np.random.default_rng(0).normal(size=(40, 2))
+    >>> labels = SpectralClustering(2, random_state=0).fit_predict(X)
+    >>> labels.shape, len(set(labels.tolist()))
+    ((40,), 2)
     """
 
     def __init__(
@@ -105,7 +121,7 @@ class SpectralClustering:
         self._check(X)
         random = check_random_state(self.random_state)
         graph = self._graph(X, neighbors)
-        # On the host: the eigenvectors come from there, and n k values are few.
+        # On the host, where the eigenvectors are; n k values are few.
         vectors = _embed(graph, self.n_clusters, random)
         labels = assign(vectors, self.assign_labels, random)
         self.labels_ = to_device(array_api_compat.array_namespace(X), labels, X)
@@ -119,8 +135,8 @@ class SpectralClustering:
         X : array of shape (n, d)
             Samples, on any array namespace.
         neighbors : (distances, indices), optional
-            What `kneighbors(X, k)` returned, without the samples themselves, for any
-            ``k >= n_neighbors - 1``: one graph serves several methods.
+            Result of `kneighbors(X, k)`, without the samples themselves, for any
+            ``k >= n_neighbors - 1``; it can be shared between methods.
 
         Returns
         -------
@@ -129,12 +145,12 @@ class SpectralClustering:
         Raises
         ------
         InputError
-            For more clusters or neighbours than samples, or a graph that does not fit.
+            For more clusters or neighbors than samples, or `neighbors` of another shape.
 
         Warns
         -----
         UserWarning
-            When the graph is not connected, as scikit-learn does.
+            When the graph is not connected, as in scikit-learn.
         """
         return self.fit(X, neighbors).labels_
 
@@ -151,7 +167,7 @@ class SpectralClustering:
                 )
 
     def _graph(self, X: Any, neighbors: tuple[Any, Any] | None) -> Any:
-        """Return the symmetrised graph, a sparse (n, n) float64 matrix on the host."""
+        """Return the symmetric graph, a sparse (n, n) float64 matrix on the host."""
         if neighbors is None:
             indices = kneighbors(X, self.n_neighbors, include_self=True)[1][:, 1:]
         elif neighbors[1].shape[0] == X.shape[0]:
