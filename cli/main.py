@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def plain(text: str) -> str:
-    """Escape brackets in a message, so that rich prints them."""
+    """Escape the brackets in a message for rich."""
     from rich.markup import escape
 
     return escape(text)

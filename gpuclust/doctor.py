@@ -1,4 +1,4 @@
-"""Check that this machine can run gpuclust; a failed check says how to fix it."""
+"""Checks of this machine; a failed check says how to fix it."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def _timed(fit: Callable[[], Any]) -> str:
 
 
 def _fit_on(device: str, reducer: str, clusterer: str) -> str:
-    """Run one cell on 200 digits through the pipeline that all runs use."""
+    """Run one cell on 200 digits through the pipeline of all runs."""
     from .cell import Cell, units_of
     from .embeddings.data import Data
     from .pipeline import run_unit
@@ -184,7 +184,7 @@ def _installed(*packages: str) -> Iterator[str]:
 
 
 def _libraries() -> str:
-    """Look for CUDA libraries that this process has loaded twice."""
+    """Look for CUDA libraries loaded twice in this process."""
     import cuml  # noqa: F401 - loads the libraries of RAPIDS
     import torch  # noqa: F401
 
@@ -207,7 +207,7 @@ def _allocator() -> str:
 
 
 def _round_trip() -> str:
-    """Pass an array from torch to CuPy and back, and check that both use the same memory."""
+    """Pass an array from torch to CuPy and back; both must use the same memory."""
     import cupy
     import torch
 

@@ -18,12 +18,12 @@ class Dataset(Protocol):
 
     @property
     def name(self) -> str:
-        """Name that the user gave."""
+        """Name as given by the user."""
         ...
 
     @property
     def split(self) -> str:
-        """Split that the user gave, or the default."""
+        """Split as given by the user, or the default."""
         ...
 
     @property
@@ -43,12 +43,12 @@ class Dataset(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of everything that identifies the data."""
+        """SHA-256 (hex) of the identity of the data."""
         ...
 
     @property
     def ignored(self) -> tuple[str, ...]:
-        """Files that are not images."""
+        """Ignored files: no images."""
         ...
 
     @property

@@ -70,7 +70,7 @@ def splits(name: str) -> tuple[str, ...] | None:
 
 
 def default_split(name: str) -> str:
-    """Return the split that `load` opens when none is given.
+    """Return the default split of a dataset.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def default_split(name: str) -> str:
 
 
 def check(name: str, split: str | None = None) -> None:
-    """Raise for a name or split that cannot work; reads no image and no label.
+    """Raise for an impossible name or split, without reading images or labels.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Encoder ready to embed images, and the function that loads it."""
+"""Encoders, ready to embed images, and the function to load one."""
 
 from __future__ import annotations
 

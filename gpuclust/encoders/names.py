@@ -94,7 +94,7 @@ def entry_of(name: str | EncoderName) -> EncoderEntry:
 
 
 def check(name: str | EncoderName) -> EncoderName:
-    """Validate a name as far as possible without weights, so that a grid fails early.
+    """Validate a name as far as possible without weights; a grid then fails early.
 
     Returns
     -------

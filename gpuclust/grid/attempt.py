@@ -54,7 +54,7 @@ class Attempt:
     trace: bool = False
 
     def __call__(self, what: str, stage: Callable[..., Any], *args: Any) -> Outcome:
-        """Run ``stage(*args)`` under the name `what` and return its outcome."""
+        """Run ``stage(*args)`` and return its outcome."""
         self._report(what)
         start = time.perf_counter()
         trace = transfers.trace if self.trace else None

@@ -30,7 +30,7 @@ _CLASSES = 10
 
 
 def estimate(unit: Unit, store: Store, options: Options) -> float | None:
-    """Estimate the seconds of the cells of a unit, and of its embedding when that is missing.
+    """Estimate the seconds of the cells of a unit, and of a missing embedding.
 
     Reads one metadata file and, for a missing embedding, lists the dataset; nothing is computed.
 
@@ -74,7 +74,7 @@ def estimate(unit: Unit, store: Store, options: Options) -> float | None:
 
 
 def unknown_costs(unit: Unit) -> tuple[str, ...]:
-    """List the methods of a unit whose entry gives no `seconds`, in alphabetical order.
+    """List the methods of a unit without `seconds` in their entry, in alphabetical order.
 
     Examples
     --------
@@ -106,7 +106,7 @@ def reason(units: Iterable[Unit]) -> str:
 
 
 def _cells(cells: Sequence[Cell], n: int, d: int, n_classes: int) -> float:
-    """Sum the seconds of cells; those with the same reducer and seed are reduced once."""
+    """Sum the seconds of cells; equal reducers with equal seeds count once."""
     groups: dict[tuple[tuple[Spec, ...], int], list[Cell]] = {}
     for cell in cells:
         groups.setdefault((cell.reducer, cell.seed), []).append(cell)
@@ -160,7 +160,7 @@ def _speed(unit: Unit, store: Store) -> float | None:
 
 
 def human(seconds: float) -> str:
-    """Write a duration with a unit that suits its length.
+    """Write a duration in seconds, minutes or hours.
 
     Examples
     --------

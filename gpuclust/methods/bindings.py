@@ -1,4 +1,4 @@
-"""Translate parameters to keywords of a library, and check the sizes that a method needs.
+"""Translate parameters to keywords of a library, and check the sizes needed by a method.
 
 The registries `reducers` and `clusterers` name these functions.  Conventions that differ between
 libraries are handled only here.  tests/contract checks the keywords against the real packages.
@@ -188,7 +188,7 @@ def hdbscan_sklearn(params: Params, fit: Fit) -> dict[str, Any]:
 
 
 def hdbscan_own(params: Params, fit: Fit) -> dict[str, Any]:
-    """Keywords of our HDBSCAN, which follows scikit-learn's conventions."""
+    """Keywords of our HDBSCAN; it follows scikit-learn's conventions."""
     return {**params, "max_cluster_size": _max_size(params, fit)}
 
 

@@ -1,4 +1,4 @@
-"""Construct the estimator that runs a method on a backend."""
+"""Construct the estimator of a method on a backend."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def _same_keywords(params: Params, fit: Fit) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Implementation:
-    """A class that runs a method, and the translation of parameters to its keywords.
+    """The class of a method, and the translation of parameters to its keywords.
 
     Attributes
     ----------

@@ -37,7 +37,7 @@ class Param:
     optional: bool = False
 
     def check(self, method: str, name: str, value: Any) -> Any:
-        """Return the value, converted to float for a parameter that takes only floats.
+        """Return the value, as a float for a parameter of type float.
 
         Raises
         ------
@@ -88,7 +88,7 @@ class Param:
 
 
 def count(default: int | None, *, low: int = 1, optional: bool = False) -> Param:
-    """Make a parameter that takes whole numbers of at least `low`.
+    """Make a parameter for whole numbers of at least `low`.
 
     Examples
     --------
@@ -99,7 +99,7 @@ def count(default: int | None, *, low: int = 1, optional: bool = False) -> Param
 
 
 def flag(default: bool) -> Param:  # noqa: FBT001 - the value of the flag
-    """Make a parameter that takes True or False.
+    """Make a parameter for True or False.
 
     Examples
     --------

@@ -173,5 +173,5 @@ def _bind_positional(name: str, method: Method, args: list[Any]) -> dict[str, An
 
 
 def _literal(value: Any) -> str:
-    """Write a value so that `_value` reads it back."""
+    """Write a value as text; `_value` reads it back."""
     return value if isinstance(value, str) and value.isidentifier() else repr(value)

@@ -1,4 +1,4 @@
-"""CuPy has every array function that gpuclust calls; without a device the error says why."""
+"""CuPy has every array function called by gpuclust; without a device the error says why."""
 
 import ast
 import importlib

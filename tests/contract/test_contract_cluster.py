@@ -1,4 +1,4 @@
-"""dask-cuda accepts every keyword that gpuclust passes, checked with the real package."""
+"""dask-cuda accepts every keyword passed by gpuclust, checked with the real package."""
 
 import contextlib
 import inspect

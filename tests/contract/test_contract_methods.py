@@ -24,7 +24,7 @@ def fit_on(n, d):
 
 
 def values_of(param):
-    """Values of a parameter that `bindings` may translate differently."""
+    """Values of a parameter with different translations in `bindings`."""
     if param.choices:
         return list(param.choices)
     if param.kinds == (bool,):
@@ -45,7 +45,7 @@ def combinations():
 
 
 def implementations():
-    """List (name, target, keywords) of every GPU implementation that some parameters select."""
+    """List (name, target, keywords) of every GPU implementation selected by some parameters."""
     found = []
     for name, params, size in combinations():
         method = ALL[name]

@@ -16,7 +16,7 @@ from gpuclust.registry import describe, find
 
 
 class Halves:
-    """Clusterer that assigns the first and the second half of the samples to two clusters."""
+    """Clusterer with two clusters: the first and the second half of the samples."""
 
     def fit_predict(self, X):
         return np.arange(len(X)) * 2 // len(X)
