@@ -133,7 +133,7 @@ def doctor(
     data_dir: DataDir = None,
     root: Root = DEFAULT_ROOT,
 ) -> None:
-    """Check hardware, packages, weights and datasets; print the commands to install missing ones."""
+    """Check hardware, packages, weights and datasets; print how to install missing ones."""
     from gpuclust.doctor import checks
 
     found = list(checks(root=root, data_dir=data_dir, fits=fits))

@@ -131,12 +131,12 @@ def load_unit(found: Lookup, store: Store, on: Backend, options: Options, watche
     if found.vectors is not None:
         data = found.vectors
     else:
-        kept, meta = None, found.meta
-        if meta is None:
-            embedded = embed_unit(found, store, on, options, watcher, keep=on.name == "gpu")
-            kept, meta = embedded.X, embedded.meta
-        stored = files.load(store.embedding(found.unit), meta)
-        data = Data(stored.X if kept is None else kept, stored.y, meta.fingerprint)
+        if found.meta is None:
+            keep = on.name == "gpu"
+            stored = embed_unit(found, store, on, options, watcher, keep=keep)
+        else:
+            stored = files.load(store.embedding(found.unit), found.meta)
+        data = Data(stored.X, stored.y, stored.meta.fingerprint)
     data = on.place(data)
     check_finite(data.X, found.unit.dataset)
     return data
