@@ -1,4 +1,4 @@
-"""Wrappers of cuML with options that cuML lacks: variance shares, `cluster_qr`, exact neighbors.
+"""Wrappers of cuML with additional options: variance shares, `cluster_qr`, exact neighbors.
 
 Each wrapper has the interface that the pipeline uses; cuML does the work.  Input and output are
 CuPy arrays.  RAPIDS is imported on first use.  Examples need a GPU.
@@ -125,7 +125,7 @@ class PCA:
 
 
 def components_for(xp: Any, ratios: Any, share: float) -> int:
-    """Count the components whose variances together exceed a share, as in scikit-learn.
+    """Count the components needed to exceed a share of the variance, as in scikit-learn.
 
     Examples
     --------

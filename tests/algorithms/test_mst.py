@@ -68,7 +68,7 @@ def true_weights(W):
 
 
 def check(tree, W, *, rtol=1e-9, floor=0.0):
-    """Check that the tree spans, is sorted, and has the weights of its pairs, the smallest sum."""
+    """Check the tree: spanning, sorted, with the weights of its pairs, of minimum weight."""
     n = len(W)
     assert tree.i.dtype == tree.j.dtype == np.int64
     assert tree.weight.dtype == np.float64
@@ -164,7 +164,7 @@ def test_short_lists_cost_passes_and_no_exactness(xp, name, listed, monkeypatch)
 
 @pytest.fixture
 def passes(monkeypatch):
-    """List that grows by one entry at each pass over the distances."""
+    """List with one entry per pass over the distances."""
     counted, blocks = [], distances.distance_blocks
 
     def counting(*args, **options):

@@ -79,7 +79,7 @@ def test_without_pushes_one_block_moves_as_umap_learn_does(monkeypatch):
 
 
 def drawn(seed, epoch, task, samples):
-    """Yield the numbers that a task draws, five at a time, computed with Python's integers."""
+    """Yield the random numbers of a task, five at a time, computed with Python's integers."""
     top = 2**64 - 1
     state = seed + epoch * 0x9E3779B97F4A7C15 + task * 0xD1B54A32D192ED03 & top
     state = (state ^ state >> 30) * 0xBF58476D1CE4E5B9 & top

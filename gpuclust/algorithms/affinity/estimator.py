@@ -199,7 +199,7 @@ def _empty_matrix(xp: Any, X: Any) -> Any:
 
 
 def _ordered(xp: Any, X: Any) -> tuple[np.ndarray, Any]:
-    """Choose the order (n,) of the samples in S, and return X in that order.
+    """Choose the order (n,) of the samples in S, and sort X.
 
     NumPy arrays get neighbors with adjacent numbers; on other namespaces samples stay in order.
     """
@@ -250,7 +250,7 @@ def _arbitrary(n: int, *, alone: bool) -> tuple[np.ndarray, np.ndarray, int]:
 
 @contextlib.contextmanager
 def _noise(xp: Any, S: Any, random_state: Any, order: np.ndarray) -> Iterator[Callable]:
-    """Give ``add_noise(preference, over_rows)``, which sets the diagonal of S, then adds noise.
+    """Give ``add_noise(preference, over_rows)``: it sets the diagonal of S, then adds noise.
 
     On NumPy a second thread draws the numbers meanwhile, because drawing takes as long as
     everything else together.

@@ -1,4 +1,4 @@
-"""Clusters of affinity propagation, given the exemplars that the messages elected."""
+"""Clusters of affinity propagation, given the exemplars."""
 
 from __future__ import annotations
 

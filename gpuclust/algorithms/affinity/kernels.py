@@ -45,7 +45,7 @@ def _maximum(s, q):
 
 @compiled
 def common_availability(previous, total, damping):
-    """Damp the availability (n,) that a column gives to all rows without one of their own."""
+    """Update the common availability (n,) of each column, with damping."""
     keep, change, zero = np.float32(damping), np.float32(1 - damping), np.float32(0)
     common = np.empty_like(previous)
     for j in range(len(common)):
@@ -153,7 +153,7 @@ def _track(row, common, tracked, place):
 
 @compiled
 def _store_exceptions(row, columns, rule, segments, count):
-    """Store the segments in which a responsibility exceeds its threshold; return their number."""
+    """Store segments with a responsibility above its threshold; return the number of all stored."""
     s, maxima = row.similarity, row.segment_max
     threshold, lowest = columns.threshold, columns.segment_threshold
     if _any_above(maxima, lowest, rule):
@@ -178,7 +178,7 @@ def _any_above(s, threshold, rule):
 
 @compiled
 def _update_stored(row, columns, rule, segments, count):
-    """Update the stored segments, and move those to keep to the front; return their number.
+    """Update the stored segments, move the ones to keep to the front, and return their number.
 
     A segment is kept while one of its a + s differs from the value by the common availability.
     """
@@ -257,7 +257,7 @@ def _any_from(s, a, bound):
 
 @compiled
 def _add_to_sums(row, rule, tracked, stored, sums):
-    """Add max(r, 0) of the row to the sums, but r itself on the diagonal; return that r."""
+    """Add max(r, 0) of the row to the sums, but r itself on the diagonal, and return the latter."""
     s, maxima, segments = row.similarity, row.segment_max, stored.segment
     zero, above = np.float32(0), 0
     for q in range(len(maxima)):

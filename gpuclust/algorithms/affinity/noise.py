@@ -25,7 +25,7 @@ _PAIRS = 1 << 15
 
 @contextlib.contextmanager
 def drawn_ahead(random: np.random.RandomState, n: int) -> Iterator[Callable]:
-    """Draw noise in a second thread; give ``blocks()``, which yields ``(start, rows)``.
+    """Draw noise in a second thread; give ``blocks()``, a generator of ``(start, rows)``.
 
     All rows together are ``random.standard_normal((n, n))`` in float32.  At most a third of them is
     in memory at a time: 4/3 n^2 bytes.

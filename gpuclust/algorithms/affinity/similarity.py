@@ -23,7 +23,7 @@ _CLOSE = 2e-6
 
 
 def empty_matrix(n: int) -> np.ndarray:
-    """Allocate an (n, n) matrix of float32 whose pages take memory only once they are written.
+    """Allocate an (n, n) matrix of float32; pages take memory only once they are written.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def fill(S: np.ndarray, X: np.ndarray, over_rows: Callable) -> None:
 
 
 def locality_order(X: np.ndarray) -> np.ndarray:
-    """Order the samples X (n, d) such that near samples mostly get near numbers.
+    """Order the samples X (n, d) by locality: near samples mostly get near numbers.
 
     The leaves of a k-d tree, split at the median of the dimension with the largest variance, one
     after another (Bentley, 1975).  O(n d log n) time.

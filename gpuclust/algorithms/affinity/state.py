@@ -1,4 +1,4 @@
-"""Arrays that the compiled kernels of `kernels` take, by name; numba compiles named tuples."""
+"""Named tuples of arrays: arguments of the compiled functions in `kernels`."""
 
 from __future__ import annotations
 

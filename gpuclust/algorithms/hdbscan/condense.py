@@ -1,4 +1,4 @@
-"""Flat clusters from a single linkage tree: the steps of HDBSCAN that run on the host.
+"""Flat clusters from a single linkage tree: the steps of HDBSCAN on the host.
 
 Each step of the papers is a pure function: `condensed_tree`, `stability`, `select`, `label`.
 Together O(n log n) time and O(n) memory.  Details that the papers leave open follow
@@ -56,7 +56,7 @@ class CondensedTree(NamedTuple):
 
     @property
     def birth(self) -> np.ndarray:
-        """Lambda (c,) at which each cluster appears; 0 for the root."""
+        """Lambda (c,) at the birth of each cluster; 0 for the root."""
         return np.concatenate([[0.0], self.lambda_[self.n :]])
 
 
@@ -118,7 +118,7 @@ def _nearest(marked: np.ndarray, parent: np.ndarray) -> np.ndarray:
 
 
 def stability(tree: CondensedTree) -> np.ndarray:
-    """Sum, over the points of each cluster, the range of lambda in which they are members.
+    """Compute the stability of each cluster: the sum of its points' ranges of lambda.
 
     A cluster that appears at infinity (duplicates) has stability 0.  O(n) time.
 
@@ -187,7 +187,7 @@ def select(
 
 
 def _excess_of_mass(tree: CondensedTree, most: int | None, *, single: bool) -> np.ndarray:
-    """Compare each cluster with its descendants, bottom-up; then drop those below a chosen one."""
+    """Compare clusters with their descendants, bottom-up; then drop clusters below a chosen one."""
     up, mass = tree.up.tolist(), stability(tree).tolist()
     sizes = tree.size[tree.n :]
     # As in scikit-learn, the size of the root counts only the clusters that split off from it.
@@ -208,7 +208,7 @@ def _excess_of_mass(tree: CondensedTree, most: int | None, *, single: bool) -> n
 def _above_epsilon(
     tree: CondensedTree, chosen: np.ndarray, epsilon: float, *, single: bool
 ) -> np.ndarray:
-    """Replace clusters that appear below the height `epsilon` by ancestors."""
+    """Replace clusters born below the height `epsilon` by ancestors."""
     up, birth = tree.up, tree.birth
     kept = np.zeros_like(chosen)
     for cluster in np.flatnonzero(chosen):

@@ -69,7 +69,7 @@ def mutual_reachability_tree(
 
 
 def _tree_and_ties(X: Any, metric: str, min_samples: int) -> tuple[SpanningTree, SpanningTree]:
-    """Build the tree, and list the edges from each sample to those within its core distance."""
+    """Build the tree, and list the edges from each sample within its core distance."""
     ids = candidates.neighbor_ids(X, metric, max(mst.LISTED, min_samples - 1))
     rows = np.broadcast_to(np.arange(len(ids))[:, None], ids.shape)
     distances = candidates.pair_distances(X, metric, rows, ids)
@@ -194,7 +194,7 @@ class HDBSCAN:
 
 
 def _at_least(name: str, value: Any, least: float) -> Any:
-    """Return a value that is None or at least `least`; raise InputError otherwise."""
+    """Return the value; raise InputError if it is below `least`."""
     if value is not None and not value >= least:
         raise InputError(f"{name} is {value}; it must be {least} or more.")
     return value

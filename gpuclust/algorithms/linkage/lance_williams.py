@@ -131,7 +131,7 @@ class _Distances:
         self._search(again)
 
     def _redirect(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """Point `near` to merged neighbors that are still nearest; return the rows to search."""
+        """Point `near` to merged neighbors if still nearest; return the rows to search."""
         row_now = np.arange(self.slots.size)
         row_now[b] = a
         new = np.zeros(self.slots.size, dtype=bool)

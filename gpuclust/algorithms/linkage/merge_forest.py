@@ -1,4 +1,4 @@
-"""Record of merges, and the pairs that merge in a round; shared by the linkage algorithms.
+"""Record of merges, and reciprocal nearest neighbors; shared by the linkage algorithms.
 
 A cluster is identified by its *slot*, a row of the algorithm's arrays.  When two clusters merge,
 the new one takes the smaller slot.  Slots are assigned in a fixed random order, because ties are
@@ -19,7 +19,7 @@ from ...arrays.transfer import to_device, to_host
 
 
 class Forest:
-    """Current clusters, and the merges that formed them.
+    """Current clusters and the merges so far.
 
     Equal rows are merged at the start, at height 0, as any reducible linkage does.  The algorithms
     then need not break up to n^2 exact ties.
@@ -66,7 +66,7 @@ class Forest:
         self.active = np.arange(end.size)
 
     def merge(self, a: np.ndarray, b: np.ndarray, height: np.ndarray) -> None:
-        """Merge the clusters in the slots `b` into those in `a`; all slots are different.
+        """Merge the clusters in the slots `b` into the slots `a`; all slots are different.
 
         A height (m,) below that of a part is raised to it.
         """
@@ -96,7 +96,7 @@ class Forest:
 
 
 def _equal_rows(xp: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Sort the rows such that equal ones are adjacent.
+    """Sort the rows, with equal ones adjacent.
 
     Rows are sorted by a random projection.  If different rows have the same projection, an equality
     may be missed, which costs time, not exactness.

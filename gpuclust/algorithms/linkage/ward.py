@@ -90,7 +90,7 @@ def ward(xp: Any, X: Any, *, in_float64: bool = False) -> np.ndarray:
 
 
 def _normalized(xp: Any, X: Any) -> tuple[Any, float]:
-    """Return the rows in float64, divided by a power of two and centered, and that power.
+    """Return the rows in float64, divided by a power of two and centered, and the power.
 
     The division is exact, and afterwards squares neither overflow nor underflow in float32.
     """
@@ -129,7 +129,7 @@ class _Neighbors:
             self._search(forest.active)
 
     def move_centroids(self, a: np.ndarray, b: np.ndarray) -> None:
-        """Set the centroids in the slots `a` to those of the merged clusters a and b."""
+        """Merge the centroids of the slots a and b into the slots `a`."""
         size = self._forest.size
         share = to_device(self._xp, size[b] / (size[a] + size[b]), self._centroids)
         of_a = take_rows(self._xp, self._centroids, a)
@@ -137,7 +137,7 @@ class _Neighbors:
         put_rows(self._xp, self._centroids, a, of_a + (of_b - of_a) * share[:, None])
 
     def update(self, a: np.ndarray, b: np.ndarray) -> None:
-        """Find the neighbors of the new clusters `a`, and of clusters whose neighbor merged."""
+        """Find the neighbors of the new clusters `a`, and of clusters without their old one."""
         active = self._forest.active
         self._inverse[a] = 1.0 / self._forest.size[a]
         self._slot_now[b] = a
@@ -263,7 +263,7 @@ def _third_smallest(xp: Any, bounds: Any) -> Any:
 
 
 def _rounded_up(values: np.ndarray, dtype: Any) -> np.ndarray:
-    """Raise the values so that rounding to `dtype` gives no smaller ones."""
+    """Raise the values enough to stay upper limits after rounding to `dtype`."""
     return values * (1 + (2.0**-22 if "32" in str(dtype) else 2.0**-51))
 
 

@@ -1,4 +1,4 @@
-"""UMAP on exact neighbors that are given: the steps of umap-learn, with a layout on all cores."""
+"""UMAP on given exact neighbors: the steps of umap-learn, with a layout on all cores."""
 
 from __future__ import annotations
 

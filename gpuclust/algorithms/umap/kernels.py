@@ -1,4 +1,4 @@
-"""Compiled moves of UMAP's layout, and the tables of forces that they read.
+"""Compiled moves of UMAP's layout, and their tables of forces.
 
 All kernels are in this file, because numba's cache on disk looks only at the file of the function
 that is called: it would miss a change of a kernel in another file.  Arrays are taken out of their
@@ -149,7 +149,7 @@ def move(positions, tasks, edges, forces, when):
 
 @compiled
 def list_due(rates, bounds, epoch, due):
-    """List the edges that are due: their rate times the epoch reaches a whole number."""
+    """List the edges due in an epoch: their rate times the epoch reaches a whole number."""
     count: Any = 0
     after, before = np.float32(epoch), np.float32(epoch - 1)
     for e in range(bounds[0], bounds[1]):

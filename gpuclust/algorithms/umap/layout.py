@@ -1,4 +1,4 @@
-"""Layout of UMAP: the moves of umap-learn, in an order that threads can share without a race.
+"""Layout of UMAP: the moves of umap-learn, in an order without races between threads.
 
 In an epoch, each edge that is due pulls its two ends together and pushes its head away from five
 samples drawn at random (McInnes et al., 2018).  Rules and constants are those of
@@ -140,7 +140,7 @@ def _padded_rows(Z: np.ndarray) -> np.ndarray:
 
 
 def _round_runner(positions: Positions, edges: Edges) -> Callable[..., None]:
-    """Return ``run_round(tasks, forces, when)``, which runs the tasks of a round on all cores."""
+    """Return ``run_round(tasks, forces, when)``, to run the tasks of a round on all cores."""
     each, workers = all_cores(), cores()
 
     def run_round(tasks: tuple[int, int], forces: Forces, when: tuple[int, np.uint64]) -> None:
