@@ -11,31 +11,31 @@ from collections.abc import Iterable
 
 
 class GpuclustError(Exception):
-    """Base of all errors that gpuclust raises on purpose."""
+    """Base of all errors raised by gpuclust on purpose."""
 
     exit_code = 1
 
 
 class InputError(GpuclustError, ValueError):
-    """Invalid input: an argument, option or file that cannot be used."""
+    """Invalid input: an unusable argument, option or file."""
 
     exit_code = 2
 
 
 class UnknownNameError(InputError):
-    """Name of a method, encoder, dataset or option that does not exist."""
+    """Unknown name of a method, encoder, dataset or option."""
 
 
 class BackendError(InputError):
-    """Backend that is not available here, or has no implementation of the method."""
+    """Backend not available here, or without an implementation of the method."""
 
 
 class WeightsError(InputError):
-    """Weights that are missing, cannot be downloaded, or do not fit the architecture."""
+    """Weights missing, not downloadable, or not matching the architecture."""
 
 
 class BadImagesError(InputError):
-    """Images that cannot be decoded; `paths` lists all of them."""
+    """Undecodable images; `paths` lists all of them."""
 
     def __init__(self, message: str, paths: Iterable[str] = ()):
         super().__init__(message)
@@ -43,17 +43,17 @@ class BadImagesError(InputError):
 
 
 class DamagedFileError(GpuclustError):
-    """File of the store that is truncated or was changed."""
+    """Truncated or changed file of the store."""
 
     exit_code = 2
 
 
 class StorageError(GpuclustError):
-    """Store that cannot be written: disk full, or no permission."""
+    """Store not writable: disk full, or no permission."""
 
 
 class CellError(GpuclustError):
-    """Cell that cannot be computed, for example too few samples for its method."""
+    """Impossible cell, for example too few samples for its method."""
 
 
 def unknown(kind: str, given: object, allowed: Iterable[str], hint: str = "") -> UnknownNameError:

@@ -20,7 +20,7 @@ SHOWN = ("reducer", "clusterer", "k", "seed", "status", "seconds", "warnings")
 
 
 class Stopped(GpuclustError):
-    """Stop request that arrived during an embedding, which cannot be saved half done."""
+    """Stop request during an embedding; an incomplete embedding is not saved."""
 
 
 class Watcher:
@@ -42,15 +42,15 @@ class Watcher:
         """Receive an event: a dict with its name (``event``), ``time`` and, as text, ``unit``."""
 
     def embedding(self, unit: Unit, done: int, total: int) -> None:
-        """Report that `done` of `total` images of a unit are embedded."""
+        """Report the progress of an embedding: `done` of `total` images."""
         self._tell("embedding", unit=str(unit), done=done, total=total)
 
     def unit(self, unit: Unit, left: int) -> None:
-        """Report that a unit begins, with `left` cells to compute."""
+        """Report the start of a unit with `left` cells to compute."""
         self._tell("unit", unit=str(unit), left=left)
 
     def stage(self, unit: Unit, what: str) -> None:
-        """Report that a stage of a unit begins; `what` describes it."""
+        """Report the start of a stage of a unit, described by `what`."""
         self._tell("stage", unit=str(unit), what=what)
 
     def row(self, row: dict[str, Any]) -> None:
@@ -64,7 +64,7 @@ class Watcher:
         self._tell("row", **unit, **event)
 
     def done(self, unit: Unit, *, computed: int, failed: int, skipped: int) -> None:
-        """Report that a unit has ended, with its numbers of cells."""
+        """Report the end of a unit, with its numbers of cells."""
         self._tell("done", unit=str(unit), computed=computed, failed=failed, skipped=skipped)
 
     def workers(self, addresses: Iterable[str]) -> None:

@@ -1,4 +1,4 @@
-"""Count the device-to-host copies that Python code makes, and name the line that makes each."""
+"""Count the device-to-host copies made by Python code, and name the line of each."""
 
 from __future__ import annotations
 

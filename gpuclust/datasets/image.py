@@ -41,7 +41,7 @@ UNDECODABLE = (
 
 @functools.cache
 def formats() -> tuple[str, ...]:
-    """Return the names of the image formats that Pillow can decode on this machine.
+    """Return the names of the image formats of Pillow on this machine.
 
     Examples
     --------

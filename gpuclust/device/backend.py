@@ -163,7 +163,7 @@ def select(asked: str = "auto") -> Backend:
 
 
 def named(name: str) -> Backend:
-    """Return a backend by name, without checking that this machine has it.
+    """Return a backend by name, without a check of this machine.
 
     For reading the rows of a backend, and for runs computed on other machines.
 

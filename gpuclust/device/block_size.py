@@ -1,4 +1,4 @@
-"""Size of the blocks in which distances are computed: CPU cache, or a share of device memory.
+"""Size of blocks of distances: the CPU cache, or a share of device memory.
 
 `gpuclust.arrays.distances` exports these functions too.
 """
@@ -29,7 +29,7 @@ _factor: ContextVar[float] = ContextVar("factor on the size of blocks", default=
 
 @contextlib.contextmanager
 def smaller_blocks(factor: float) -> Iterator[None]:
-    """Multiply the size of all blocks by `factor`, to retry work that ran out of memory.
+    """Multiply the size of all blocks by `factor`, for a retry after running out of memory.
 
     Nested factors multiply.  A block keeps at least one row.  Threads started inside do not inherit
     the factor: compute block sizes before work goes to threads.
@@ -136,7 +136,7 @@ def free_bytes(xp: Any) -> float:
 
 
 def _unused(cupy: Any, resource: Any) -> float:
-    """Return the bytes that an RMM memory resource holds but nothing uses.
+    """Return the unused bytes held by an RMM memory resource.
 
     Resources are recognised by their methods: counting adaptors, pools, and upstream resources.
     """

@@ -1,4 +1,4 @@
-"""Pass arrays from torch to CuPy in stream order, without a copy where that is safe.
+"""Pass arrays from torch to CuPy in stream order, without a copy where it is safe.
 
 Freed memory returns to the allocator of the stream it was allocated on, which may reuse it at once
 in that stream's order.  ``record_stream``, torch's protection against early reuse, does nothing

@@ -261,7 +261,7 @@ def held_before_stages() -> int:
 
 
 def is_out_of_memory(error: BaseException | None) -> bool:
-    """Return whether an error, or one of its causes, means that host or device memory ran out.
+    """Return True for an error caused by a lack of host or device memory.
 
     Recognises errors of Python, NumPy, torch, CuPy, RMM and cuML.
 

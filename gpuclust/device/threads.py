@@ -102,7 +102,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def all_cores() -> Callable[..., None]:
-    """Start one thread per core, and return a function that runs work on them.
+    """Start one thread per core, and return a function to run work on them.
 
     The threads end when the returned function is garbage collected.
 

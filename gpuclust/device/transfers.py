@@ -24,7 +24,7 @@ _ON_GPU = {"kernel", "gpu_memcpy", "gpu_memset"}
 
 
 def check_trace(on: Backend) -> None:
-    """Raise `InputError` for the CPU backend, which has no device to trace.
+    """Raise `InputError` for the CPU backend: it has no device to trace.
 
     Examples
     --------
@@ -40,7 +40,7 @@ def check_trace(on: Backend) -> None:
 
 @contextlib.contextmanager
 def trace() -> Iterator[dict[str, int]]:
-    """Measure the bytes that the block copies between host and device.
+    """Measure the bytes copied between host and device while the block runs.
 
     torch's profiler reads the driver's records (CUPTI) for the whole process, so copies by cuML
     and CuPy count too.  It also records every kernel, which takes time and host memory: trace

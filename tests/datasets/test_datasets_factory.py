@@ -1,4 +1,4 @@
-"""Datasets of timm's factory: torchvision for real, fakes for libraries that may be missing."""
+"""Datasets of timm's factory: torchvision for real, fakes for optional libraries."""
 
 import importlib.util
 import types

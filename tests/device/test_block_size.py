@@ -35,7 +35,7 @@ def counting(upstream, used):
 
 @pytest.fixture
 def fake_gpu(monkeypatch):
-    """Function that makes a namespace that counts as CuPy's, with the given free memory."""
+    """Function to make a stand-in for CuPy with the given free memory."""
 
     def with_memory(free, *, held_by_cupy=0, resource=None):
         attributes = {"held": 700 * MIB, "used": 100 * MIB}

@@ -14,7 +14,7 @@ HERE = Path(__file__).name
 
 
 class OnDevice(torch.Tensor):
-    """CPU tensor that claims to be on a GPU; results of its methods do not."""
+    """CPU tensor in the role of a GPU tensor; results of its methods are plain."""
 
     is_cuda = True
     __torch_function__ = torch._C._disabled_torch_function_impl
@@ -22,7 +22,7 @@ class OnDevice(torch.Tensor):
 
 @pytest.fixture
 def cupy(monkeypatch):
-    """Fake CuPy: arrays on the host that claim to be on a GPU."""
+    """Fake CuPy: arrays on the host in the role of GPU arrays."""
 
     class _Base:
         __cuda_array_interface__ = property(lambda self: pytest.fail("made a costly property"))

@@ -58,7 +58,7 @@ def test_an_inference_mode_tensor_can_be_converted():
 
 @pytest.fixture
 def streams(monkeypatch):
-    """Fake CuPy that records the calls per stream; streams are numbers."""
+    """Fake CuPy with a record of the calls per stream; streams are numbers."""
     state = SimpleNamespace(current=0, done=[])
 
     class Stream:

@@ -331,7 +331,7 @@ def test_releasing_without_a_gpu_does_nothing():
 
 @pytest.fixture
 def upstream():
-    """Resource of the real RMM that returns addresses without using a device."""
+    """Resource of the real RMM with made-up addresses, without a device."""
     mr = pytest.importorskip("rmm").mr
     asked, at = [], [1 << 20]
 

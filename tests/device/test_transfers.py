@@ -99,7 +99,7 @@ def test_a_real_trace_of_torch_can_be_read():
 
 @pytest.fixture
 def profiler(monkeypatch):
-    """Fake profiler that records TRACE; torch claims to have a device."""
+    """Fake profiler with the events of TRACE; torch claims to have a device."""
     state = SimpleNamespace(steps=[], start=lambda: None)
 
     class Profile:

@@ -57,12 +57,12 @@ class FolderDataset:
         return image.read(self.root / self.files[i], where=self.where(i)), label
 
     def where(self, i: int) -> str:
-        """Return the path of image `i`, with bytes that are not UTF-8 escaped."""
+        """Return the path of image `i`; bytes outside UTF-8 are escaped."""
         return printable(str(self.root / self.files[i]))
 
 
 def printable(path: str) -> str:
-    r"""Return a path with bytes that are not UTF-8 replaced by ``\xNN``.
+    r"""Return a path with all bytes outside UTF-8 replaced by ``\xNN``.
 
     Examples
     --------
