@@ -20,7 +20,7 @@ PUBLIC = ("gpuclust", "gpuclust.algorithms", "gpuclust.metrics")
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_in_docstrings_print_what_they_show(name, tmp_path):
     report = []
-    runner = doctest.DocTestRunner()
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
     finder = doctest.DocTestFinder(exclude_empty=True)
     for test in finder.find(importlib.import_module(name), extraglobs={"tmp_path": tmp_path}):
         runner.run(test, out=report.append)
