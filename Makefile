@@ -27,13 +27,17 @@ CONTRACT := .venv-contract
 # repeated with noise; give DATA=FILE.npz for figures to publish.
 DATA ?= tests/data/fashionmnist-300.npz
 
+# Processes that share the tests, a file at a time. WORKERS=0 runs them in one process, as a debugger
+# needs it.
+WORKERS ?= 2
+
 .PHONY: demo test test-long test-contract test-gpu docker lint lock clean
 
 demo: $(INSTALLED)
 	$(BIN)/gpuclust quickstart
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -m "not long"
+	$(BIN)/python -m pytest -m "not long" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-long: $(INSTALLED)
 	@echo "Long tests (marker 'long'): workers, clients and the scheduler killed during a grid; a cell" \

@@ -13,8 +13,8 @@ import pytest
 
 from gpuclust.arrays import transfer
 
-# More threads than cores make tests slow on a small machine.
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+# Threads of several processes that compete for two cores slow a test run down several times.
+os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
 
 
 class Library(NamedTuple):
@@ -93,6 +93,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("gpu") and (reason := _no_gpu()):
             item.add_marker(pytest.mark.skip(reason=f"no GPU: {reason}"))
+    _slow_files_first(items)
+
+
+def _slow_files_first(items: list[pytest.Item]) -> None:
+    """Sort files with slow tests to the front: run last, one would keep a single core busy."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 class Digits(NamedTuple):

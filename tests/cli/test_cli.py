@@ -248,7 +248,7 @@ def test_doctor_tells_programs_too():
 
 def test_tracing_on_the_cpu_is_refused(digits_file, tmp_path):
     how = ("--clusterer", "kmeans", "--trace-transfers", "--device", "cpu")
-    refused(run_vectors(digits_file, tmp_path, *how), 2, "no device")
+    refused(run_vectors(digits_file, tmp_path, *how), 2, "this run uses the CPU")
 
 
 def test_parity_without_a_gpu_says_why_and_reads_what_is_there(digits_file, tmp_path):

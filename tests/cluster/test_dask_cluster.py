@@ -150,6 +150,7 @@ def test_errors_that_end_a_run_come_home_from_the_workers():
 # ---- what is computed ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_workers_of_this_machine_compute_a_grid(grid_file, tmp_path):
     log = tmp_path / "events.jsonl"
     local = ["--scheduler", "local", "--workers", "2", "--json-log", log]
@@ -172,6 +173,7 @@ def test_workers_of_this_machine_compute_a_grid(grid_file, tmp_path):
     assert "0 cells computed, 0 of them failed; 24 had a row before" in again.stderr
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_after_the_running_cells(grid_file, root):
     local = ["--scheduler", "local", "--workers", "1"]
     client = subprocess.Popen(command(grid_file, root, *local), stderr=subprocess.PIPE, text=True)
@@ -196,6 +198,7 @@ def running(tmp_path):
         process.end()
 
 
+@pytest.mark.slow
 def test_two_worker_groups_and_two_clients_share_a_grid(running, grid_file, root, tmp_path):
     logs = [tmp_path / f"events{i}.jsonl" for i in range(2)]
     clients = [
@@ -215,6 +218,7 @@ def test_two_worker_groups_and_two_clients_share_a_grid(running, grid_file, root
     assert len(computed) == 24, "a cell was computed twice"
 
 
+@pytest.mark.slow
 def test_a_grid_here_and_one_on_workers_share_a_root(grid_file, root, tmp_path):
     here = Process(*command(grid_file, root), log=tmp_path / "here.log")
     there = Process(
