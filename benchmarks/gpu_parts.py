@@ -24,6 +24,8 @@ from gpuclust.methods.table import CLUSTERERS
 
 ROOT = Path(__file__).resolve().parent.parent
 LARGE = (50_000, 768)
+# Share of a part's time that one answer of a worker may take: starting a GPU library is slow.
+PATIENCE = 0.7
 
 
 class Report:
@@ -268,7 +270,7 @@ def speed(args: argparse.Namespace, report: Report) -> None:
     n, d = (400, 16) if args.dry else LARGE
     large = inputs.components(str(args.data), d, args.folder)
     half, end = (time.monotonic() + share * args.limit for share in (0.5, 0.9))
-    with Pool(limit=args.limit / 2) as pool:
+    with Pool(limit=PATIENCE * args.limit) as pool:
         for reducer in ("none", "pca(5)") if args.dry else ("none", "pca(50)", "umap"):
             both(args, report, pool, "study", f"unit {reducer}", runs=3, until=half)
         for what in ("kmeans", "spectral"):
@@ -300,7 +302,7 @@ def accel(args: argparse.Namespace, report: Report) -> None:
     other = "sklearn" if args.dry else "cuml_accel"
     components = 5 if args.dry else 50
     until = time.monotonic() + args.limit / 2
-    with Pool(limit=args.limit / 2) as pool:
+    with Pool(limit=PATIENCE * args.limit) as pool:
         for what in (f"pca({components})", "kmeans", "spectral(assign_labels=kmeans)", "hdbscan"):
             jobs = [Job(name, what, str(args.data), dry=args.dry) for name in ("gpu", other)]
             timed(jobs, report, "compared", pool=pool, runs=3, until=until)
@@ -330,8 +332,12 @@ def stages(one: dict[str, Any]) -> dict[str, dict[str, float]]:
 
 def show(report: Report, where: str, one: dict[str, Any]) -> None:
     """Add one comparison to the summary, a line per implementation."""
-    for line in render.table({"results": [one]})[1]:
-        report.line(f"{where}: " + ", ".join(filter(None, line)))
+    header, lines = render.table({"results": [one]})
+    for line in lines:
+        figures = (
+            f"{name} {text}" for name, text in zip(header[3:], line[3:], strict=True) if text
+        )
+        report.line(f"{where}: {line[0]}, n = {line[1]}, {line[2]}: {', '.join(figures)}")
 
 
 def kernels(args: argparse.Namespace, report: Report) -> None:
@@ -340,7 +346,7 @@ def kernels(args: argparse.Namespace, report: Report) -> None:
     how: dict[str, Any] = {"data": str(args.data), "dry": args.dry, "skip_missing": True}
     how |= {"say": report.running, "save": functools.partial(save_found, report)}
     until = time.monotonic() + 0.9 * args.limit
-    with Pool(limit=args.limit / 2) as pool:
+    with Pool(limit=PATIENCE * args.limit) as pool:
         found = results.run(table, "gpu", pool=pool, until=until, **how)
     save_found(report, found)
     report.put("affinity_iteration", value=iteration(found["results"]))

@@ -56,18 +56,18 @@ def load(data: str, n: int | None = None, labels: str | None = None) -> Samples:
         When the file cannot be read or has no X and y.
     """
     X, y = read(data)
-    kind, _, counts = (labels or "").partition(":")
+    kind, _, text = (labels or "").partition(":")
     rows = n or len(X)
     sets: tuple[np.ndarray, ...] = ()
     if kind == "kmeans":
+        counts = text.split(",")
+        seeds = [counts[:i].count(k) for i, k in enumerate(counts)]
+        found = [kmeans(X[:rows], int(k), seed) for k, seed in zip(counts, seeds, strict=True)]
         # Copies of a sample keep its label, so the cost does not grow with n.
-        some = X[:rows]
-        sets = tuple(
-            np.resize(kmeans(some, int(k), i), rows) for i, k in enumerate(counts.split(","))
-        )
+        sets = tuple(np.resize(one, rows) for one in found)
     X, y = enlarged(X, rows), np.resize(y, rows)
     if kind in ("balanced", "zipf"):
-        y, other = random_labels(rows, int(counts), zipf=kind == "zipf")
+        y, other = random_labels(rows, int(text), zipf=kind == "zipf")
         sets = (other,)
     return Samples(X, y, sets)
 

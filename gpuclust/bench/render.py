@@ -17,7 +17,7 @@ def table(result: Result) -> tuple[list[str], list[list[str]]]:
     header = ["work", "n", "implementation", *figures]
     lines = []
     for one in result["results"]:
-        work = [one["what"], str(one["n"])]
+        work = [one["what"], str(one["n"] or "all")]
         for name, found in one.get("implementations", {}).items():
             lines.append([*work, name, *_figures(one, name, found)])
         if why := one.get("error", one.get("not_run")):
