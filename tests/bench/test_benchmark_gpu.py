@@ -180,7 +180,7 @@ def test_residency_follows_every_stage_of_both_units_and_the_grid(part):
 
 
 def test_copies_of_a_stage_are_a_share_of_the_embedding(load):
-    parts = load("gpu_parts")
+    parts = load("gpu_residency")
     outcome = Outcome(None, 1.0, device={"to_host": 50, "peak_bytes": 1 << 30})
     assert parts.described(outcome, 200)["share_of_X"] == 0.25
     failed = parts.described(outcome._replace(error=MemoryError("40 GiB")), 200)
@@ -284,7 +284,7 @@ class Refuse:
         if name.partition(".")[0] in {"orjson", "typer", "rich", "umap", "open_clip"}:
             raise ModuleNotFoundError(f"No module named {name}", name=name)
 sys.meta_path.insert(0, Refuse())
-import gpu, gpu_parts
+import gpu, gpu_parts, gpu_residency
 import gpuclust.bench.worker, gpuclust.store.store, gpuclust.grid.run, gpuclust.doctor
 """
     path = os.pathsep.join([str(ROOT), str(ROOT / "benchmarks")])
