@@ -59,18 +59,17 @@ def update_rows(state, columns, step, rows, sums):
     keep, change = np.float32(step.damping), np.float32(1 - step.damping)
     S, A, maxima, stored = state.similarity, state.availability, state.segment_max, state.stored
     offset, rivals, stored_count = state.offset, state.rival, state.stored_count
+    tracked_count, own = state.tracked_count, state.self_responsibility
+    ids, similarity = state.tracked, state.tracked_similarity
+    bonuses, availability = state.tracked_bonus, state.tracked_availability
+    total, common = columns.total, columns.common
     scratch = np.empty(maxima.shape[1] + 1, np.int64)
     for i in range(rows[0], rows[1]):
         row, segments = Row(i, S[i], A[i], maxima[i], scratch), stored[i]
         rule = Rule(step.scale, np.float32(offset[i]), keep, change)
-        tracked = Tracked(
-            state.tracked[i],
-            state.tracked_similarity[i],
-            state.tracked_bonus[i],
-            state.tracked_availability[i],
-            state.tracked_count[i],
-        )
-        first, second, column = _update_tracked(row, columns.total, rule, tracked)
+        lists = ids[i], similarity[i], bonuses[i], availability[i]
+        tracked = Tracked(*lists, tracked_count[i])
+        first, second, column = _update_tracked(i, total, rule, tracked)
         best = Best(first, second, column, np.float32(-np.inf), rivals[i])
         count = _store_exceptions(row, columns, rule, segments, stored_count[i])
         remaining = _update_stored(row, columns, rule, segments, count)
@@ -80,22 +79,22 @@ def update_rows(state, columns, step, rows, sums):
         bonus = change * (best.first - best.second)
         place = _add_bonus(tracked, keep, best.column, bonus)
         if place == tracked.used:
-            _track(row, columns.common, tracked, place)
-            state.tracked_count[i] += 1
-            tracked = Tracked(*tracked[:4], place + 1)
+            _track(row, common, tracked, place)
+            tracked_count[i] += 1
+            tracked = Tracked(*lists, tracked_count[i])
         for k in range(remaining, count):
             maxima[i, segments[k]] = _maximum(S[i], segments[k])
         stored_count[i] = remaining
         rule = Rule(step.next_scale, np.float32(offset[i]), keep, change)
         kept = Stored(segments, remaining)
-        state.self_responsibility[i] = _add_to_sums(row, rule, tracked, kept, sums)
+        own[i] = _add_to_sums(row, rule, tracked, kept, sums)
 
 
 # ---- tracked columns ----------------------------------------------------------------------------
 
 
 @compiled
-def _update_tracked(row, total, rule, tracked):
+def _update_tracked(sample, total, rule, tracked):
     """Update the availabilities of the tracked columns.
 
     Return the two largest a + s among them, and the column of the first.
@@ -106,7 +105,7 @@ def _update_tracked(row, total, rule, tracked):
     for k in range(used):
         j = columns[k]
         responsibility = rule.scale * similarity[k] - rule.offset + bonus[k]
-        if j == row.sample:  # the self-availability is not capped at 0
+        if j == sample:  # the self-availability is not capped at 0
             new = total[j] - responsibility
         else:
             new = min(total[j] - max(responsibility, zero), zero)
@@ -154,9 +153,9 @@ def _track(row, common, tracked, place):
 @compiled
 def _store_exceptions(row, columns, rule, segments, count):
     """Store segments with a responsibility above its threshold; return the number of all stored."""
-    s, maxima = row.similarity, row.segment_max
-    threshold, lowest = columns.threshold, columns.segment_threshold
+    maxima, lowest = row.segment_max, columns.segment_threshold
     if _any_above(maxima, lowest, rule):
+        s, threshold = row.similarity, columns.threshold
         for q in range(len(maxima)):
             part = slice(q * SEGMENT, min(q * SEGMENT + SEGMENT, len(s)))
             may_exceed = rule.scale * maxima[q] - rule.offset > lowest[q]
