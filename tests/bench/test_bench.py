@@ -35,7 +35,7 @@ def found(vectors):
 
 @pytest.fixture(scope="module")
 def pool():
-    """Processes that several tests share, because each takes seconds to start."""
+    """Processes shared by several tests, because each takes seconds to start."""
     with runner.Pool() as shared:
         yield shared
 

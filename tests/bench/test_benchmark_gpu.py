@@ -42,7 +42,7 @@ def data(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def part(load, data, tmp_path, monkeypatch):
-    """Run a part in this process, and read what it wrote."""
+    """Run a part in this process, and read its output."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
     def run(name: str) -> dict:

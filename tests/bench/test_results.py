@@ -1,4 +1,4 @@
-"""Files of results: their provenance, and those of earlier versions."""
+"""Files of results: their provenance, and files of earlier versions."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def test_no_copy_of_any_method_has_the_size_of_the_embedding(wide, gpu, note):
 
 
 def allowed(name: str, n: int, X_bytes: int) -> float:
-    """The bytes that a stage may copy to the host."""
+    """Bytes that a stage may copy to the host."""
     kind = next((kind for kind in PER_SAMPLE if name.startswith(kind)), None)
     return SMALL * X_bytes + PER_SAMPLE.get(kind, 0) * n
 
