@@ -94,7 +94,7 @@ def test_the_root_can_come_from_the_environment(root, tmp_path):
     assert "kmeans" in done.stdout
 
 
-def test_a_grid_with_a_failing_cell_exits_with_1_and_status_tells(tmp_path):
+def test_a_grid_with_a_failing_cell_exits_with_1_and_status_counts_it(tmp_path):
     grid = tmp_path / "grid.toml"
     grid.write_text(
         'dataset = "digits"\nencoder = "raw"\nclusterer = "kmeans"\nmetrics = "external"\n'
@@ -160,7 +160,7 @@ def test_bad_input_is_one_clear_sentence_and_exit_code_2(args, said):
         (["--device", "gpuu"], "Did you mean 'gpu'"),
     ],
 )
-def test_bad_input_with_vectors_is_told_too(digits_file, tmp_path, args, said):
+def test_bad_input_with_vectors_is_reported_too(digits_file, tmp_path, args, said):
     refused(run_vectors(digits_file, tmp_path, "--clusterer", "kmeans", *args), 2, said)
     assert not list(tmp_path.rglob("rows/**/*.json")), "bad input leaves no row behind"
 
@@ -175,12 +175,12 @@ def test_a_process_ends_with_the_exit_code_and_the_message_of_its_error(digits_f
     assert "Usage:" in new_process("--help").stdout
 
 
-def test_an_explicit_gpu_says_why_it_cannot_be_had(digits_file, tmp_path):
+def test_an_explicit_gpu_is_refused_with_the_reason(digits_file, tmp_path):
     from gpuclust.device.backend import why_no_gpu
 
     reason = why_no_gpu()
     if reason is None:
-        pytest.skip("this machine has a GPU engine")
+        pytest.skip("this machine has a GPU backend")
     done = gpuclust(
         "run", "--embeddings", digits_file, "--clusterer", "kmeans", "--root", tmp_path,
         "--device", "gpu",
@@ -198,7 +198,7 @@ def test_vectors_without_labels_need_k_and_get_internal_scores(digits, tmp_path)
     assert " ami " not in done.stdout
 
 
-def test_nan_in_vectors_is_told_with_its_row(digits, tmp_path):
+def test_nan_in_vectors_is_reported_with_its_row(digits, tmp_path):
     file = tmp_path / "nan.npy"
     X = digits.X.copy()
     X[7, 0] = np.nan
@@ -229,7 +229,7 @@ def test_list_names_everything(kind):
     assert all(name in done.stdout for name in named)
 
 
-def test_doctor_tells_about_this_machine(tmp_path):
+def test_doctor_describes_this_machine(tmp_path):
     done = gpuclust("doctor", "--root", tmp_path / "not-there")
     assert done.returncode == 0, done.stderr
     assert "scikit-learn" in done.stdout
@@ -238,7 +238,7 @@ def test_doctor_tells_about_this_machine(tmp_path):
     assert not (tmp_path / "not-there").exists()
 
 
-def test_doctor_tells_programs_too():
+def test_doctor_prints_json_for_programs():
     done = gpuclust("doctor", "--no-fits", "--json")
     found = {check["name"]: check for check in json.loads(done.stdout)}
     assert found["root"]["ok"] is True
@@ -259,7 +259,7 @@ def test_parity_without_a_gpu_says_why_and_reads_what_is_there(digits_file, tmp_
     if why_no_gpu() is not None:
         refused(gpuclust(*how), 2, "--device gpu is not available")
     done = gpuclust(*how, "--run", "cpu", "--json", tmp_path / "parity.json")
-    assert done.returncode == 1, "the rows of one side are missing"
+    assert done.returncode == 1, "the GPU rows are missing"
     assert "seed 1: no gpu row" in done.stdout
     content = json.loads((tmp_path / "parity.json").read_text())
     assert content["lines"][0]["seeds"] == []
@@ -283,5 +283,5 @@ def test_every_command_has_help(command):
 @pytest.mark.parametrize(
     "command", ["embed", "run", "grid", "grid-status", "report", "quickstart", "parity"]
 )
-def test_whatever_reads_or_writes_results_has_a_root(command):
+def test_commands_that_read_or_write_results_take_a_root(command):
     assert "GPUCLUST_ROOT" in gpuclust(command, "--help").stdout

@@ -1,4 +1,4 @@
-"""Real processes of a cluster on this machine, that are started again when they end."""
+"""Scheduler, workers and clients as processes of this machine, restarted when they end."""
 
 import contextlib
 import os
@@ -13,12 +13,12 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 BIN = Path(sys.executable).parent
-# Seconds after which something that should have happened has not.
+# Longest wait for an event, in seconds.
 PATIENCE = 300
 
 
 class Process:
-    """A command that is started again when it ends, as a service manager does."""
+    """A command, started again when it ends, as a service manager does."""
 
     def __init__(self, *command: str, log: Path, **env: str):
         self.command = [str(word) for word in command]
@@ -29,7 +29,7 @@ class Process:
 
     def start(self) -> None:
         with self.log.open("ab") as log:
-            # A session of its own: what it leaves behind when it is killed can be found and ended.
+            # In a session of its own, the children of a killed process can be found and ended.
             self.popen = subprocess.Popen(
                 self.command, stdout=log, stderr=log, env=self.env, start_new_session=True
             )
@@ -61,7 +61,7 @@ def worker(file: Path, log: Path, *more: object) -> Process:
 
 
 def worker_process(nanny: Process) -> psutil.Process | None:
-    """Find the process that computes: the child of the nanny that is not a helper of Python's."""
+    """Find the computing child of a nanny; its other children are helpers of Python."""
     with contextlib.suppress(psutil.Error):
         for child in psutil.Process(nanny.popen.pid).children():
             if "spawn_main" in " ".join(child.cmdline()):
@@ -69,11 +69,11 @@ def worker_process(nanny: Process) -> psutil.Process | None:
     return None
 
 
-def wait_for(what, tend=()) -> None:
-    """Wait until `what()` is true, tending processes meanwhile."""
+def wait_for(event, tend=()) -> None:
+    """Wait until `event()` is true, and restart processes of `tend` that ended."""
     end = time.monotonic() + PATIENCE
-    while not what():
-        assert time.monotonic() < end, f"waited {PATIENCE} s for {what}"
+    while not event():
+        assert time.monotonic() < end, f"waited {PATIENCE} s for {event}"
         for process in tend:
             process.tend()
         time.sleep(0.1)

@@ -1,4 +1,4 @@
-"""Workers, the scheduler and the client are killed again and again; nothing may be lost for it."""
+"""Rows and labels survive repeated kills of workers, scheduler and client."""
 
 import contextlib
 import json
@@ -26,12 +26,12 @@ clusterer = [
 seed = [0, 1, 2]
 """
 WORKER_KILLS, CLIENT_KILLS = 20, 2
-# What differs between two runs that computed the same.
+# Keys of a row that differ between two runs with equal results.
 OF_THE_RUN = ("seconds", "stages", "finished", "host", "run", "pid")
 
 
 def rows_and_labels(root):
-    """Read every row and its labels; half-written files of killed processes are none."""
+    """Read every row and its labels; skip half-written files of killed processes."""
     found = {}
     for path in root.glob("rows/*/*/[!.]*.json"):
         row = json.loads(path.read_text())
@@ -42,7 +42,7 @@ def rows_and_labels(root):
 
 
 def kills():
-    """Draw the order in which things die."""
+    """Draw the order of the kills."""
     what = ["worker"] * WORKER_KILLS + ["client"] * CLIENT_KILLS + ["scheduler"]
     random.Random(0).shuffle(what)
     return what
@@ -72,7 +72,7 @@ def test_nothing_is_lost_and_nothing_differs_whatever_is_killed(tmp_path):
         tended = (boss, *nannies, Repeated(client))
         draw = random.Random(1)
         for what in kills():
-            # Only what is computing is worth killing.
+            # Kill only while a worker computes: an idle one has nothing to lose.
             wait_for(lambda: computing(root, nannies), tended)
             time.sleep(draw.uniform(0.0, 2.0))
             kill(what, boss, client, tended, lambda: computing(root, nannies), draw)
@@ -82,8 +82,8 @@ def test_nothing_is_lost_and_nothing_differs_whatever_is_killed(tmp_path):
             if process is not None:
                 process.end()
     assert rows_and_labels(root) == expected
-    told = [json.loads(line) for line in log.read_text().splitlines()]
-    done = [tuple(e[k] for k in CELL) for e in told if e["event"] == "row"]
+    logged = [json.loads(line) for line in log.read_text().splitlines()]
+    done = [tuple(e[k] for k in CELL) for e in logged if e["event"] == "row"]
     assert len(done) == len(set(done)), "a cell was computed twice"
 
 
@@ -91,7 +91,7 @@ CELL = ("dataset", "encoder", "reducer", "clusterer", "seed")
 
 
 class Repeated:
-    """The client, started again until it ends well."""
+    """The client, started again until it exits with 0."""
 
     def __init__(self, client):
         self.client = client
@@ -102,13 +102,13 @@ class Repeated:
 
 
 def computing(root, nannies):
-    """Find the worker processes that have a unit right now."""
+    """List the pids of the worker processes with a running unit."""
     there = {process.pid for process in map(worker_process, nannies) if process is not None}
-    return [told["pid"] for told in Store(root).running() if told.get("pid") in there]
+    return [claim["pid"] for claim in Store(root).running() if claim.get("pid") in there]
 
 
 def kill(what, boss, client, tended, computing, draw):
-    """Kill one thing with signal 9."""
+    """Kill a worker, the client or the scheduler with signal 9."""
     if what == "scheduler":
         boss.kill()
     elif what == "client":
@@ -116,5 +116,5 @@ def kill(what, boss, client, tended, computing, draw):
         client.start()
     else:
         wait_for(computing, tended)
-        with contextlib.suppress(ProcessLookupError, IndexError):  # it ended this instant
+        with contextlib.suppress(ProcessLookupError, IndexError):  # it ended meanwhile
             os.kill(draw.choice(computing()), 9)

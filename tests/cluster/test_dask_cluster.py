@@ -1,4 +1,4 @@
-"""Grids on real Dask workers of this machine."""
+"""Grids computed by Dask workers of this machine."""
 
 import copy
 import importlib.util
@@ -77,7 +77,7 @@ def rows(root):
     return found
 
 
-# ---- what is refused ----------------------------------------------------------------------------
+# ---- refused input ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def rows(root):
         ({"scheduler": "local", "threads": 0}, "at least 1"),
     ],
 )
-def test_a_plan_that_cannot_be_is_refused(given, match):
+def test_a_contradictory_plan_is_refused(given, match):
     with pytest.raises(InputError, match=match):
         Plan(**given)
 
@@ -113,7 +113,7 @@ def test_a_device_that_the_scheduler_does_not_compute_on_is_refused(tmp_path):
             pass
 
 
-def test_dask_that_is_not_installed_is_told(tmp_path, monkeypatch):
+def test_missing_dask_is_reported_with_the_extra_to_install(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with (
         pytest.raises(BackendError, match=r"gpuclust\[dask\]"),
@@ -138,16 +138,16 @@ def test_workers_belong_to_a_scheduler(grid_file, tmp_path):
     assert "--scheduler local" in ran.stderr
 
 
-def test_errors_that_end_a_run_come_home_from_the_workers():
+def test_errors_that_end_a_run_are_raised_by_the_client():
     for error in (StorageError("full"), InputError("bad"), BackendError("none")):
-        again = copy.copy(error)  # takes the same way as between processes
+        again = copy.copy(error)  # copied by the protocol of pickle, as between processes
         assert (type(again), str(again)) == (type(error), str(error))
         future = SimpleNamespace(status="error", exception=lambda error=error: error)
         with pytest.raises(type(error)):
             dask_cluster._outcome(future)
 
 
-# ---- what is computed ---------------------------------------------------------------------------
+# ---- computed grids ---------------------------------------------------------------------------
 
 
 @pytest.mark.slow
@@ -161,14 +161,14 @@ def test_workers_of_this_machine_compute_a_grid(grid_file, tmp_path):
     found = rows(tmp_path)
     assert [row["status"] for row in found] == ["ok"] * 24
     assert len({row["pid"] for row in found}) == 2
-    told = events(log)
-    assert len([e for e in told if e["event"] == "row"]) == 24
-    assert [e["computed"] for e in told if e["event"] == "done"] == [6, 6, 6, 6]
+    logged = events(log)
+    assert len([e for e in logged if e["event"] == "row"]) == 24
+    assert [e["computed"] for e in logged if e["event"] == "done"] == [6, 6, 6, 6]
     assert not list((tmp_path / "running").iterdir())
     if importlib.util.find_spec("bokeh") is None:
         assert "dashboard" not in ran.stderr
     # Listening on this machine only.
-    assert {e["worker"].rpartition(":")[0] for e in told if "worker" in e} == {"tcp://127.0.0.1"}
+    assert {e["worker"].rpartition(":")[0] for e in logged if "worker" in e} == {"tcp://127.0.0.1"}
     again = subprocess.run(command(grid_file, tmp_path, *local), capture_output=True, text=True)
     assert "0 cells computed, 0 of them failed; 24 had a row before" in again.stderr
 
@@ -268,7 +268,7 @@ def test_a_cell_that_kills_its_workers_becomes_a_failed_row(grid_file, root, tmp
     assert all("its worker died" in message for message in failed)
 
 
-def test_workers_that_are_not_there_are_waited_for_and_told(grid_file, tmp_path, monkeypatch):
+def test_absent_workers_are_waited_for_and_reported(grid_file, tmp_path, monkeypatch):
     monkeypatch.setattr(dask_cluster, "PATIENCE_SECONDS", 1.0)
     file = tmp_path / "scheduler.json"
     boss = scheduler(file, tmp_path / "scheduler.log")
@@ -283,7 +283,7 @@ def test_workers_that_are_not_there_are_waited_for_and_told(grid_file, tmp_path,
         boss.end()
 
 
-def test_what_cannot_be_estimated_goes_before_the_longest(grid_file, tmp_path, monkeypatch):
+def test_units_without_an_estimate_go_before_the_longest(grid_file, tmp_path, monkeypatch):
     units = load_grid(grid_file)
     seconds = dict(zip(units, (5.0, None, 70.0, 1.0), strict=True))
     monkeypatch.setattr("gpuclust.grid.cost.estimate", lambda unit, *args: seconds[unit])

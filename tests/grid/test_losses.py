@@ -38,7 +38,7 @@ def cluster(store, deaths):
     return map_
 
 
-def test_a_unit_whose_worker_died_once_is_computed_all_the_same(store, units):
+def test_a_unit_is_computed_although_its_worker_died_once(store, units):
     deaths = iter([DEAD])
     summary = run_grid(units, store, CPU, map_=cluster(store, lambda unit, job: next(deaths, None)))
     assert (summary.computed, summary.failed, summary.skipped) == (12, 0, 0)
@@ -59,7 +59,7 @@ def test_only_the_cell_that_kills_its_worker_becomes_a_failed_row(store, units):
     assert {row["clusterer"] for row in failed} == {"hdbscan"}
     assert "died 2 times in a row, 3 times over" in failed[0]["error"]["message"]
     assert "--retry-failed" in failed[0]["error"]["message"]
-    # The whole unit once, then cell by cell; those that kill are tried three times in all.
+    # The whole unit once, then cell by cell; a cell that kills its worker is tried three times.
     assert asked[0] == 12
     assert asked.count(1) == 8 + 4 * (run.TRIES)
     assert run_grid(units, store, CPU).failed_before == 4
@@ -78,7 +78,7 @@ def test_a_unit_that_dies_but_gets_on_is_never_given_up(store, units):
     assert (summary.computed, summary.failed, summary.skipped) == (12, 0, 0)
 
 
-def test_what_is_lost_with_the_scheduler_is_nobodys_fault(store, units):
+def test_a_unit_lost_with_the_scheduler_is_not_blamed(store, units):
     deaths = iter([Lost("the scheduler went away", blamed=False)] * 50)
     summary = run_grid(units, store, CPU, map_=cluster(store, lambda unit, job: next(deaths, None)))
     assert (summary.computed, summary.failed) == (12, 0)
@@ -90,7 +90,7 @@ def test_a_unit_that_cannot_even_be_embedded_fails_as_a_whole(tmp_path, units):
     new = Store(tmp_path / "new")
     summary = run_grid(units, new, CPU, map_=cluster(new, lambda unit, job: DEAD))
     assert (summary.computed, summary.failed) == (12, 12)
-    # Once there is an embedding those rows are outdated.
+    # The embedding, made later, outdates those rows.
     assert run_grid(units, new, CPU, redo="failed").computed == 12
     assert all(row["status"] == "ok" for row in new.rows()[0])
 
@@ -113,7 +113,7 @@ def test_cells_of_this_run_are_not_computed_twice_when_all_are_asked_for_again(
     assert sum(one["computed"] for one in notes.over) == 6
 
 
-def test_what_another_run_has_is_waited_for(store, units, monkeypatch):
+def test_a_unit_claimed_by_another_run_is_waited_for(store, units, monkeypatch):
     monkeypatch.setattr(run, "WAIT_SECONDS", 0.05)
     notes = Notes()
     with store.claim(units[0]) as say:
@@ -125,7 +125,7 @@ def test_what_another_run_has_is_waited_for(store, units, monkeypatch):
     assert run_grid(units, store, CPU).computed == 12
 
 
-def test_every_row_tells_its_run_and_process(store, units):
+def test_every_row_names_its_run_and_process(store, units):
     run_grid(units, store, CPU)
     rows = store.rows()[0]
     assert len({row["run"] for row in rows}) == 1
