@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 from sklearn import datasets
 from sklearn.utils import Bunch
@@ -9,10 +10,14 @@ from sklearn.utils import Bunch
 ALL = datasets.load_digits()
 
 
-def load_first(count: int) -> Callable[[], Bunch]:
+def load_first(count: int) -> Callable[..., Bunch | tuple[np.ndarray, np.ndarray]]:
     """Return a stand-in for `sklearn.datasets.load_digits` that loads the first `count` digits."""
-    first = {name: ALL[name][:count] for name in ("images", "target")}
-    return lambda: Bunch(**ALL | first)
+    first = {name: ALL[name][:count] for name in ("data", "images", "target")}
+
+    def load_digits(*, return_X_y: bool = False) -> Bunch | tuple[np.ndarray, np.ndarray]:
+        return (first["data"], first["target"]) if return_X_y else Bunch(**ALL | first)
+
+    return load_digits
 
 
 def use_first(patch: pytest.MonkeyPatch, count: int) -> None:
