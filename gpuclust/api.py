@@ -11,13 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from .cell import Cell, Place, Unit, check_preprocess, place, units_of
 from .device import backend
 from .device.backend import Backend
 from .embeddings.data import Data
 from .embeddings.load import Options, load_unit, look_up
+from .embeddings.vector_files import check_vectors
 from .errors import GpuclustError, InputError
 from .events import Watcher
 from .grid import run as grid
@@ -108,8 +107,8 @@ def run(
         Names of the images and of the encoder; leave both out with `X`.
     clusterer, reducer : str
         Specs such as ``"kmeans"`` and ``"zscore|pca(0.9)"``.
-    X, y : array (n, d), array (n,), optional
-        Vectors of your own, and their integer classes.
+    X, y : array-like (n, d), array-like (n,), optional
+        Vectors of your own, finite, and their classes, integers or text.
     k : int, optional
         Number of clusters, by default the number of true classes.
     seed : int
@@ -167,12 +166,12 @@ def _source(
         return place(dataset, split, encoder), None
     if dataset is not None or encoder is not None:
         raise InputError("give either dataset and encoder, or vectors X, not both.")
-    X = np.ascontiguousarray(X)
-    y = None if y is None else np.ascontiguousarray(y)
-    digest = hashlib.sha256(X.tobytes())
-    digest.update(b"" if y is None else y.tobytes())
+    vectors, labels, _ = check_vectors(X, y)
+    digest = hashlib.sha256(repr((vectors.shape, vectors.dtype.str)).encode())
+    for part in (vectors, labels):
+        digest.update(b"" if part is None else part.tobytes())
     names = Place(dataset="array", split="all", encoder="vectors")
-    return names, Data(X, y, digest.hexdigest())
+    return names, Data(vectors, labels, digest.hexdigest())
 
 
 def run_cell(

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import array_api_compat
 import numpy as np
 
 from ..errors import InputError
@@ -76,6 +77,52 @@ def read_vectors(path: str | Path, labels: str | Path | None = None) -> Vectors:
     if len(y) != len(X):
         raise InputError(f"{source} has {len(y)} labels for the {len(X)} vectors of {path}.")
     return Vectors(X, y, class_names)
+
+
+def check_vectors(X: Any, y: Any | None = None) -> Vectors:
+    """Check vectors and labels in memory the way `read_vectors` checks a file.
+
+    Parameters
+    ----------
+    X : array-like (n, d)
+        Real numbers: NumPy, pandas, torch or CuPy; copied to the host.
+    y : array-like (n,), optional
+        Integers or text.
+
+    Returns
+    -------
+    Vectors
+        See `read_vectors`.
+
+    Raises
+    ------
+    InputError
+        Wrong shape, type or length, empty, NaN or infinite.
+
+    Examples
+    --------
+    >>> check_vectors([[0, 1], [2, 3]], ["cat", "dog"]).y
+    array([0, 1])
+    """
+    vectors = _features(_on_host(X, "X"), "X")
+    if y is None:
+        return Vectors(vectors, None, None)
+    labels, class_names = _encode(_on_host(y, "y"), "y")
+    if len(labels) != len(vectors):
+        raise InputError(f"y has {len(labels)} labels for the {len(vectors)} vectors of X.")
+    return Vectors(vectors, labels, class_names)
+
+
+def _on_host(values: Any, name: str) -> np.ndarray:
+    """Copy an array-like to NumPy."""
+    if array_api_compat.is_cupy_array(values):
+        return values.get()
+    if array_api_compat.is_torch_array(values):
+        return values.detach().cpu().numpy()
+    try:
+        return np.asarray(values)
+    except (TypeError, ValueError) as error:  # rows of different lengths, for example
+        raise InputError(f"{name} cannot be read as an array: {error}.") from error
 
 
 def _existing(path: str | Path) -> Path:
@@ -157,7 +204,7 @@ def _numpy_dtype(dtype: Any) -> np.dtype:
     return dtype if isinstance(dtype, np.dtype) else np.dtype(np.float64)
 
 
-def _features(X: np.ndarray, path: Path) -> np.ndarray:
+def _features(X: np.ndarray, path: str | Path) -> np.ndarray:
     """Check vectors and return them C-ordered, as float64 if they are, else as float32."""
     if X.dtype.kind not in _KINDS:
         raise InputError(f"{path} has vectors of type {X.dtype}; they must be real numbers.")
@@ -234,7 +281,7 @@ def _csv_labels(path: Path, n: int) -> np.ndarray:
     return np.array([row[column].strip() for row in rows[has_header:]], dtype=str)
 
 
-def _encode(raw: np.ndarray, path: Path) -> tuple[np.ndarray, tuple[str, ...] | None]:
+def _encode(raw: np.ndarray, path: str | Path) -> tuple[np.ndarray, tuple[str, ...] | None]:
     """Return int64 labels, and the class names if labels were text."""
     raw = raw[:, 0] if raw.ndim == 2 and raw.shape[1] == 1 else raw
     if raw.ndim != 1:
@@ -249,7 +296,7 @@ def _encode(raw: np.ndarray, path: Path) -> tuple[np.ndarray, tuple[str, ...] | 
     return _encode_text(raw, path)
 
 
-def _encode_text(raw: np.ndarray, path: Path) -> tuple[np.ndarray, tuple[str, ...] | None]:
+def _encode_text(raw: np.ndarray, path: str | Path) -> tuple[np.ndarray, tuple[str, ...] | None]:
     texts = [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in raw.tolist()]
     for row, text in enumerate(texts):
         if not isinstance(text, (str, int)) or text == "":

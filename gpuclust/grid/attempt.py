@@ -1,6 +1,6 @@
 """Run a stage of a unit, and record its error instead of raising it.
 
-The broad `except` below is the only one of the project: it records each error.
+Errors are caught broadly here, because each of them becomes a row.
 """
 
 from __future__ import annotations
@@ -63,11 +63,12 @@ class Attempt:
         except (StorageError, Stopped):
             raise
         except Exception as error:  # noqa: BLE001 - recorded in the row, with its traceback
-            failed = error
-        _forget_arrays(failed)
-        if not memory.is_out_of_memory(failed):
-            return Outcome(None, time.perf_counter() - start, (), failed)
-        return self._again(what, stage, *args, first=f"{type(failed).__name__}: {failed}")
+            _forget_arrays(error)
+            if not memory.is_out_of_memory(error):
+                return Outcome(None, time.perf_counter() - start, (), error)
+            first = f"{type(error).__name__}: {error}"
+        # Outside the except block, where nothing holds the error any more.
+        return self._again(what, stage, *args, first=first)
 
     def _again(self, what: str, stage: Callable[..., Any], *args: Any, first: str) -> Outcome:
         """Repeat a stage after it ran out of memory, with blocks of half the size."""
@@ -101,7 +102,7 @@ class Attempt:
 
 
 def _forget_arrays(error: BaseException | None) -> None:
-    """Free the arrays in the frames of an error; its traceback stays readable."""
+    """Free the arrays in the finished frames of an error; its traceback stays readable."""
     while error is not None:
         traceback.clear_frames(error.__traceback__)
         error = error.__cause__ or error.__context__

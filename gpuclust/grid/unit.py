@@ -188,16 +188,17 @@ def _compute(unit: Unit, found: Lookup, run: Run, say: Say, summary: Summary) ->
     run.watcher.unit(unit, len(unit.cells))
     attempt = Attempt(unit, run.on, run.watcher, say, run.id, run.trace)
     layout = run.on.prepare()
-    device: Row = {"memory": layout} if layout else {}
+    device: Row = {}
     resolved = dataclasses.replace(found, unit=unit).resolve(run.on.name)
     try:
         loaded = attempt("loading", load_unit, found, run.store, run.on, run.options, run.watcher)
-        device |= {"load": loaded.device} if loaded.device else {}
         if loaded.error is not None:
             resolved = _after_failure(unit, found, run)
             results = _without_embedding(resolved, run.on, loaded)
         else:
             _remove_outdated(unit, run)
+            device |= {"memory": layout} if layout else {}
+            device |= {"load": loaded.device} if loaded.device else {}
             data = loaded.value
             resolved = unit.resolve(data.fingerprint, data.n_classes, run.on.name)
             results = run_unit(resolved, data, run.on, attempt=attempt, stop=run.stop)
@@ -244,12 +245,19 @@ def without_result(keyed: KeyedCell, on: Backend, outcome: Outcome) -> Result:
     return Result(row, None, outcome.error)
 
 
+def _without_frames(error: Exception, text: str) -> Exception:
+    """Replace the traceback of an error by its text: frames hold the arrays of the unit."""
+    error.__cause__ = error.__context__ = None
+    error.add_note(text)
+    return error.with_traceback(None)
+
+
 def _save(unit: Unit, result: Result, run: Run, summary: Summary) -> None:
     result.row.update(run=run.id, pid=os.getpid())
     summary.computed += 1
     if result.error is not None:
         summary.failed += 1
-        summary.errors.append(result.error)
+        summary.errors.append(_without_frames(result.error, result.row["error"]["traceback"]))
     if run.save_bad_input or not isinstance(result.error, InputError):
         run.store.save_row(unit, result.row, result.labels if run.save_labels else None)
     run.watcher.row(result.row)

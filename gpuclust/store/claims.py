@@ -1,17 +1,19 @@
 """Locks on units: each unit is computed by one process at a time.
 
-A claim is a lock file (`filelock`) and, beside it, a small JSON file that says what its owner does.
-The operating system releases the lock when its process ends, for any reason: files of a killed
-process claim nothing, and no clocks of two hosts have to agree.  Linux carries such
-locks over NFS.
+A claim is a lock on a file (`filelock`) and, beside it, a small JSON file with the current work of
+its owner.  The operating system releases the lock when its process ends, for any reason: files of a
+killed process claim nothing, and no clocks of two hosts have to agree.  Linux carries such locks
+over NFS.  Empty lock files stay, because a lock on a removed file would lock nothing.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import json
 import logging
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -31,8 +33,8 @@ def claim(path: Path) -> Iterator[Say | None]:
     Parameters
     ----------
     path : Path
-        JSON file of the claim; the lock is the file beside it that ends in ``.lock``.  Both are
-        removed at the end.
+        JSON file of the claim, removed at the end; the lock is on the file beside it that ends in
+        ``.lock``.
 
     Yields
     ------
@@ -58,9 +60,8 @@ def claim(path: Path) -> Iterator[Say | None]:
     try:
         yield lambda what: _write(path, what)
     finally:
-        for file in (path, path.with_suffix(".lock")):
-            with contextlib.suppress(OSError):
-                file.unlink(missing_ok=True)  # before the release: filelock notices a removed file
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
         lock.release()
 
 
@@ -71,26 +72,33 @@ def _lock(path: Path) -> BaseFileLock:
 
 def _write(path: Path, what: dict[str, Any]) -> None:
     """Replace the JSON file in one step: readers never see a part of it."""
-    temporary = path.with_suffix(".new")
+    temporary = path.with_name(f".tmp-{path.name}")
     temporary.write_text(json.dumps(what), encoding="utf-8")
     temporary.replace(path)
 
 
 def read(path: Path) -> dict[str, Any] | None:
-    """Return the current work of the owner of a claim; None without an owner."""
-    lock = _lock(path)
-    with contextlib.suppress(OSError):  # a lock file of another user: assume that it is held
-        try:
-            if not path.with_suffix(".lock").exists():
-                return None
-            lock.acquire(blocking=False)
-            lock.release()
-            return None
-        except Timeout:
-            pass
+    """Return the current work of the owner of a claim; None without an owner.
+
+    Needs no right to write.  Where locks cannot be read, the claim counts as owned.
+    """
     try:
+        if not _is_locked(path.with_suffix(".lock")):
+            return None
         return json.loads(path.read_bytes())
     except FileNotFoundError:
         return None
-    except ValueError:
+    except ValueError:  # not written yet
         return {}
+
+
+def _is_locked(path: Path) -> bool:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        # Shared, so that two readers do not take each other for an owner.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

@@ -100,7 +100,7 @@ def test_what_runs_is_told_while_it_runs_only(store):
         say({"unit": str(UNIT)})
         assert store.running() == [{"unit": str(UNIT)}]
     assert store.running() == []
-    assert list((store.root / "running").iterdir()) == []
+    assert [path.suffix for path in (store.root / "running").iterdir()] == [".lock"]
 
 
 def test_a_unit_is_claimed_by_one_process_at_a_time(store):
@@ -134,6 +134,21 @@ def test_what_a_killed_process_left_claims_nothing(store):
     assert store.running() == []
     with store.claim(UNIT) as say:
         assert say is not None
+
+
+def test_readers_do_not_take_each_other_for_an_owner(store):
+    code = (
+        "import os, sys; from pathlib import Path; from gpuclust.cell import Unit\n"
+        "from gpuclust.store.store import Store\n"
+        f"with Store(Path(sys.argv[1])).claim({UNIT!r}) as say:\n"
+        "    say({'unit': 'u'}); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(store.root)], check=False)
+    for path in (store.root / "running").iterdir():
+        path.chmod(0o444)  # reading needs no right to write
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: store.running(), range(400)))
+    assert found == [[]] * 400
 
 
 def test_a_claim_can_be_said_anew_in_fewer_words(store):
