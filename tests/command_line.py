@@ -50,7 +50,7 @@ def _exit_code() -> int:
 
 @contextlib.contextmanager
 def _logger_restored() -> Iterator[None]:
-    """Remove the handler that the command adds to the library's logger."""
+    """Restore the handlers and level of the library's logger."""
     logger = logging.getLogger("gpuclust")
     handlers, level = list(logger.handlers), logger.level
     try:

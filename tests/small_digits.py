@@ -1,4 +1,4 @@
-"""Scikit-learn's digits cut short: a dataset for tests that need a run and not its figures."""
+"""Scikit-learn's digits cut short, for tests without figures to check."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ ALL = datasets.load_digits()
 
 
 def load_first(count: int) -> Callable[..., Bunch | tuple[np.ndarray, np.ndarray]]:
-    """Return a stand-in for `sklearn.datasets.load_digits` that loads the first `count` digits."""
+    """Return a stand-in for `sklearn.datasets.load_digits` with the first `count` digits."""
     first = {name: ALL[name][:count] for name in ("data", "images", "target")}
 
     def load_digits(*, return_X_y: bool = False) -> Bunch | tuple[np.ndarray, np.ndarray]:

@@ -26,7 +26,7 @@ def new_process(*args, cwd=None, env=None):
 
 
 def refused(result, code, *said):
-    """Check the exit code and the message of an error, and that no traceback was printed."""
+    """Check the exit code and the message of an error without a traceback."""
     text = " ".join(result.stderr.split())
     assert result.returncode == code, text
     assert "Traceback" not in text

@@ -70,7 +70,7 @@ def worker_process(nanny: Process) -> psutil.Process | None:
 
 
 def wait_for(event, tend=()) -> None:
-    """Wait until `event()` is true, and restart processes of `tend` that ended."""
+    """Wait until `event()` is true, and restart dead processes of `tend`."""
     end = time.monotonic() + PATIENCE
     while not event():
         assert time.monotonic() < end, f"waited {PATIENCE} s for {event}"
