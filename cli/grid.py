@@ -1,4 +1,4 @@
-"""`grid`, `grid-status` and `report`: run many cells, show their progress and their results."""
+"""`grid` and `grid-status`: run many cells, and show their progress."""
 
 from __future__ import annotations
 
@@ -27,10 +27,9 @@ from .console import (
     show_transfers,
 )
 from .progress import ConsoleWatcher, JsonLog
+from .report import show_rows
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from gpuclust.cell import Unit
     from gpuclust.cluster.dask_cluster import Cluster
     from gpuclust.cluster.plan import Plan
@@ -45,7 +44,6 @@ def register(app: typer.Typer) -> None:
     """Add the commands of this module to the application."""
     app.command()(grid)
     app.command(name="grid-status")(grid_status)
-    app.command()(report)
 
 
 def grid(
@@ -184,7 +182,7 @@ def run_and_report(
             map_=cluster,
         )
     rows = states.rows_of(summary.keyed(units), store, on, options)
-    _table(tables.frame(rows), by="ami", most=200)
+    show_rows(tables.frame(rows), by="ami", most=200)
     if trace:
         show_transfers(rows)
     note(
@@ -209,14 +207,14 @@ def _plan(units: list[Unit], store: Store, on: Backend, options: Options) -> Non
         seconds = counts["seconds_left"]
         total += seconds or 0.0
         unsure |= seconds is None
-        left = counts["left"] + counts["running"]
+        missing = counts["left"] + counts["running"]
         text = "?" if seconds is None else cost.human(seconds)
-        lines.append([str(unit), str(counts["cells"]), str(left), str(counts["failed"]), text])
+        lines.append([str(unit), str(counts["cells"]), str(missing), str(counts["failed"]), text])
     show_table(["unit", "cells", "to compute", "failed", "estimate"], lines)
     cells = sum(int(line[1]) for line in lines)
-    left = sum(int(line[2]) for line in lines)
+    missing = sum(int(line[2]) for line in lines)
     more = f", plus units without an estimate ({cost.reason(units)})" if unsure else ""
-    out.print(f"{cells} cells, {left} to compute, about {cost.human(total)}{more}. {cost.BASIS}")
+    out.print(f"{cells} cells, {missing} to compute, about {cost.human(total)}{more}. {cost.BASIS}")
 
 
 def grid_status(
@@ -247,75 +245,13 @@ def grid_status(
         typer.echo(json.dumps(counts))
         return
     names = ("cells", "done", "failed", "running", "left")
-    show_table(list(names), [[str(counts[name]) for name in names]])
+    header = ["cells", "done", "failed", "running", "missing"]
+    show_table(header, [[str(counts[name]) for name in names]])
     for one in counts["now"]:
         where = f"{one.get('host', '?')}, process {one.get('pid', '?')}"
         note(f"running: {one.get('unit', 'starting')}, {one.get('stage', '')} on {where}")
     if counts["left"] + counts["running"]:
         seconds = counts["seconds_left"]
         unsure = f"no estimate, {cost.reason(units)}"
-        left = unsure if seconds is None else f"about {cost.human(seconds)}"
-        note(f"time needed: {left}. {cost.BASIS}")
-
-
-def report(
-    by: Annotated[str, typer.Option("--sort", help="Column to sort by, best first.")] = "ami",
-    top: Annotated[int, typer.Option("--top", min=0, help="Rows to show; 0 for all.")] = 200,
-    dataset: Annotated[str | None, typer.Option("--dataset", help="Only this dataset.")] = None,
-    encoder: Annotated[str | None, typer.Option("--encoder", help="Only this encoder.")] = None,
-    csv: Annotated[
-        Path | None, typer.Option("--csv", help="Write all columns to this file; - prints them.")
-    ] = None,
-    markdown: Annotated[
-        Path | None,
-        typer.Option("--markdown", help="Write the shown table to this file; - prints it."),
-    ] = None,
-    root: Root = DEFAULT_ROOT,
-) -> None:
-    """Show all results of a root as a table, best first."""
-    from gpuclust.errors import InputError
-    from gpuclust.report import tables
-    from gpuclust.store.store import Store
-
-    wanted = {"dataset": dataset, "encoder": encoder}
-    given = [(name, value) for name, value in wanted.items() if value is not None]
-    every = Store(root).each_row(note)
-    table = tables.frame(row for row in every if all(row[n] == value for n, value in given))
-    if table.empty:
-        first = ". Run `gpuclust run` or `grid` first, or name another --root."
-        raise InputError(f"no results in {root}{' that match.' if given else first}")
-    _table(table, by=by, most=top or None, csv=csv, markdown=markdown)
-
-
-def _table(
-    table: pd.DataFrame,
-    *,
-    by: str,
-    most: int | None = None,
-    csv: Path | None = None,
-    markdown: Path | None = None,
-) -> None:
-    """Print a table of rows, best first, and write all of it to the given files."""
-    from gpuclust.report import tables
-    from gpuclust.store.store import atomic
-
-    if table.empty:
-        return
-    table = tables.ranked(table, by)
-    shown = tables.brief(table, by, most)
-    written = {}
-    if csv is not None:
-        written[csv] = tables.csv(table)
-    if markdown is not None:
-        every = tables.brief(table, by)
-        written[markdown] = f"{every.common}\n\n{tables.markdown(every.header, every.lines)}\n"
-    if Path("-") not in written:
-        note(shown.common)
-        show_table(shown.header, shown.lines)
-    for path, text in written.items():
-        if path == Path("-"):
-            typer.echo(text, nl=False)
-            continue
-        with atomic(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-        note(f"written: {path}")
+        needed = unsure if seconds is None else f"about {cost.human(seconds)}"
+        note(f"time needed: {needed}. {cost.BASIS}")

@@ -13,7 +13,7 @@ import typer
 from gpuclust import __version__
 from gpuclust.errors import GpuclustError
 
-from . import bench, grid, info, parity, run
+from . import bench, grid, info, parity, report, run
 from .console import err
 
 app = typer.Typer(
@@ -43,7 +43,7 @@ def options(
     """Find the encoder, reducer and clusterer for the structure in your images."""
 
 
-for module in (run, grid, parity, bench, info):
+for module in (run, grid, report, parity, bench, info):
     module.register(app)
 
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from .cell import Cell, Place, Unit, check_preprocess, place, units_of
 from .device import backend
 from .device.backend import Backend
+from .embeddings.check import check_vectors
 from .embeddings.data import Data
 from .embeddings.load import Options, load_unit, look_up
-from .embeddings.vector_files import check_vectors
 from .errors import GpuclustError, InputError
 from .events import Watcher
 from .grid import run as grid

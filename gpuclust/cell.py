@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import itertools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
@@ -288,17 +288,3 @@ def _whole(name: str, value: Any, *, low: int, optional: bool = False) -> None:
         return
     if type(value) is not int or value < low:
         raise InputError(f"{name} must be a whole number of at least {low}; got {value!r}.")
-
-
-def asked_values(cell: Cell) -> Mapping[str, Any]:
-    """Return the coordinates of a cell, as in a row."""
-    return {
-        "dataset": cell.dataset,
-        "split": cell.split,
-        "encoder": cell.encoder,
-        "preprocess": cell.preprocess,
-        "reducer": cell.reducer_text,
-        "clusterer": str(cell.clusterer),
-        "k": cell.k,
-        "seed": cell.seed,
-    }

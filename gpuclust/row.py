@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from typing import Any, NamedTuple
 
-from .cell import KeyedCell, ResolvedUnit, asked_values
+from .cell import Cell, KeyedCell, ResolvedUnit
 from .device import machine
 from .device.backend import Backend
 from .embeddings.data import Data
@@ -92,4 +92,18 @@ def failure(outcome: Outcome) -> Row:
             "message": str(error),
             "traceback": "".join(traceback.format_exception(error)),
         },
+    }
+
+
+def asked_values(cell: Cell) -> Row:
+    """Return the coordinates of a cell, as in a row."""
+    return {
+        "dataset": cell.dataset,
+        "split": cell.split,
+        "encoder": cell.encoder,
+        "preprocess": cell.preprocess,
+        "reducer": cell.reducer_text,
+        "clusterer": str(cell.clusterer),
+        "k": cell.k,
+        "seed": cell.seed,
     }

@@ -37,8 +37,8 @@ def distance_blocks(
     on, up to 128 MiB more, see `gpuclust.arrays.symmetric`.  On other namespaces one block and a
     few temporaries of its size.
 
-    Euclidean and cosine distances are matrix products of the centred rows; for cosine, of the
-    centred unit vectors, since ``1 - cos(u, v) = |u - v|^2 / 2``.  A zero vector has cosine
+    Euclidean and cosine distances are matrix products of the centered rows; for cosine, of the
+    centered unit vectors, since ``1 - cos(u, v) = |u - v|^2 / 2``.  A zero vector has cosine
     distance 1 to every other row, as in scikit-learn.  The matrix product loses digits for pairs
     that are close to each other and far from the mean.  Pairs with ``D2 < 2 tau |x|^2`` are
     therefore recomputed from their difference, in O(d) each, with ``tau`` 1e-3 in float32 and 1e-6

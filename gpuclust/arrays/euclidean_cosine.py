@@ -61,7 +61,7 @@ def euclidean_and_cosine_blocks(xp: Any, X: Any) -> Callable[[int, int], tuple[A
     if norms is None:
         euclidean, cosine = gram.euclidean_blocks(xp, X), gram.cosine_blocks(xp, X)
         return lambda start, stop: (euclidean(start, stop), cosine(start, stop))
-    squared = gram.squared_blocks(xp, gram.centred(xp, X))
+    squared = gram.squared_blocks(xp, gram.centered(xp, X))
     on_numpy = array_api_compat.is_numpy_namespace(xp)
     both = _compiled_both(X, norms) if on_numpy else functools.partial(_both, xp, X, norms)
     zero = norms.inverse == 0

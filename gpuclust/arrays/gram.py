@@ -1,8 +1,8 @@
 """Euclidean and cosine distances from a matrix product, accurate for close pairs too.
 
 ``|x - y|^2 = |x|^2 - 2 x.y + |y|^2`` is as fast as a matrix product, but loses digits for pairs
-that are close to each other and far from the origin.  So points are centred first, and pairs that
-still lose digits are recomputed from their difference.
+that are close to each other and far from the origin.  Points are therefore centered first, and
+pairs that still lose digits are recomputed from their difference.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _PAIR_BYTES = 32 << 20
 _COLUMNS = 512
 # From this number of features on, a product costs more than copying its transpose.
 _MIN_FEATURES_TO_CACHE = 256
-# Bytes of float64 rows that are normalised together.
+# Bytes of float64 rows that are normalized together.
 _UNIT_BYTES = 1 << 20
 
 
 def euclidean_blocks(xp: Any, X: Any) -> BlockOf:
     """Return ``block_of(start, stop)``: euclidean distances from these rows to all rows."""
-    squared = squared_blocks(xp, centred(xp, X))
+    squared = squared_blocks(xp, centered(xp, X))
 
     def block_of(start: int, stop: int) -> Any:
         D2 = squared(start, stop)
@@ -44,7 +44,7 @@ def euclidean_blocks(xp: Any, X: Any) -> BlockOf:
 
 def cosine_blocks(xp: Any, X: Any) -> BlockOf:
     """Return ``block_of(start, stop)``: cosine distances from these rows to all rows."""
-    unit, zero = _centred_unit_rows(xp, X)
+    unit, zero = _centered_unit_rows(xp, X)
     squared = squared_blocks(xp, unit)
     any_zero = bool(xp.any(zero))
 
@@ -59,7 +59,7 @@ def cosine_blocks(xp: Any, X: Any) -> BlockOf:
     return block_of
 
 
-def _centred_unit_rows(xp: Any, X: Any) -> tuple[Any, Any]:
+def _centered_unit_rows(xp: Any, X: Any) -> tuple[Any, Any]:
     """Return the unit vectors of the rows minus their mean (n, d), and the zero rows (n,) bool.
 
     Computed twice in float64, a few rows at a time: this avoids a float64 copy of X.
@@ -70,7 +70,7 @@ def _centred_unit_rows(xp: Any, X: Any) -> tuple[Any, Any]:
     mean = sum(xp.sum(_normalize(xp, X[rows, :]), axis=0) for rows in parts) / max(n, 1)
     out = xp.empty((n, d), dtype=X.dtype, device=array_api_compat.device(X))
     for rows in parts:
-        # Centred before rounding to float32, so that vectors in a narrow cone keep their digits.
+        # Centered before rounding to float32, so that vectors in a narrow cone keep their digits.
         out[rows, :] = xp.astype(_normalize(xp, X[rows, :]) - mean, X.dtype)
     return out, xp.all(X == 0, axis=1)
 
@@ -101,12 +101,12 @@ def tau(xp: Any, dtype: Any) -> float:
     return 1e-3 if dtype == xp.float32 else 1e-6
 
 
-def centred(xp: Any, X: Any) -> Any:
+def centered(xp: Any, X: Any) -> Any:
     """Subtract the mean of the rows of X (n, d), in the dtype of X.
 
     Examples
     --------
-    >>> centred(np, np.array([[1.0], [3.0]])).tolist()
+    >>> centered(np, np.array([[1.0], [3.0]])).tolist()
     [[-1.0], [1.0]]
     """
     if X.shape[0] == 0:
@@ -121,15 +121,15 @@ def squared_blocks(xp: Any, X: Any) -> BlockOf:
 
     Blocks have shape (stop - start, n) and no negative entries.  Pairs with ``D2 < 2 tau |x|^2``
     are recomputed from their difference, in O(d) each; for the precision see
-    `gpuclust.arrays.distances.distance_blocks`.  The distance of a row to itself is meant to be set
-    by `fill_diagonal`.
+    `gpuclust.arrays.distances.distance_blocks`.  The caller sets the distance of a row to itself
+    with `fill_diagonal`.
 
     Parameters
     ----------
     xp : namespace
         Namespace of X.
     X : array of shape (n, d)
-        Rows about their mean, see `centred`; float32 or float64.
+        Rows about their mean, see `centered`; float32 or float64.
 
     Examples
     --------

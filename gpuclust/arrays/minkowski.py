@@ -71,7 +71,7 @@ def _l1_kernel() -> Callable:
                 total[:] = 0
                 for f in range(0, d, 4):
                     a, b, c, e = own[f], own[f + 1], own[f + 2], own[f + 3]
-                    # Separate slices are known to be contiguous, so the loop is vectorised.
+                    # Separate slices are known to be contiguous, so the loop is vectorized.
                     x, y = features[f, begin:end], features[f + 1, begin:end]
                     z, w = features[f + 2, begin:end], features[f + 3, begin:end]
                     for j in range(len(part)):

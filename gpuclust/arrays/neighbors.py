@@ -119,7 +119,7 @@ def _kernel() -> Callable:
                 below = 0 if full == k else len(run)
                 for j in range(len(run)):
                     below += run[j] < best[k - 1]
-                # The loop above is vectorised, and skips most runs.
+                # The loop above is vectorized, and skips most runs.
                 checked = len(run) if below else 0
                 for j in range(checked):
                     if full == k and not run[j] < best[k - 1]:

@@ -44,8 +44,8 @@ class SymmetricBlockCache:
     def __init__(self, n: int, dtype: np.dtype, each: Callable):
         self._n, self._each = n, each
         entries = block_bytes(np, cached=_MAX_BYTES) // dtype.itemsize
-        # Cached at one time is a rectangle of up to (n / 2)^2 entries; with a limit on the
-        # distance from the diagonal it becomes a triangle.
+        # The cache holds at most a rectangle of (n / 2)^2 entries, or a triangle where the distance
+        # from the diagonal is limited.
         self._max_distance = n if n * n <= 4 * entries else math.isqrt(2 * entries)
         self._pieces: dict[int, list[tuple[int, np.ndarray]]] = {}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..metrics.suite import DEFAULT, DISPERSIONS, EXTERNAL, INTERNAL, score_all
+from ..metrics.suite import DEFAULT, DISPERSIONS, EXTERNAL, INTERNAL, MEASURES, score_all
 
 # All default scores of every label set, in the original embedding and in 50 dimensions of it.
 DEFAULTS = "default_scores"
@@ -39,8 +39,7 @@ def ours(name: str) -> Score:
         return _defaults
     if name in DISPERSIONS:
         return lambda X, y, sets: metrics.dispersion_scores(X, sets, scores=[name])[name]
-    if name in INTERNAL:
-        metric = name.removeprefix("silhouette_")
+    if metric := MEASURES[name].metric:
         return lambda X, y, sets: metrics.silhouette_scores(X, sets, metric=metric)
     score = _external(name)
     return lambda X, y, sets: [score(y, labels) for labels in sets]

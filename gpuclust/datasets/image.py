@@ -20,7 +20,7 @@ from PIL import Image
 
 from ..errors import BadImagesError
 
-# Formats that Pillow recognises but cannot decode, and EPS, because it would run Ghostscript.
+# Formats that Pillow recognizes but cannot decode, and EPS, because it would run Ghostscript.
 _NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 
 # Exceptions of Pillow's decoders on damaged files.

@@ -138,7 +138,7 @@ def free_bytes(xp: Any) -> float:
 def _unused(cupy: Any, resource: Any) -> float:
     """Return the unused bytes held by an RMM memory resource.
 
-    Resources are recognised by their methods: counting adaptors, pools, and upstream resources.
+    Resources are recognized by their methods: counting adaptors, pools, and upstream resources.
     """
     used = None
     while True:

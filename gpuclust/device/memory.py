@@ -16,10 +16,9 @@ from typing import Any, NamedTuple
 
 LOG = logging.getLogger("gpuclust")
 # By default an RMM pool takes half of the free memory at once; with a maximum it grows by half of
-# the remainder.  Neither suits a GPU shared with other processes.  Without a maximum it doubles, or
-# takes the needed size if doubling fails.  It never shrinks, so it ends at no more than twice the
-# peak (or at one array larger than all before).  It starts at 1 GiB because doubling from zero
-# makes many small blocks, and separate blocks cannot hold one large array.
+# the remainder.  On a shared GPU both take too much.  A pool without a maximum doubles its size, or
+# takes the needed size if doubling fails, and never shrinks: it ends at twice the peak at most.
+# It starts at 1 GiB, because many small blocks cannot hold one large array.
 _FIRST_BYTES = 1 << 30
 _FIRST_SHARE = 8  # start at 1/8 of the free memory if that is less
 _ALIGNMENT = 256  # RMM refuses initial sizes that are not a multiple of it
@@ -263,7 +262,7 @@ def held_before_stages() -> int:
 def is_out_of_memory(error: BaseException | None) -> bool:
     """Return True for an error caused by a lack of host or device memory.
 
-    Recognises errors of Python, NumPy, torch, CuPy, RMM and cuML.
+    Recognizes errors of Python, NumPy, torch, CuPy, RMM and cuML.
 
     Examples
     --------

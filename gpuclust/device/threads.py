@@ -79,7 +79,7 @@ def use_threads(count: int) -> None:
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function with numba, and keep the machine code on disk where possible.
 
-    The compiled function releases the GIL.  The compiler may reorder sums to vectorise them, the
+    The compiled function releases the GIL.  The compiler may reorder sums to vectorize them, the
     same way in every run.  Do not compile closures over other functions: numba's cache on disk
     never finds them again.
 

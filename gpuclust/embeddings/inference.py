@@ -15,6 +15,7 @@ LOG = logging.getLogger("gpuclust")
 Device = str | torch.device
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 AS_BUILT, COMPILED = "as built", "compiled"
+_COMPILER = ("torch._dynamo", "torch._inductor")  # modules of the errors of torch.compile
 # Input values per chunk on a CPU: 4 images of 3 x 224 x 224.  The feature maps of a chunk stay in
 # the cache and torch reuses their memory.  For 64 images the system maps and clears new pages for
 # every layer, which takes longer than the arithmetic.  Two cores, chunks of 4 and of 64:
@@ -120,7 +121,7 @@ class Forward:
         except (MemoryError, RuntimeError) as error:
             if memory.is_out_of_memory(error):
                 return None
-            if self.layers != COMPILED:
+            if self.layers != COMPILED or not type(error).__module__.startswith(_COMPILER):
                 raise
             raise GpuclustError(
                 f"torch.compile failed for this encoder: {_summary(error)}. It needs a C++ "

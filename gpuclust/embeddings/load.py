@@ -180,7 +180,7 @@ def embed_unit(
     *,
     keep: bool = False,
 ) -> Embedding:
-    """Embed the images of a unit; `keep` leaves the vectors on the GPU, if there is one."""
+    """Embed the images of a unit; with `keep`, the vectors stay on the GPU."""
     from .. import datasets, encoders
     from ..device import memory
     from . import embed

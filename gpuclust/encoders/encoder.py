@@ -27,7 +27,7 @@ class Encoder:
     name : str
         Canonical name; `load` takes it.
     module : torch.nn.Module
-        ``module(batch)``: (b, 3, height, width) float32 -> (b, d) features, not normalised.
+        ``module(batch)``: (b, 3, height, width) float32 -> (b, d) features, not normalized.
     transform : callable
         PIL RGB image -> float32 tensor (3, height, width); picklable, for worker processes.
     preprocessing : dict

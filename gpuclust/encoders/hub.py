@@ -8,12 +8,14 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
 from pickle import UnpicklingError  # noqa: TID251 - the exception only: torch.load raises it
 
 from huggingface_hub import constants, errors, snapshot_download
 
 from ..errors import WeightsError
 
+WEIGHTS = (".safetensors", ".bin", ".pt", ".pth")
 # The HTTP library under huggingface_hub changed twice; its base error is always found here.
 FETCH_ERRORS = (OSError, RuntimeError, ValueError, UnpicklingError, errors.HTTPError)
 
@@ -26,6 +28,7 @@ def fetching(
 
     Timeouts are those of huggingface_hub, in seconds: HF_HUB_ETAG_TIMEOUT for the first answer of
     the server and HF_HUB_DOWNLOAD_TIMEOUT for a download without progress (both 10 by default).
+    They do not apply to the plain downloads of torchvision, which wait for a silent server.
 
     Parameters
     ----------
@@ -63,7 +66,11 @@ def check_available(repository: str) -> None:
         Not in the cache, and HF_HUB_OFFLINE is set or there is no connection.
     """
     try:
-        snapshot_download(repository, local_files_only=True)
+        folder = Path(snapshot_download(repository, local_files_only=True))
+        if any(path.suffix in WEIGHTS for path in folder.rglob("*")):
+            return
+        # The configuration of a model may be there without its weights.
+        raise errors.LocalEntryNotFoundError(f"{repository} is cached without weights")
     except errors.LocalEntryNotFoundError:
         if constants.is_offline_mode() or not reachable(constants.ENDPOINT):
             raise

@@ -82,7 +82,7 @@ def run_grid(
     save_labels : bool
         Also write the predicted labels (n,) of every computed cell.
     save_bad_input : bool
-        Write a failed row for a cell that cannot be computed as it was asked for.
+        Write a failed row for a cell with an invalid request, such as k above n.
     trace : bool
         Measure the copies between host and device into the rows; needs a GPU, and is slower.
     stop : callable () -> bool

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..cell import KeyedCell, ResolvedUnit, Unit, asked_values
+from ..cell import KeyedCell, ResolvedUnit, Unit
 from ..device import machine
 from ..device.backend import Backend
 from ..embeddings.load import (
@@ -23,7 +23,7 @@ from ..embeddings.load import (
 from ..errors import InputError, unknown
 from ..events import Stopped, Watcher
 from ..pipeline import run_unit
-from ..row import Outcome, Result, Row, failure
+from ..row import Outcome, Result, Row, asked_values, failure
 from ..store.claims import Say
 from ..store.store import Store
 from .attempt import Attempt
@@ -59,7 +59,7 @@ class Run:
     save_labels : bool
         Also write the labels of every computed cell.
     save_bad_input : bool
-        Write a failed row for a cell that cannot be computed as it was asked for.
+        Write a failed row for a cell with an invalid request, such as k above n.
     trace : bool
         Measure the copies between host and device.
     id : str

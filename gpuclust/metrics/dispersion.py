@@ -1,8 +1,8 @@
 """Scores from the centroids of clusters: Calinski-Harabasz and Davies-Bouldin.
 
 Both use the same two passes over the samples: one for the centroids of all label sets, one for the
-distances to them.  Sums are float64 and use differences, in blocks.  So float32 samples far from
-the origin keep their digits, without a float64 copy of the representation.
+distances to them.  Sums are float64 and use differences, in blocks.  float32 samples far from the
+origin therefore lose no precision, without a float64 copy of the representation.
 
 An undefined score (fewer than two clusters, or as many as samples) is NaN, where scikit-learn
 raises.

@@ -28,7 +28,7 @@ def expected_mutual_information(a: Any, b: Any) -> float:
     nine standard deviations plus twenty around the mode; the rest weighs less than 1e-16.
     O(distinct pairs * window) time; memory a few blocks of 128 KiB beside the pairs.
 
-    Probabilities come from ratios of consecutive terms, normalised over the window.  Sums of
+    Probabilities come from ratios of consecutive terms, normalized over the window.  Sums of
     log-factorials would reach 1e7 at n = 1e6, and their rounding alone is a relative error of 1e-9.
     The summand is ``k log(k/mu) - (k - mu)``: same mean, because E[k] = mu, and never negative, so
     nothing cancels.
@@ -165,7 +165,7 @@ def _mean_information(
     a: np.ndarray, b: np.ndarray, lo: np.ndarray, n: int, width: int
 ) -> np.ndarray:
     """Return E[k log(k / mu)] of the hypergeometric count k for each pair of marginals."""
-    # One pair per column, so that running sums down the columns are vectorised.
+    # One pair per column, so that running sums down the columns are vectorized.
     a, b, lo = (values.astype(np.float64)[None, :] for values in (a, b, lo))  # (1, pairs)
     k = lo + np.arange(width, dtype=np.float64)[:, None]  # (width, pairs)
     mu = a * b / n

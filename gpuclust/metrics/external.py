@@ -111,7 +111,7 @@ def cluster_accuracy(y: Any, labels: Any, *, mask: Any = None) -> float:
 def external_scores(y: Any, labels: Any, *, mask: Any = None) -> dict[str, float]:
     """Return all external scores from one contingency table.
 
-    Keys: ``ami``, ``ami_true`` (normalised by H(y)), ``nmi``, ``ari``, ``fmi``, ``homogeneity``,
+    Keys: ``ami``, ``ami_true`` (normalized by H(y)), ``nmi``, ``ari``, ``fmi``, ``homogeneity``,
     ``completeness``, ``v_measure``, ``purity``, ``accuracy``.  For arguments, errors and cost see
     `contingency`.
 

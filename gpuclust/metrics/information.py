@@ -1,4 +1,4 @@
-"""Information-theoretic scores: mutual information, normalised and adjusted for chance.
+"""Information-theoretic scores: mutual information, normalized and adjusted for chance.
 
 Names and results in edge cases are scikit-learn's.  All are computed from the nonzeros of one
 `Contingency` and its distinct marginals; for the expectation in the adjusted mutual information see
@@ -108,7 +108,7 @@ def homogeneity_completeness_v_measure(
 def information_scores(table: Contingency) -> dict[str, float]:
     """Return all scores of this module from one table, with one expectation.
 
-    Keys: ``ami``, ``ami_true`` (normalised by H(y)), ``nmi``, ``homogeneity``, ``completeness``,
+    Keys: ``ami``, ``ami_true`` (normalized by H(y)), ``nmi``, ``homogeneity``, ``completeness``,
     ``v_measure``.
 
     Examples

@@ -236,7 +236,8 @@ def _reason(name: str, scores: Mapping[str, float | int | None]) -> str:
     n_clusters, share = scores["n_clusters"], scores["share_clustered"]
     if name.endswith("_clustered") and share == 0:
         return "no sample is clustered"
-    if name.startswith("accuracy"):
+    score = score_of(name)
+    if score and score.measure == "accuracy":
         return f"matching {n_clusters} clusters with the classes would take too much memory"
     return f"needs from 2 to n - 1 different labels; got {n_clusters} clusters"
 

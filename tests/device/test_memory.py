@@ -287,7 +287,7 @@ def numpy_error():
         RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate"),
     ],
 )
-def test_out_of_memory_errors_of_all_libraries_are_recognised(error):
+def test_out_of_memory_errors_of_all_libraries_are_recognized(error):
     assert memory.is_out_of_memory(error)
 
 
@@ -380,7 +380,7 @@ def test_rmm_refuses_sizes_that_are_not_multiples_of_256(upstream):
         upstream.mr.PoolMemoryResource(upstream.resource, initial_pool_size=1000)
 
 
-def test_errors_of_rmm_are_recognised(upstream):
+def test_errors_of_rmm_are_recognized(upstream):
     limited = upstream.mr.LimitingResourceAdaptor(upstream.resource, 100)
     with pytest.raises(MemoryError, match="std::bad_alloc") as caught:
         limited.allocate(1000)

@@ -1,6 +1,8 @@
 """A run asks for each fact once, and a fit is few frames below it."""
 
+import gc
 import sys
+import weakref
 
 import numpy as np
 import pytest
@@ -11,6 +13,8 @@ from small_grid import CPU
 from gpuclust.cell import Cell, place, units_of
 from gpuclust.datasets.readers import folder
 from gpuclust.embeddings import files
+from gpuclust.embeddings.data import Data
+from gpuclust.embeddings.load import Options
 from gpuclust.grid.run import run_grid
 from gpuclust.grid.states import rows_of
 from gpuclust.store.store import Store
@@ -92,3 +96,23 @@ def test_a_fit_is_at_most_nine_frames_below_a_run(photos, tmp_path, monkeypatch)
     (names,) = stacks
     between = names[: names.index("run_grid")]
     assert len(between) + 1 <= 9, between  # the wrapper of scikit-learn around fit is replaced here
+
+
+def test_the_errors_of_a_run_hold_no_embedding(photos, tmp_path, monkeypatch):
+    class Large(np.ndarray):
+        pass
+
+    def run():
+        X = np.random.default_rng(0).normal(size=(20, 3)).view(Large)
+        options = Options(vectors=Data(X, np.arange(20) % 2, "f"))
+        return weakref.ref(X), run_grid(photos, Store(tmp_path / "root"), CPU, options=options)
+
+    def explode(self, X, y=None):
+        raise ValueError("no luck")
+
+    monkeypatch.setattr(sklearn.cluster.KMeans, "fit_predict", explode)
+    embedding, summary = run()
+    gc.collect()
+    assert len(summary.errors) == 1
+    assert embedding() is None
+    assert "explode" in summary.errors[0].__notes__[0]

@@ -125,3 +125,7 @@ def test_every_reducer_keeps_the_samples_and_gives_finite_values(name, digits):
     Z = build_on_cpu(name, text, fit(n=600, d=64, k=None)).fit_transform(digits.X)
     assert Z.shape[0] == 600
     assert np.isfinite(Z).all()
+
+
+def test_a_name_is_a_reducer_or_a_clusterer_and_not_both():
+    assert not REDUCERS.keys() & CLUSTERERS.keys()

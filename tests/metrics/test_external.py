@@ -163,7 +163,7 @@ def test_pair_counts_stay_exact_where_32_bits_overflow():
         assert ours == pytest.approx(getattr(oracle, score)(y, labels), rel=1e-12)
 
 
-def test_true_normaliser_divides_by_the_entropy_of_the_truth(digits):
+def test_true_normalizer_divides_by_the_entropy_of_the_truth(digits):
     y, label_sets = digits
     labels = label_sets["kmeans80"]
     emi = oracle_emi(contingency_matrix(y, labels), len(y))
@@ -185,7 +185,7 @@ def test_true_normaliser_divides_by_the_entropy_of_the_truth(digits):
         ("labels all singletons", 0.0),
     ],
 )
-def test_true_normaliser_is_defined_where_it_is_zero_over_zero(edge, expected):
+def test_true_normalizer_is_defined_where_it_is_zero_over_zero(edge, expected):
     y, labels = EDGES[edge]
     assert metrics.adjusted_mutual_info_score(y, labels, normalizer="true") == expected
 
@@ -241,7 +241,7 @@ def test_bad_input_raises_and_the_error_shows_it(y, labels, mask, says):
         metrics.external_scores(y, labels, mask=mask)
 
 
-def test_an_unknown_normaliser_raises():
+def test_an_unknown_normalizer_raises():
     with pytest.raises(UnknownNameError, match="arithmetic"):
         metrics.adjusted_mutual_info_score([0], [0], normalizer="arithmetik")
 

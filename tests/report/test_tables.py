@@ -88,6 +88,13 @@ def test_a_stage_that_cells_shared_is_counted_once():
     assert len(brief.header) == len(brief.lines[0])
 
 
+def test_two_preprocessings_of_one_encoder_are_two_units_of_transfers():
+    rows = [traced("a", cluster=1), traced("b", cluster=1, preprocess="study")]
+    units = {line[0] for line in tables.transfers(rows).lines}
+    assert len(units) == 2
+    assert any("study preprocessing" in unit for unit in units)
+
+
 def test_rows_that_were_not_traced_give_no_transfers():
     peak_only = row(key="a", n=10, d=10, backend="gpu", device={"cluster": {"peak_bytes": 5}})
     assert tables.transfers([peak_only, row(key="b")]).lines == []

@@ -213,7 +213,7 @@ def _ordered(xp: Any, X: Any) -> tuple[np.ndarray, Any]:
 
 def _fill(xp: Any, S: Any, X: Any, over_rows: Callable) -> None:
     """Set S to the similarities, squared in float64 as in scikit-learn, then rounded once."""
-    X = gram.centred(xp, xp.astype(X, xp.float64))
+    X = gram.centered(xp, xp.astype(X, xp.float64))
     if array_api_compat.is_numpy_namespace(xp):
         from . import similarity
 

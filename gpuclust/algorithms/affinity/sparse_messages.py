@@ -13,8 +13,8 @@ From r = 0 on, it follows by induction that::
     r = scale s - offset_i + bonus
     scale' = keep scale + change
     offset_i' = keep offset_i + change max1_i
-    bonus' = keep bonus                       in the column of the maximum also
-                                              + change (max1_i - max2_i)
+    bonus' = keep bonus                       plus change (max1_i - max2_i)
+                                              in the column of the maximum
 
 A bonus is nonzero only in columns that once had the maximum of the row.  These are *tracked*: a few
 per row, in a list of their own, and hidden in S.
@@ -29,8 +29,8 @@ availability per column is enough.  Columns are cut into *segments* of 64.  A se
 it equals the value by the common availability.  With scikit-learn's default preference, stored
 segments hold about as many pairs as the clusters do.
 
-Most other segments are not even read.  From its largest similarity follows whether a segment can
-contribute to a sum, exceed a threshold, or contain one of the two largest a + s.  An iteration
+Most other segments are not even read.  The largest similarity of a segment shows whether it can
+contribute to a sum, exceed a threshold, or hold one of the two largest a + s.  An iteration
 therefore reads the pairs within clusters and few others, if neighbors have adjacent numbers, see
 `similarity.locality_order`.  In the worst case it reads all of S and A.
 """
@@ -50,7 +50,7 @@ _SLOTS = 8  # tracked columns per row, at first
 
 
 class SparseMessages:
-    """Messages between n samples; memory as said in the module, at most 4 n^2 bytes beside S.
+    """Messages between n samples.  Memory: at most 4 n^2 bytes besides S.
 
     Parameters
     ----------

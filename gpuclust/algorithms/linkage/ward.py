@@ -39,8 +39,8 @@ _CACHED = 4 << 20
 _FEWEST_ROWS = 64
 # Clusters on each list.
 _LISTED = 8
-# A row is cut into this many parts, and its limit is the third smallest of their minima.  One pass
-# over the block then gives three or a few more clusters per row, for any distances.
+# A row is cut into this many parts.  The third smallest of their minima is the limit of the row.
+# One pass over the block then gives three or a few more clusters per row, for any distances.
 _PARTS = 8
 # Rows with more clusters than this within the rounding error of float32 are searched in float64.
 _CROWD = 64

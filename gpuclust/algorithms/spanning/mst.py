@@ -2,8 +2,8 @@
 
 Boruvka's algorithm: each component picks its lightest outgoing edge, and all picks are added at
 once.  A round over all distances would cost one pass over the n x n matrix, so one pass serves many
-rounds.  It lists the nearest rows outside each row's component, and a component may pick from these
-lists as long as no missing edge can be lighter.  Once few components remain, one pass finds the
+rounds.  It lists, for each row, the nearest rows in other components.  A component picks from these
+lists while no missing edge can be lighter.  Once few components remain, one pass finds the
 lightest edge between each two of them and finishes the tree.
 
 The weight of an edge is evaluated once per unordered pair, and edges are ordered by (weight,

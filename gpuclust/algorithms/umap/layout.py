@@ -1,7 +1,7 @@
 """Layout of UMAP: the moves of umap-learn, in an order without races between threads.
 
-In an epoch, each edge that is due pulls its two ends together and pushes its head away from five
-samples drawn at random (McInnes et al., 2018).  Rules and constants are those of
+In an epoch, each edge that is due pulls its two ends together and pushes its first end away from
+five random samples (McInnes et al., 2018).  Rules and constants are those of
 `umap.layouts.optimize_layout_euclidean`.  umap-learn takes the edges in the order of the graph, on
 one thread when seeded.  This layout differs in three points:
 
