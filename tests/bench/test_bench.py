@@ -255,7 +255,7 @@ def test_agreement_of_labels_of_neighbors_and_of_reduced_embeddings():
     }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_unit_against_the_recipe(vectors):
     found = bench_unit(vectors, runs=1)
     assert set(found["methods"]) == set(CLUSTERERS)

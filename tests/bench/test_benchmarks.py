@@ -51,6 +51,7 @@ def read(path: Path) -> dict:
 # ---- scaling ------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_scaling_measures_time_and_memory_of_methods_and_scores(
     script, data, tmp_path, monkeypatch
 ):
@@ -151,7 +152,7 @@ def test_the_wait_for_a_quiet_machine_ends(script, monkeypatch):
 # ---- the grid's own cost, the table of the README -----------------------------------------------
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_load_measures_cells_resuming_and_reports(script, tmp_path):
     script("load", "--out", tmp_path / "load.json", "--cells", "40", "--rows", "50")
     found = read(tmp_path / "load.json")

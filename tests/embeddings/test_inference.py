@@ -166,9 +166,25 @@ def test_a_compiled_encoder_halves_its_batches_too(monkeypatch):
     assert module.sizes == [8, 4, 4, 4]
 
 
+def test_an_error_of_a_compiled_module_itself_goes_through(monkeypatch):
+    def fail(module, images):
+        raise RuntimeError("shapes do not match")
+
+    pretend_to_compile(monkeypatch, fail)
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        forward_of(Sizes(), compile=True)(photographs(2))
+
+
+class InductorError(RuntimeError):
+    """Error in the role of the compiler's."""
+
+
+InductorError.__module__ = "torch._inductor.exc"
+
+
 def test_a_compiler_that_fails_is_reported_with_a_way_out(monkeypatch):
     def fail(module, images):
-        raise RuntimeError("inductor raised:\nNo working C++ compiler found\na long list")
+        raise InductorError("inductor raised:\nNo working C++ compiler found\na long list")
 
     pretend_to_compile(monkeypatch, fail)
     said = r"torch\.compile failed.*raised: No working C\+\+ compiler found\. It.*compile=False"

@@ -217,7 +217,7 @@ def test_a_service_is_healthy_if_it_answers():
 # ---- the Slurm script, without Slurm ------------------------------------------------------------
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_slurm_script_computes_a_grid_on_encrypted_workers(tmp_path):
     pytest.importorskip("distributed")
     (tmp_path / "grid.toml").write_text(

@@ -63,7 +63,7 @@ def run(words, cwd):
     )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_command_of_the_readme_runs(workplace, monkeypatch):
     """Run the commands on 300 digits; `make demo` takes all of them."""
     small_digits.use_first(monkeypatch, 300)
