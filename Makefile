@@ -41,7 +41,8 @@ test: $(INSTALLED)
 
 test-long: $(INSTALLED)
 	@echo "Long tests (marker 'long'): workers, clients and the scheduler killed during a grid; a cell" \
-	  "that kills its workers."
+	  "that kills its workers; every command of the README; the benchmarks of a unit, of growth and" \
+	  "of load, on small data; the Slurm script."
 	$(BIN)/python -m pytest -m long
 
 test-contract: $(CONTRACT)/.installed

@@ -159,6 +159,7 @@ def run(
     from gpuclust.api import run_cell
     from gpuclust.device import backend
     from gpuclust.embeddings import load
+    from gpuclust.errors import InputError
     from gpuclust.store.store import Store
 
     show_log()
@@ -180,6 +181,10 @@ def run(
         workers=loaders,
         skip_bad=skip_bad,
     )
+    if vectors is not None and preprocess != "own":
+        raise InputError("--preprocess belongs to --dataset; leave it out with --embeddings.")
+    if k is not None and asked.k is None:
+        note(f"{clusterer} finds the number of clusters itself, so --k {k} has no effect")
     # A failed cell raises its error, so that the watcher need not show it.
     with Interrupt() as stop, ConsoleWatcher(stop, failures=False) as watcher:
         row, computed = run_cell(
@@ -224,6 +229,8 @@ def _source(
         return cell.place(dataset, split, encoder), None
     if dataset is not None or encoder is not None:
         raise InputError("give either --dataset and --encoder, or --embeddings, not both.")
+    if split is not None:
+        raise InputError("--split belongs to --dataset; leave it out with --embeddings.")
     from gpuclust.embeddings import load
 
     return load.own_vectors(embeddings, labels)

@@ -18,7 +18,6 @@ _FACE = {
     "Agglomerative": "gpuclust.algorithms.linkage",
     "HDBSCAN": "gpuclust.algorithms.hdbscan",
     "SpectralClustering": "gpuclust.algorithms.spectral",
-    "UMAP": "gpuclust.algorithms.umap",
 }
 __all__ = ["__version__", *_FACE]
 

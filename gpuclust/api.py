@@ -17,7 +17,7 @@ from .device.backend import Backend
 from .embeddings.check import check_vectors
 from .embeddings.data import Data
 from .embeddings.load import Options, load_unit, look_up
-from .errors import GpuclustError, InputError
+from .errors import GpuclustError, InputError, unknown
 from .events import Watcher
 from .grid import run as grid
 from .grid.grid_file import load_grid
@@ -75,7 +75,7 @@ def embed(
     """
     unit = Unit(**place(dataset, split, encoder), preprocess=check_preprocess(preprocess), cells=())
     store, on, watcher = Store(Path(root)), backend.select(device), Watcher()
-    how = Options(**options)
+    how = _options(**options)
     return load_unit(look_up(unit, store, how, watcher), store, on, how, watcher)
 
 
@@ -89,7 +89,7 @@ def run(
     reducer: str = "none",
     k: int | None = None,
     seed: int = 0,
-    metrics: Sequence[str] = ("default",),
+    metrics: str | Sequence[str] = ("default",),
     split: str | None = None,
     preprocess: str = "own",
     root: str | Path = ROOT,
@@ -113,7 +113,7 @@ def run(
         Number of clusters, by default the number of true classes.
     seed : int
         Seed of the reducer and the clusterer.
-    metrics : sequence of str
+    metrics : str or sequence of str
         Scores or groups of scores.
     split, preprocess, root, device, **options
         See `embed`.
@@ -140,6 +140,8 @@ def run(
     (10, True)
     """
     names, vectors = _source(dataset, encoder, split, X, y)
+    if vectors is not None and (split is not None or preprocess != "own"):
+        raise InputError("split and preprocess belong to images; leave them out with X.")
     cell = Cell.of(
         **names,
         preprocess=preprocess,
@@ -150,11 +152,19 @@ def run(
         metrics=metrics,
     )
     store, on = Store(Path(root)), backend.select(device)
-    how = Options(vectors=vectors, **options)
+    how = _options(vectors=vectors, **options)
     found, _ = run_cell(cell, store, on, options=how, save_labels=save_labels)
     if found is None:
         raise GpuclustError(f"the run of {cell.dataset} was stopped before its row was written.")
     return found
+
+
+def _options(**given: Any) -> Options:
+    allowed = [name for name in Options._fields if name != "vectors"]
+    for name in given:
+        if name not in Options._fields:
+            raise unknown("argument", name, allowed)
+    return Options(**given)
 
 
 def _source(
@@ -162,7 +172,9 @@ def _source(
 ) -> tuple[Place, Data | None]:
     if X is None:
         if dataset is None or encoder is None or y is not None:
-            raise InputError("give dataset and encoder, or vectors X (n, d) with classes y or not.")
+            raise InputError(
+                "give dataset and encoder, or vectors X (n, d) and, if known, classes y."
+            )
         return place(dataset, split, encoder), None
     if dataset is not None or encoder is not None:
         raise InputError("give either dataset and encoder, or vectors X, not both.")
@@ -214,7 +226,7 @@ def run_grid(
     root, device
         See `embed`.
     **how
-        Passed to `gpuclust.grid.run.run_grid`.
+        Passed to `gpuclust.grid.run.run_grid`; ``redo="failed"`` computes failed cells again.
 
     Returns
     -------
@@ -246,6 +258,8 @@ def results(root: str | Path = ROOT) -> pd.DataFrame:
 
     Raises
     ------
+    InputError
+        When there is no such folder.
     DamagedFileError
         When a row cannot be read.
 
@@ -258,6 +272,8 @@ def results(root: str | Path = ROOT) -> pd.DataFrame:
     from .errors import DamagedFileError
     from .report.tables import frame, ranked
 
+    if not Path(root).is_dir():
+        raise InputError(f"there is no folder of results {str(root)!r}. Give root=.")
     rows, problems = Store(Path(root)).rows()
     if problems:
         raise DamagedFileError(problems[0])

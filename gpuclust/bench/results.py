@@ -206,7 +206,9 @@ def read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise InputError(f"cannot read {path}: {error}.") from error
     if not isinstance(content, dict) or not isinstance(content.get("results"), list):
-        raise InputError(f"{path} is not a result of `gpuclust bench methods --json`.")
+        raise InputError(
+            f"{path} is not a result of `gpuclust bench methods --json` or `bench kernels --json`."
+        )
     for one in content["results"]:
         if "sides" in one:  # the key until 0.1.0
             one["implementations"] = one.pop("sides")

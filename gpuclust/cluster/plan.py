@@ -22,6 +22,8 @@ OWN_CLUSTER = {
     "distributed.scheduler.allowed-failures": 1,
     # Workers start processes that decode images.
     "distributed.worker.daemon": False,
+    # Ctrl-C is for the client alone.
+    "distributed.worker.preload": ["gpuclust.cluster.preload"],
     # No pickles on the disk; a worker holds only the names of units anyway.
     "distributed.worker.memory.target": False,
     "distributed.worker.memory.spill": False,

@@ -206,6 +206,11 @@ def embed_unit(
         keep=keep,
         **how,
     )
+    if skipped := embedded.meta.skipped:
+        watcher.note(
+            f"{len(skipped)} images cannot be decoded and were skipped, the first is "
+            f"{skipped[0]['where']}"
+        )
     del encoder  # frees its memory for the clusterers
     if on.torch_device() != "cpu":
         memory.release()

@@ -102,6 +102,10 @@ class Store:
 
     root: Path
 
+    def __post_init__(self) -> None:
+        if self.root.exists() and not self.root.is_dir():
+            raise StorageError(f"{self.root} is not a folder. Choose another --root.")
+
     def embedding(self, unit: Unit) -> EmbeddingFiles:
         """Return the paths of the embedding of a unit."""
         folder = self.root / "embeddings" / slug(f"{unit.dataset}-{unit.split}")

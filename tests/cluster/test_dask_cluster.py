@@ -3,6 +3,7 @@
 import copy
 import importlib.util
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -173,12 +174,14 @@ def test_workers_of_this_machine_compute_a_grid(grid_file, tmp_path):
 @pytest.mark.slow
 def test_ctrl_c_ends_after_the_running_cells(grid_file, root):
     local = ["--scheduler", "local", "--workers", "1"]
-    client = subprocess.Popen(command(grid_file, root, *local), stderr=subprocess.PIPE, text=True)
+    asked = command(grid_file, root, *local)
+    client = subprocess.Popen(asked, stderr=subprocess.PIPE, text=True, start_new_session=True)
     wait_for(lambda: list(root.rglob("rows/**/*.json")))
-    client.send_signal(signal.SIGINT)
+    os.killpg(client.pid, signal.SIGINT)  # as a terminal does: the workers get it too
     said = client.communicate(timeout=60)[1]
     assert client.returncode == 130, said
     assert "the same command goes on from here" in said
+    assert "KeyboardInterrupt" not in said
     assert 0 < len(rows(root)) < 24
     assert not list((root / "running").glob("*.stop"))
 
