@@ -152,6 +152,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--out", type=Path, help="Write the results to this file (JSON).")
     args = parser.parse_args(argv)
+    if args.out and args.out.is_dir():
+        parser.error(f"--out {args.out} is a folder; name a file in it")
     compiler = shutil.which("g++") is not None
     cases = {case: CASES[case] for case in args.cases if compiler or not CASES[case].compiled}
     content = provenance(print) | {"torch_threads": torch.get_num_threads()}

@@ -40,8 +40,8 @@ class EmbeddingMeta:
     skipped : list of dict
         ``{"index", "where", "reason"}`` of each skipped image.
     layers : str
-        How the layers were run: ``"as built"`` or ``"compiled"``; ``"fused"`` in files of version
-        0.1.0.
+        How the layers were run: ``"as built"``, ``"folded"`` or ``"compiled"``; ``"fused"`` in
+        files of version 0.1.0.
     """
 
     dataset: str

@@ -10,11 +10,12 @@ import torch
 
 from ..device import memory
 from ..errors import BackendError, GpuclustError, InputError
+from .fold import fold_batch_norms
 
 LOG = logging.getLogger("gpuclust")
 Device = str | torch.device
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
-AS_BUILT, COMPILED = "as built", "compiled"
+AS_BUILT, COMPILED, FOLDED = "as built", "compiled", "folded"
 _COMPILER = ("torch._dynamo", "torch._inductor")  # modules of the errors of torch.compile
 # Input values per chunk on a CPU: 4 images of 3 x 224 x 224.  The feature maps of a chunk stay in
 # the cache and torch reuses their memory.  For 64 images the system maps and clears new pages for
@@ -51,8 +52,9 @@ class Forward:
         Largest batch to try; halved when memory runs out, and not increased again.
     precision : str
         ``"float32"``, ``"bfloat16"`` or ``"float16"``, used by the layers.  Features are float32.
-    layers : {"as built", "compiled"}
-        ``"compiled"`` with `compile`.
+    layers : {"as built", "compiled", "folded"}
+        ``"compiled"`` with `compile`; ``"folded"`` after the first batch on a CPU in float32, if
+        batch norms were folded into convolutions, see `fold`.
 
     Examples
     --------
@@ -85,12 +87,15 @@ class Forward:
                 f"the encoder itself does not fit on {self.device}: {error}. Choose a smaller one, "
                 f"free the device, or use --device cpu."
             ) from error
+        self._may_fold = self.device.type == "cpu" and self.precision == "float32" and not compile
         if compile:
             # Frozen weights let the compiler fold batch norms into the convolutions before them.
             self.module = torch.compile(moved, dynamic=False, options={"freezing": True})
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         """Return the features (b, d) float32 of images (b, c, h, w), on the module's device."""
+        if self._may_fold and len(images):
+            self._fold(images[:1])
         rows: list[torch.Tensor] = []
         start = 0
         while start < len(images):
@@ -103,6 +108,18 @@ class Forward:
             rows.append(features)
             start += len(part)
         return rows[0] if len(rows) == 1 else torch.cat(rows)
+
+    def _fold(self, images: torch.Tensor) -> None:
+        self._may_fold = False
+        try:
+            with torch.inference_mode():
+                folded = fold_batch_norms(self.module, images)
+        except (MemoryError, RuntimeError) as error:
+            if not memory.is_out_of_memory(error):
+                raise
+            return  # a copy of the weights does not fit: run the module as it is
+        if folded is not None:
+            self.module, self.layers = folded, FOLDED
 
     def _chunk(self, images: torch.Tensor) -> int:
         """Return the largest number of images to encode at once."""

@@ -69,7 +69,7 @@ def test_real_weights_give_the_features_of_the_module(side):
     expected = module(images)
     forward = forward_of(module)
     assert relative(forward(images), expected) < 1e-4
-    assert forward.layers == "as built"
+    assert forward.layers == "folded"
 
 
 @pytest.mark.parametrize(("side", "chunk"), [(224, 4), (448, 2), (112, 16), (32, 196)])
