@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..registry import Resource
 
@@ -45,6 +46,11 @@ class DatasetEntry(Resource):
     group: str = "any"
 
 
+def _of_timm(summary: str, **facts: Any) -> DatasetEntry:
+    """Make the entry of a dataset that timm's factory reads."""
+    return DatasetEntry(summary=summary, target=_TIMM, check=_TIMM_CHECK, **facts)
+
+
 DATASETS: dict[str, DatasetEntry] = {
     "digits": DatasetEntry(
         summary="handwritten digits, 8 x 8 (inside scikit-learn)",
@@ -73,10 +79,8 @@ DATASETS: dict[str, DatasetEntry] = {
         rest=":<path>",
         licence="yours",
     ),
-    "torch/cifar10": DatasetEntry(
-        summary="CIFAR-10, 32 x 32, in --data-dir",
-        target=_TIMM,
-        check=_TIMM_CHECK,
+    "torch/cifar10": _of_timm(
+        "CIFAR-10, 32 x 32, in --data-dir",
         splits={"test": 10_000, "train": 50_000},
         classes=10,
         imbalance=1.0,
@@ -84,10 +88,8 @@ DATASETS: dict[str, DatasetEntry] = {
         group="in-domain",
         url="https://www.cs.toronto.edu/~kriz/cifar.html",
     ),
-    "torch/cifar100": DatasetEntry(
-        summary="CIFAR-100, 32 x 32, in --data-dir",
-        target=_TIMM,
-        check=_TIMM_CHECK,
+    "torch/cifar100": _of_timm(
+        "CIFAR-100, 32 x 32, in --data-dir",
         splits={"test": 10_000, "train": 50_000},
         classes=100,
         imbalance=1.0,
@@ -95,10 +97,8 @@ DATASETS: dict[str, DatasetEntry] = {
         group="in-domain",
         url="https://www.cs.toronto.edu/~kriz/cifar.html",
     ),
-    "torch/mnist": DatasetEntry(
-        summary="MNIST digits, 28 x 28, in --data-dir",
-        target=_TIMM,
-        check=_TIMM_CHECK,
+    "torch/mnist": _of_timm(
+        "MNIST digits, 28 x 28, in --data-dir",
         splits={"test": 10_000, "train": 60_000},
         classes=10,
         imbalance=1.27,
@@ -106,10 +106,8 @@ DATASETS: dict[str, DatasetEntry] = {
         group="far-ood",
         url="http://yann.lecun.com/exdb/mnist",
     ),
-    "torch/kmnist": DatasetEntry(
-        summary="Kuzushiji-MNIST, 28 x 28, in --data-dir",
-        target=_TIMM,
-        check=_TIMM_CHECK,
+    "torch/kmnist": _of_timm(
+        "Kuzushiji-MNIST, 28 x 28, in --data-dir",
         splits={"test": 10_000, "train": 60_000},
         classes=10,
         imbalance=1.0,
@@ -117,19 +115,15 @@ DATASETS: dict[str, DatasetEntry] = {
         group="far-ood",
         url="https://github.com/rois-codh/kmnist",
     ),
-    "torch/qmnist": DatasetEntry(
-        summary="QMNIST digits, 28 x 28, in --data-dir",
-        target=_TIMM,
-        check=_TIMM_CHECK,
+    "torch/qmnist": _of_timm(
+        "QMNIST digits, 28 x 28, in --data-dir",
         splits={"test": 60_000, "train": 60_000},
         classes=10,
         group="far-ood",
         url="https://github.com/facebookresearch/qmnist",
     ),
-    "torch/fashion_mnist": DatasetEntry(
-        summary="Fashion-MNIST, 28 x 28, in --data-dir",
-        target=_TIMM,
-        check=_TIMM_CHECK,
+    "torch/fashion_mnist": _of_timm(
+        "Fashion-MNIST, 28 x 28, in --data-dir",
         splits={"test": 10_000, "train": 60_000},
         classes=10,
         imbalance=1.0,
@@ -137,10 +131,8 @@ DATASETS: dict[str, DatasetEntry] = {
         group="far-ood",
         url="https://github.com/zalandoresearch/fashion-mnist",
     ),
-    "torch/imagenet": DatasetEntry(
-        summary="ImageNet-1k, in --data-dir",
-        target=_TIMM,
-        check=_TIMM_CHECK,
+    "torch/imagenet": _of_timm(
+        "ImageNet-1k, in --data-dir",
         splits={"val": 50_000, "train": 1_281_167},
         classes=1_000,
         imbalance=1.0,
@@ -148,10 +140,8 @@ DATASETS: dict[str, DatasetEntry] = {
         group="in-domain",
         url="https://image-net.org",
     ),
-    "torch/inaturalist": DatasetEntry(
-        summary="iNaturalist 2021, species, in --data-dir",
-        target=_TIMM,
-        check=_TIMM_CHECK,
+    "torch/inaturalist": _of_timm(
+        "iNaturalist 2021, species, in --data-dir",
         splits={"val": 100_000, "train": 2_686_843},
         classes=10_000,
         imbalance=1.0,
@@ -159,39 +149,31 @@ DATASETS: dict[str, DatasetEntry] = {
         group="fine-grained",
         url="https://github.com/visipedia/inat_comp/tree/master/2021",
     ),
-    "torch/places365": DatasetEntry(
-        summary="Places365 scenes, in --data-dir",
-        target=_TIMM,
-        check=_TIMM_CHECK,
+    "torch/places365": _of_timm(
+        "Places365 scenes, in --data-dir",
         splits={"val": 36_500, "train": 1_803_460},
         classes=365,
         imbalance=1.0,
         group="near-ood",
         url="http://places2.csail.mit.edu",
     ),
-    "hfds": DatasetEntry(
-        summary="a dataset of the Hugging Face hub, or a local copy of it",
-        target=_TIMM,
-        check=_TIMM_CHECK,
+    "hfds": _of_timm(
+        "a dataset of the Hugging Face hub, or a local copy of it",
         rest="/<name>",
         splits={"validation": None},
         any_split=True,
         extra="hub",
         url="https://huggingface.co/datasets",
     ),
-    "tfds": DatasetEntry(
-        summary="a dataset of TensorFlow Datasets",
-        target=_TIMM,
-        check=_TIMM_CHECK,
+    "tfds": _of_timm(
+        "a dataset of TensorFlow Datasets",
         rest="/<name>",
         splits={"validation": None},
         any_split=True,
         url="https://www.tensorflow.org/datasets",
     ),
-    "wds": DatasetEntry(
-        summary="WebDataset shards in --data-dir",
-        target=_TIMM,
-        check=_TIMM_CHECK,
+    "wds": _of_timm(
+        "WebDataset shards in --data-dir",
         rest="/<name>",
         splits={"validation": None},
         any_split=True,
