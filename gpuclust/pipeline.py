@@ -20,10 +20,11 @@ from .cell import Cell, KeyedCell, ResolvedUnit, Unit
 from .device.backend import Backend, Trace
 from .embeddings.data import Data
 from .errors import BackendError, CellError, InputError
-from .methods.build import build, load_class, neighbors_of
+from .methods.build import build, neighbors_of
 from .methods.spec import Spec, chain_text
 from .methods.table import CLUSTERERS, REDUCERS, Fit
 from .metrics import suite
+from .registry import load_target
 from .row import Outcome, Result, UnitRows
 
 Attempt = Callable[..., Outcome]  # (what, stage, *args)
@@ -193,7 +194,7 @@ def _import_ahead(unit: ResolvedUnit, on: Backend) -> None:
     implementations = {one for table, spec in specs for one in getattr(table[spec.name], on.name)}
     for implementation in implementations:
         with contextlib.suppress(BackendError):  # raised again when the cell is built
-            load_class(implementation.target)
+            load_target(implementation.target)
 
 
 def reduce(

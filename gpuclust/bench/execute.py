@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from .. import pipeline
 from ..cell import Cell, Unit, units_of
-from ..device import backend, transfers
+from ..device import backend
 from ..device.backend import Backend
 from ..embeddings.data import Data
+from ..events import Watcher
+from ..grid.attempt import Attempt
 from ..methods.build import neighbors_of
 from ..methods.spec import Spec
 from ..methods.table import CLUSTERERS
@@ -69,6 +70,7 @@ def run_unit(
         Record the copies between host and device.
     """
     reducer = ""
+    recorded = Attempt(unit, on, Watcher(), lambda work: None, "bench", trace)
 
     def attempt(what: str, stage: Callable[..., Any], *args: Any) -> Outcome:
         nonlocal reducer
@@ -77,12 +79,7 @@ def run_unit(
         name = f"{kind}: {reducer} | {what}" if kind == "score" else f"{kind}: {what}"
         if note:
             note(name, None)
-        start = time.perf_counter()
-        try:
-            tracer = transfers.trace if trace else None
-            outcome = pipeline.measured(what, stage, *args, on=on, trace=tracer)
-        except Exception as error:  # noqa: BLE001 - recorded in the row of the cell
-            outcome = Outcome(None, time.perf_counter() - start, (), error)
+        outcome = recorded(what, stage, *args)
         if note:
             note(name, outcome)
         return outcome

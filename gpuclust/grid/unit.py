@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import traceback
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -208,6 +209,7 @@ def _compute(unit: Unit, found: Lookup, run: Run, say: Say, summary: Summary) ->
             _save(unit, result, run, summary)
     except Stopped:  # while embedding; between cells a run just ends
         summary.stopped = True
+    _drop_frames(summary.errors)
     summary.stopped |= run.stop()
     return resolved
 
@@ -245,11 +247,15 @@ def without_result(keyed: KeyedCell, on: Backend, outcome: Outcome) -> Result:
     return Result(row, None, outcome.error)
 
 
-def _without_frames(error: Exception, text: str) -> Exception:
-    """Replace the traceback of an error by its text: frames hold the arrays of the unit."""
-    error.__cause__ = error.__context__ = None
-    error.add_note(text)
-    return error.with_traceback(None)
+def _drop_frames(errors: Iterable[Exception]) -> None:
+    """Replace the tracebacks of errors by text: their frames hold the arrays of the unit.
+
+    Only when all rows are written, because cells that share a stage share its error.
+    """
+    for error in {id(error): error for error in errors}.values():
+        text = "".join(traceback.format_exception(error))
+        error.__cause__ = error.__context__ = None
+        error.with_traceback(None).add_note(text)
 
 
 def _save(unit: Unit, result: Result, run: Run, summary: Summary) -> None:
@@ -257,7 +263,7 @@ def _save(unit: Unit, result: Result, run: Run, summary: Summary) -> None:
     summary.computed += 1
     if result.error is not None:
         summary.failed += 1
-        summary.errors.append(_without_frames(result.error, result.row["error"]["traceback"]))
+        summary.errors.append(result.error)
     if run.save_bad_input or not isinstance(result.error, InputError):
         run.store.save_row(unit, result.row, result.labels if run.save_labels else None)
     run.watcher.row(result.row)

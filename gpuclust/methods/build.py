@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from ..arrays.shared_neighbors import SharedNeighbors
 from ..device.backend import Backend
 from ..errors import BackendError
-from ..registry import load_target as load_class
+from ..registry import load_target
 from .method import Fit
 from .table import CLUSTERERS, KNEIGHBORS, REDUCERS
 
@@ -60,7 +60,7 @@ def build(name: str, params: Mapping[str, Any], fit: Fit, on: Backend) -> Built:
             f"{name} has no {on.name} implementation. Run it with --device {other}, or choose "
             f"another method: {offered}."
         )
-    estimator = load_class(chosen.target, method.extra)(**chosen.bind(params, fit))
+    estimator = load_target(chosen.target, method.extra)(**chosen.bind(params, fit))
     return Built(estimator, chosen.target)
 
 
@@ -85,5 +85,5 @@ def neighbors_of(X: Any, on: Backend, most: int = 0) -> SharedNeighbors:
     >>> indices[:, 1].tolist()
     [1, 0, 1]
     """
-    search = load_class(KNEIGHBORS[on.name])
+    search = load_target(KNEIGHBORS[on.name])
     return SharedNeighbors(functools.partial(search, X, include_self=True), X.shape[0], most)

@@ -116,3 +116,21 @@ def test_the_errors_of_a_run_hold_no_embedding(photos, tmp_path, monkeypatch):
     assert len(summary.errors) == 1
     assert embedding() is None
     assert "explode" in summary.errors[0].__notes__[0]
+
+
+@pytest.mark.parametrize("stage", ["gpuclust.pipeline.reduce", "gpuclust.encoders.load"])
+def test_cells_that_share_a_failed_stage_have_the_same_short_traceback(
+    photos, tmp_path, monkeypatch, stage
+):
+    def explode(*args, **how):
+        raise ValueError("no luck")
+
+    monkeypatch.setattr(stage, explode)
+    store = Store(tmp_path / "root")
+    summary = run_grid(photos, store, CPU)
+    assert summary.failed == len(summary.errors) == 2
+    first, second = (row["error"]["traceback"] for row in store.rows()[0])
+    assert first == second
+    assert first.count("no luck") == 1 + first.count('raise ValueError("no luck")')
+    assert "in explode" in first
+    assert len(summary.errors[0].__notes__) == 1

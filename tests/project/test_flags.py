@@ -34,7 +34,7 @@ OTHERS = {
     "dask": "--scheduler-file --host --dashboard-address --nthreads --tls-ca-file --tls-cert "
     "--tls-key --port --protocol --memory-limit",
     "sbatch": "--nodes --ntasks-per-node --dependency --signal",
-    "pip": "--index-url --no-deps --require-hashes --compile-bytecode",
+    "pip": "--no-deps --require-hashes --compile-bytecode",
     "ruff": "--check --fix",
     "pytest": "--durations",
     "git": "--always --dirty",
