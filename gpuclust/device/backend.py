@@ -81,9 +81,10 @@ class Backend:
         return cupy.asarray(values)
 
     def place(self, data: Any) -> Any:
-        """Copy the arrays X and y of a `gpuclust.embeddings.data.Data` to this backend."""
+        """Copy the arrays of a `gpuclust.embeddings.data.Data` to this backend."""
         y = None if data.y is None else self.put(data.y)
-        return dataclasses.replace(data, X=self.put(data.X), y=y)
+        labelled = None if data.labelled is None else self.put(data.labelled)
+        return dataclasses.replace(data, X=self.put(data.X), y=y, labelled=labelled)
 
     @contextlib.contextmanager
     def watch(self, trace: Trace | None = None) -> Iterator[dict[str, Any]]:

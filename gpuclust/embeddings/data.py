@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import array_api_compat
 
 from ..errors import InputError
+
+
+class Samples(NamedTuple):
+    """Names of the samples and of the classes; None where there are none.
+
+    `paths` has one text per sample, in the order of the vectors; `class_names` one per class code.
+    """
+
+    paths: tuple[str, ...] | None = None
+    class_names: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +34,11 @@ class Data:
         Integer classes, on the same device.
     fingerprint : str
         Identifies the encoder, the preprocessing and the images; part of every key.
+    labelled : array (n,) of bool, or None
+        False for the samples without a label, whose `y` has no meaning.  None: every sample has
+        one, or none has.
+    names : callable () -> Samples
+        Reads the paths of the samples and the names of the classes, when they are wanted.
 
     Examples
     --------
@@ -34,6 +50,8 @@ class Data:
     X: Any
     y: Any | None
     fingerprint: str
+    labelled: Any | None = None
+    names: Callable[[], Samples] = Samples
 
     @functools.cached_property
     def n_classes(self) -> int | None:
@@ -41,7 +59,18 @@ class Data:
         if self.y is None:
             return None
         xp = array_api_compat.array_namespace(self.y)
-        return int(xp.unique_values(self.y).shape[0])
+        y = self.y if self.labelled is None else self.y[self.labelled]
+        return int(xp.unique_values(y).shape[0])
+
+    @functools.cached_property
+    def n_labelled(self) -> int:
+        """Number of samples with a label."""
+        if self.y is None:
+            return 0
+        if self.labelled is None:
+            return int(self.y.shape[0])
+        xp = array_api_compat.array_namespace(self.labelled)
+        return int(xp.count_nonzero(self.labelled))
 
 
 def check_finite(X: Any, name: str) -> None:

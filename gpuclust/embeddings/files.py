@@ -34,7 +34,8 @@ class EmbeddingMeta:
         the indices of skipped images.  The vectors are not hashed: their last digits differ between
         machines.
     n_classes : int or None
-        Number of distinct labels; None unless every image has a label.
+        Number of distinct labels; None if no image has one, and in older files also if any image
+        has none.
     sha256, labels_sha256 : str
         Hashes of the other two files.
     skipped : list of dict
@@ -77,7 +78,7 @@ class EmbeddingMeta:
 class Embedding(NamedTuple):
     """Stored vectors `X` (n, d) float32, labels `y` (n,) int64 or None, and their metadata.
 
-    `X` is read from the disk on access, or is a CuPy array straight from the encoder.
+    `y` is None if any sample has no label; `samples.stored_labels` reads the others.  `X` is read from the disk on access, or is a CuPy array straight from the encoder.
     """
 
     X: Any
@@ -104,7 +105,7 @@ def check_space(folder: Path, needed: int) -> None:
 
 
 def write_labels(path: Path, dataset: Dataset, samples: list[Sample]) -> int | None:
-    """Write one row per vector; return the number of classes, None if any label is missing."""
+    """Write one row per vector; return the number of classes, None without any label."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -118,7 +119,7 @@ def write_labels(path: Path, dataset: Dataset, samples: list[Sample]) -> int | N
         "where": pa.array([dataset.where(s.index) for s in samples], pa.string()),
     }
     pq.write_table(pa.table(columns), path)
-    return None if None in labels else len(set(labels))
+    return len(set(labels) - {None}) or None
 
 
 def load_meta(files: EmbeddingFiles) -> EmbeddingMeta | None:
@@ -245,7 +246,9 @@ def _labels(path: Path, meta: EmbeddingMeta) -> np.ndarray | None:
         raise _damaged(path, str(error)) from error
     if len(column) != meta.n:
         raise _damaged(path, f"{len(column)} labels for {meta.n} vectors")
-    if (meta.n_classes is None) != bool(column.null_count):
+    if meta.n_classes is None:
+        return None
+    if column.null_count == len(column):
         raise _damaged(path, "its labels do not match the metadata")
     return None if column.null_count else column.to_numpy().astype(np.int64)
 

@@ -6,6 +6,7 @@ computed again.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,10 +137,21 @@ def load_unit(found: Lookup, store: Store, on: Backend, options: Options, watche
             stored = embed_unit(found, store, on, options, watcher, keep=keep)
         else:
             stored = files.load(store.embedding(found.unit), found.meta)
-        data = Data(stored.X, stored.y, stored.meta.fingerprint)
+        data = _stored_data(stored, store.embedding(found.unit).labels)
     data = on.place(data)
     check_finite(data.X, found.unit.dataset)
     return data
+
+
+def _stored_data(stored: Embedding, labels: Path) -> Data:
+    """Add the labels and the names of the samples, from their file."""
+    from . import samples
+
+    y, labelled = samples.Labels(stored.y)
+    if y is None and stored.meta.n_classes is not None:  # some samples have no label
+        y, labelled = samples.stored_labels(labels)
+    names = functools.partial(samples.stored_names, labels)
+    return Data(stored.X, y, stored.meta.fingerprint, labelled, names)
 
 
 def _images_changed(

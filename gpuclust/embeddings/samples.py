@@ -1,0 +1,58 @@
+"""Labels, paths and class names of the samples of a stored embedding."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from .data import Samples
+
+
+class Labels(NamedTuple):
+    """Labels `y` (n,) int64 or None; `labelled` (n,) bool is None if every sample has one."""
+
+    y: np.ndarray | None
+    labelled: np.ndarray | None = None
+
+
+def stored_labels(path: Path) -> Labels:
+    """Read the labels of a stored embedding; a sample without a label has `labelled` False.
+
+    Examples
+    --------
+    >>> import pyarrow as pa, pyarrow.parquet as pq
+    >>> pq.write_table(pa.table({"label": [4, None, 2]}), tmp_path / "x.labels.parquet")
+    >>> stored_labels(tmp_path / "x.labels.parquet")
+    Labels(y=array([4, 0, 2]), labelled=array([ True, False,  True]))
+    """
+    import pyarrow.parquet as pq
+
+    column = pq.read_table(path, columns=["label"])["label"]
+    if column.null_count == len(column):
+        return Labels(None)
+    y = column.fill_null(0).to_numpy().astype(np.int64)
+    return Labels(y, column.is_valid().to_numpy() if column.null_count else None)
+
+
+def stored_names(path: Path) -> Samples:
+    """Read the paths of the images and the names of the classes of a stored embedding.
+
+    O(n) time and memory.
+
+    Examples
+    --------
+    >>> import pyarrow as pa, pyarrow.parquet as pq
+    >>> columns = {"label": [1, 0], "class_name": ["cat", "ant"], "where": ["c.png", "a.png"]}
+    >>> pq.write_table(pa.table(columns), tmp_path / "x.labels.parquet")
+    >>> stored_names(tmp_path / "x.labels.parquet")
+    Samples(paths=('c.png', 'a.png'), class_names=('ant', 'cat'))
+    """
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(path, columns=["label", "class_name", "where"])
+    labels, texts, where = (column.to_pylist() for column in table.columns)
+    named = {k: text for k, text in zip(labels, texts, strict=True) if text is not None}
+    names = tuple(named.get(k, str(k)) for k in range(max(named) + 1)) if named else None
+    return Samples(tuple(where), names)
