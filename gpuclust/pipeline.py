@@ -38,10 +38,14 @@ class Reduced(NamedTuple):
 
 
 class Clustered(NamedTuple):
-    """Labels (n,) int64 on the device of the run, and the import path of the clusterer."""
+    """Labels (n,) int64 on the device of the run, and the import path of the clusterer.
+
+    `strength` (n,) is the membership probability of HDBSCAN, None for methods without one.
+    """
 
     labels: Any
     ran: str
+    strength: Any | None = None
 
 
 class Representation(NamedTuple):
@@ -240,7 +244,8 @@ def cluster(representation: Representation, cell: Cell, on: Backend) -> Clustere
     built = build(spec.name, dict(spec.params), fit, on)
     labels = built.estimator.fit_predict(representation.Z)
     xp = array_api_compat.array_namespace(labels)
-    return Clustered(xp.astype(labels, xp.int64, copy=False), built.path)
+    strength = getattr(built.estimator, "probabilities_", None)
+    return Clustered(xp.astype(labels, xp.int64, copy=False), built.path, strength)
 
 
 def _stage(keyed: KeyedCell, representation: Representation, on: Backend) -> tuple[Any, ...]:

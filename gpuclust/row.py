@@ -5,10 +5,12 @@ from __future__ import annotations
 import traceback
 from typing import Any, NamedTuple
 
+from .arrays.transfer import to_host
 from .cell import Cell, KeyedCell, ResolvedUnit
 from .device import machine
 from .device.backend import Backend
 from .embeddings.data import Data
+from .store.labels import Assignments
 
 Row = dict[str, Any]
 
@@ -27,11 +29,42 @@ class Outcome(NamedTuple):
 
 
 class Result(NamedTuple):
-    """The row of a cell, ready for JSON, with its labels (n,) or its error."""
+    """The row of a cell, ready for JSON, with its labels (n,) or its error.
+
+    Of a successful cell also: `strength` (n,), the membership probability of HDBSCAN, 0 for noise,
+    and None for methods without one; the representation `Z` (n, m); and the `data` of the unit.
+    """
 
     row: Row
     labels: Any | None
     error: Exception | None = None
+    strength: Any | None = None
+    Z: Any | None = None
+    data: Data | None = None
+
+    def assignments(self) -> Assignments | None:
+        """Return the clusters of all samples with their names, on the host; None on failure."""
+        if self.labels is None or self.data is None:
+            return None
+        strength = None if self.strength is None else to_host(self.strength)
+        paths, truth = names_and_truth(self.data)
+        return Assignments(to_host(self.labels), paths, truth, strength)
+
+
+def names_and_truth(data: Data) -> tuple[tuple[str, ...] | None, list[Any] | None]:
+    """Return the paths of the samples, and their classes by name, or by number without names.
+
+    None where there are none; O(n).  A sample without a label has the class None.
+    """
+    paths, class_names = data.names()
+    if data.y is None:
+        return paths, None
+    known = class_names or ()
+    truth = [known[k] if 0 <= k < len(known) else k for k in to_host(data.y).tolist()]
+    if data.labelled is not None:
+        labelled = to_host(data.labelled).tolist()
+        truth = [k if has else None for k, has in zip(truth, labelled, strict=True)]
+    return paths, truth
 
 
 class UnitRows(NamedTuple):
@@ -72,7 +105,8 @@ class UnitRows(NamedTuple):
             "undefined": scored.value.undefined,
             "warnings": [*made.warnings, *clustered.warnings],
         }
-        return Result(row, clustered.value.labels)
+        labels, strength = clustered.value.labels, clustered.value.strength
+        return Result(row, labels, None, strength, made.value.Z, self.data)
 
     def failed(self, keyed: KeyedCell, outcome: Outcome) -> Result:
         """Make the row of a failed cell."""

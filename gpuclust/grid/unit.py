@@ -265,5 +265,6 @@ def _save(unit: Unit, result: Result, run: Run, summary: Summary) -> None:
         summary.failed += 1
         summary.errors.append(result.error)
     if run.save_bad_input or not isinstance(result.error, InputError):
-        run.store.save_row(unit, result.row, result.labels if run.save_labels else None)
+        assignments = result.assignments() if run.save_labels else None
+        run.store.save_row(unit, result.row, assignments)
     run.watcher.row(result.row)

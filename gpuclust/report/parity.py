@@ -12,7 +12,6 @@ import dataclasses
 import itertools
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +21,7 @@ from ..embeddings.load import DEFAULT_OPTIONS, Options, look_up
 from ..errors import InputError
 from ..events import Watcher
 from ..metrics import adjusted_rand_score
+from ..store import labels
 from ..store.store import Store
 
 BACKENDS = ("cpu", "gpu")
@@ -120,10 +120,10 @@ def _read(resolved: ResolvedUnit, i: int, store: Store) -> Found | str:
         return f"no {name} row"
     if row["status"] == "failed":
         return f"failed on {name}: {row['error']['message']}"
-    path = store.labels_path(key)
-    if not Path(path).exists():
+    found = labels.read(store.labels_path(key))
+    if found is None:
         return f"no labels of the {name} row; compute it again with --save-labels"
-    return Found(row, np.load(path, allow_pickle=False))
+    return Found(row, found.cluster)
 
 
 def _line(what: str, found: Mapping[int, tuple[Found, Found]], missing: Sequence[str]) -> Line:

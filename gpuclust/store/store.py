@@ -4,7 +4,7 @@ Layout under ``root``::
 
     embeddings/<dataset>-<split>/<encoder>.npy + .labels.parquet + .json (written last)
     rows/<dataset>-<split>/<encoder>/<key>.json       one file per cell: exists = done
-    labels/<key>.npy                                  predicted labels, when asked for
+    labels/<key>.csv                                  predicted labels, when asked for
     running/<dataset>-<split>-<encoder>.json + .lock  the process that computes a unit, see `claims`
 
 There is no database and no pickle.  Every file is written to a temporary name in its own folder,
@@ -21,7 +21,7 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -38,13 +38,18 @@ except ModuleNotFoundError:  # on a GPU host without orjson rows are read more s
 
 if TYPE_CHECKING:
     from ..cell import Unit
+    from .labels import Assignments
 
 TEMPORARY = ".tmp-"
+DONE = ("ok", "failed")
+CLUSTERED = ("clustered",)
 
 
 @contextlib.contextmanager
-def atomic(path: Path) -> Iterator[Path]:
+def atomic(path: Path, *, flush: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it becomes `path`, on failure it is removed.
+
+    Without `flush` the file survives the end of its process, but not that of the machine.
 
     Raises
     ------
@@ -57,9 +62,11 @@ def atomic(path: Path) -> Iterator[Path]:
         with _written(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
-            _flush(temporary)
+            if flush:
+                _flush(temporary)
             temporary.replace(path)
-            _flush(path.parent)
+            if flush:
+                _flush(path.parent)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -135,10 +142,14 @@ class Store:
 
     def labels_path(self, key: str) -> Path:
         """Return the path of the predicted labels of a cell."""
-        return self.root / "labels" / f"{key}.npy"
+        return self.root / "labels" / f"{key}.csv"
 
-    def read_row(self, path: Path | str) -> dict[str, Any] | None:
-        """Read a row; None when the file does not exist.
+    def read_row(
+        self, path: Path | str, statuses: Sequence[str] = DONE
+    ) -> dict[str, Any] | None:
+        """Read a row; None when there is none yet, or one whose status is not among `statuses`.
+
+        A file with the status ``clustered`` waits for its scores, see `gpuclust.grid.kept`.
 
         Raises
         ------
@@ -153,21 +164,21 @@ class Store:
             raise DamagedFileError(
                 f"the row {path} is damaged ({error}). Run its grid again to recompute it."
             ) from error
-        if not isinstance(row, dict) or row.get("status") not in ("ok", "failed"):
+        if not isinstance(row, dict) or row.get("status") not in DONE + CLUSTERED:
             raise DamagedFileError(
                 f"{path} is not a row of gpuclust. Run its grid again to recompute it."
             )
-        return row
+        return row if row["status"] in statuses else None
 
-    def save_row(self, unit: Unit, row: dict[str, Any], labels: Any | None = None) -> Path:
+    def save_row(
+        self, unit: Unit, row: dict[str, Any], assignments: Assignments | None = None
+    ) -> Path:
         """Write a row, its labels first when given, and return the path of the row."""
-        if labels is not None:
-            import numpy as np
+        if assignments is not None:
+            from . import labels
 
-            from ..arrays.transfer import to_host
-
-            with atomic(self.labels_path(row["key"])) as temporary, temporary.open("wb") as file:
-                np.save(file, to_host(labels), allow_pickle=False)
+            with atomic(self.labels_path(row["key"])) as temporary:
+                labels.write(temporary, assignments)
         path = self.row_path(unit, row["key"])
         write_json(path, row)
         return path

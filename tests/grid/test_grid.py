@@ -22,6 +22,7 @@ from gpuclust.events import Watcher
 from gpuclust.grid import run
 from gpuclust.grid.grid_file import load_grid
 from gpuclust.grid.run import run_grid
+from gpuclust.store import labels as label_files
 from gpuclust.store.store import Store
 
 
@@ -300,7 +301,7 @@ def test_status_counts_done_failed_running_and_left(store, units):
 def test_labels_are_written_when_asked_for(store, units):
     run_grid(units, store, CPU, save_labels=True)
     for row in store.rows()[0]:
-        labels = np.load(store.labels_path(row["key"]), allow_pickle=False)
+        labels = label_files.read(store.labels_path(row["key"])).cluster
         assert labels.shape == (SAMPLES,)
         found = len(set(labels.tolist()) - {-1})
         assert found == row["scores"]["n_clusters"]

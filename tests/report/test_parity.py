@@ -11,6 +11,7 @@ from gpuclust.embeddings.load import Options
 from gpuclust.errors import InputError
 from gpuclust.grid.run import run_grid
 from gpuclust.report import parity
+from gpuclust.store import labels as label_files
 from gpuclust.store.store import Store
 
 CPU = backend.select("cpu")
@@ -82,14 +83,14 @@ def test_what_is_missing_is_told(both, options):
 
 
 def test_labels_that_were_not_saved_are_told(both, options):
-    for path in both.root.glob("labels/*.npy"):
+    for path in both.root.glob("labels/*.csv"):
         path.unlink()
     assert all("no labels" in text for text in parity.compare(units(), both, options)[0].missing)
 
 
 def test_sides_of_different_samples_are_refused(both, options):
-    path = next(both.root.glob("labels/*.npy"))
-    np.save(path, np.zeros(7, dtype=int))
+    path = next(both.root.glob("labels/*.csv"))
+    label_files.write(path, label_files.Assignments(np.zeros(7, dtype=int)))
     with pytest.raises(InputError, match="their embeddings differ"):
         parity.compare(units(), both, options)
 

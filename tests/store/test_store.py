@@ -14,6 +14,7 @@ import pytest
 from gpuclust.cell import Unit
 from gpuclust.errors import DamagedFileError, StorageError
 from gpuclust.store import store as stores
+from gpuclust.store.labels import Assignments
 from gpuclust.store.store import Store, atomic, slug
 
 UNIT = Unit("digits", "all", "timm/resnet50.a1_in1k", "own", ())
@@ -32,9 +33,9 @@ def test_a_row_comes_back_as_it_was_written(store):
 
 
 def test_nothing_temporary_is_left_behind(store):
-    store.save_row(UNIT, ROW, labels=np.array([0, 1, -1]))
+    store.save_row(UNIT, ROW, Assignments(np.array([0, 1, -1])))
     names = [path.name for path in store.root.rglob("*") if path.is_file()]
-    assert sorted(names) == ["k1.json", "k1.npy"]
+    assert sorted(names) == ["k1.csv", "k1.json"]
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES, errno.EDQUOT])
