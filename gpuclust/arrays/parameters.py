@@ -1,0 +1,157 @@
+"""Parameters given by users: whole numbers, numbers, words, flags and seeds.
+
+Numbers of Python and NumPy are accepted.  A bool never counts as a number, a float never as a whole
+number, and NaN and infinity are refused.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError, unknown
+
+# Libraries keep counts in 32-bit integers, and seeds in unsigned ones.
+MOST = 2**31 - 1
+_MOST_SEED = 2**32 - 1
+
+
+def whole(name: str, value: Any, *, low: int = 1, high: int = MOST) -> int:
+    """Return a whole number from `low` to `high` as an int.
+
+    Raises
+    ------
+    InputError
+        For another type, or a number out of range.
+
+    Examples
+    --------
+    >>> whole("k", np.int32(3))
+    3
+    >>> whole("k", 2.0)
+    Traceback (most recent call last):
+    ...
+    gpuclust.errors.InputError: k is 2.0; it must be 1 or more, a whole number.
+    """
+    if not _is_whole(value):
+        raise InputError(f"{name} is {_short(value)}; it must be {low} or more, a whole number.")
+    if not low <= value <= high:
+        limit = f"{low} or more" if high == MOST and value < low else f"from {low} to {high}"
+        raise InputError(f"{name} is {_short(value)}; it must be {limit}.")
+    return int(value)
+
+
+def optional_whole(name: str, value: Any, *, low: int = 1) -> int | None:
+    """Return a whole number of at least `low`, or None.
+
+    Examples
+    --------
+    >>> optional_whole("min_samples", None) is None
+    True
+    """
+    return None if value is None else whole(name, value, low=low)
+
+
+def number(
+    name: str, value: Any, *, low: float = -math.inf, high: float = math.inf, below: bool = False
+) -> float:
+    """Return a finite number from `low` to `high` as a float; with `below`, less than `high`.
+
+    Raises
+    ------
+    InputError
+        For another type, NaN, infinity, or a number out of range.
+
+    Examples
+    --------
+    >>> number("damping", np.float32(0.5), low=0.5, high=1, below=True)
+    0.5
+    """
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_)
+    finite = real and -math.inf < value < math.inf
+    if finite and low <= value and (value < high if below else value <= high):
+        return float(value)
+    limits = []
+    if low > -math.inf:
+        limits.append(f"at least {low:g}")
+    if high < math.inf:
+        limits.append(f"{'below' if below else 'at most'} {high:g}")
+    allowed = f"a finite number{', ' if limits else ''}{' and '.join(limits)}"
+    raise InputError(f"{name} is {_short(value)}; it must be {allowed}.")
+
+
+def choice(name: str, value: Any, allowed: Iterable[str]) -> str:
+    """Return one of the allowed words.
+
+    Raises
+    ------
+    UnknownNameError
+        For another word, or a value that is not a text.
+
+    Examples
+    --------
+    >>> choice("metric", "cosine", ("euclidean", "cosine"))
+    'cosine'
+    """
+    allowed = tuple(allowed)
+    if not isinstance(value, str) or value not in allowed:
+        raise unknown(name, value, allowed)
+    return str(value)
+
+
+def flag(name: str, value: Any) -> bool:
+    """Return True or False.
+
+    Raises
+    ------
+    InputError
+        For a value that is neither, also for 0 and 1.
+
+    Examples
+    --------
+    >>> flag("standardize", np.True_)
+    True
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise InputError(f"{name} is {_short(value)}; it must be True or False.")
+    return bool(value)
+
+
+def seed(random_state: Any) -> Any:
+    """Return a seed: None, an int from 0 to 2^32 - 1, or a RandomState.
+
+    Raises
+    ------
+    InputError
+        For everything else.
+
+    Examples
+    --------
+    >>> seed(np.int64(7))
+    7
+    """
+    if random_state is None or isinstance(random_state, np.random.RandomState):
+        return random_state
+    if _is_whole(random_state):
+        return whole("random_state", random_state, low=0, high=_MOST_SEED)
+    raise InputError(
+        f"random_state is {_short(random_state)}; it must be a whole number from 0 to "
+        f"{_MOST_SEED}, a numpy.random.RandomState or None."
+    )
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def _short(value: Any) -> str:
+    """Write a value in at most 40 characters."""
+    try:
+        text = repr(value)
+    except ValueError:  # an int of more than 4,300 digits
+        text = "a number of thousands of digits"
+    return text if len(text) <= 40 else f"{text[:37]}..."
