@@ -52,6 +52,11 @@ class Dataset(Protocol):
         ...
 
     @property
+    def said(self) -> tuple[str, ...]:
+        """Sentences about guesses made from the files, to be shown once per run."""
+        ...
+
+    @property
     def sequential(self) -> bool:
         """Whether items can only be read in the order 0, 1, 2, ..., in one process."""
         ...
@@ -95,6 +100,7 @@ class ArrayDataset:
     labels: np.ndarray = field(repr=False)
     class_names: tuple[str, ...]
     ignored: tuple[str, ...] = ()
+    said: tuple[str, ...] = ()
     sequential: bool = False
 
     def __len__(self) -> int:

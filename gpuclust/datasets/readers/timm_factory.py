@@ -142,6 +142,7 @@ class IndexedDataset:
     fingerprint: str
     image_size: int | None = None
     ignored: tuple[str, ...] = ()
+    said: tuple[str, ...] = ()
     sequential: bool = False
 
     def __len__(self) -> int:
@@ -228,7 +229,9 @@ def _image_size(raw: Any) -> int | None:
 
 def _fingerprint(name: str, split: str, raw: Any, labels: np.ndarray | None) -> str:
     """Hash name, split, number of images and labels, and the pixels or paths where available."""
-    digest = hashlib.sha256(f"{name}\0{split}\0{len(raw)}\0".encode())
+    from .. import image
+
+    digest = hashlib.sha256(f"{name}\0{split}\0{len(raw)}\0{image.DECODING}\0".encode())
     if labels is not None:
         digest.update(np.ascontiguousarray(labels))
     if hasattr(raw, "data"):
@@ -254,6 +257,7 @@ class StreamDataset:
     class_names: None = None
     image_size: None = None
     ignored: tuple[str, ...] = ()
+    said: tuple[str, ...] = ()
     sequential: bool = True
 
     def __len__(self) -> int:
@@ -295,5 +299,7 @@ def _stream(name: str, split: str, raw: Any) -> StreamDataset:
             f"{name} has no number of images for split {split!r}. Append it to the shards: "
             f"--split 'shard-{{000..009}}.tar|10000'."
         )
-    identity = hashlib.sha256(f"{name}\0{split}\0{n}".encode()).hexdigest()
+    from .. import image
+
+    identity = hashlib.sha256(f"{name}\0{split}\0{n}\0{image.DECODING}".encode()).hexdigest()
     return StreamDataset(name=name, split=split, raw=raw, fingerprint=identity)
