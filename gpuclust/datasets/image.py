@@ -208,7 +208,10 @@ def reason(error: BaseException) -> str:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert an image in memory to RGB in sRGB, scaling modes deeper than 8 bits to 0..255.
+    """Convert an image of Pillow to RGB in sRGB, scaling modes deeper than 8 bits to 0..255.
+
+    EXIF orientation is applied to images straight from ``Image.open``; images that were changed
+    since may be upright already.
 
     Raises
     ------
@@ -224,4 +227,6 @@ def to_rgb(image: Image.Image) -> Image.Image:
     >>> image.to_rgb(deep).getpixel((0, 0))
     (255, 255, 255)
     """
-    return color.to_rgb(image.copy())
+    turned = isinstance(image, ImageFile.ImageFile) and image.format != "TIFF"
+    orientation = exif.of(image) if turned else 1
+    return exif.upright(color.to_rgb(image.copy()), orientation)

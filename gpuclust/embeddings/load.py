@@ -204,6 +204,8 @@ def embed_unit(
         first, more = dataset.ignored[0], len(dataset.ignored) - 1
         others = f" and {more} more" if more else ""
         watcher.note(f"ignored in {unit.dataset}, not an image: {first}{others}")
+    for line in dataset.said:  # guesses about folders: splits, classes, files of another format
+        watcher.note(line)
     encoder = encoders.load(unit.encoder, preprocess=unit.preprocess, image_size=dataset.image_size)
     given = {"batch_size": options.batch_size, "workers": options.workers}
     how: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
