@@ -260,14 +260,21 @@ def place(dataset: str, split: str | None, encoder: str) -> Place:
 
     Paths become absolute, so that a folder is the same dataset from every working directory.
     """
-    from . import datasets, encoders
+    from . import datasets
 
     dataset = _absolute(dataset, datasets.entry_of(dataset))
     split = datasets.default_split(dataset) if split is None else split
     datasets.check(dataset, split)
-    encoder = _absolute(encoder, encoders.entry_of(encoder))
-    encoders.check(encoder)
-    return {"dataset": dataset, "split": split, "encoder": str(encoders.parse(encoder))}
+    return Place(dataset=dataset, split=split, encoder=canonical_encoder(encoder))
+
+
+def canonical_encoder(name: str) -> str:
+    """Check the name of an encoder and return it in canonical spelling."""
+    from . import encoders
+
+    name = _absolute(name, encoders.entry_of(name))
+    encoders.check(name)
+    return str(encoders.parse(name))
 
 
 def check_preprocess(name: str) -> str:
