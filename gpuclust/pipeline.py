@@ -1,7 +1,8 @@
 """One unit, from its embedding to its rows: reduce, cluster, score.
 
-The stages are pure functions.  `run_unit` neither saves, prints nor catches errors; `attempt`
-decides what happens when a stage fails: `measured` raises, a grid records the error.
+The stages are pure functions.  `run_unit` neither saves, prints nor catches errors: `attempt`
+decides what happens when a stage fails (`measured` raises, a grid records the error), and `kept`
+what happens to a clustering that waits for its scores (a grid writes it to the disk).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from .methods.spec import Spec, chain_text
 from .methods.table import CLUSTERERS, REDUCERS, Fit
 from .metrics import suite
 from .registry import load_target
-from .row import Outcome, Result, UnitRows
+from .row import Kept, NothingKept, Outcome, Result, UnitRows
 
 Attempt = Callable[..., Outcome]  # (what, stage, *args)
 
@@ -90,12 +91,13 @@ def run_unit(
     *,
     attempt: Attempt | None = None,
     stop: Callable[[], bool] = lambda: False,
+    kept: Kept | None = None,
 ) -> Iterator[Result]:
     """Compute the cells of a unit and yield their results.
 
     Cells with the same reducer and seed share the representation and are scored together, so their
-    rows come together.  When `stop` answers True, no further cell is begun; finished clusterings
-    are still scored and yielded.
+    rows come together; until then `kept` holds their clusterings.  When `stop` answers True, no
+    further cell is begun; finished clusterings are still scored and yielded.
 
     Parameters
     ----------
@@ -111,10 +113,12 @@ def run_unit(
         `measured` by default, which raises errors.
     stop : callable () -> bool
         Called before every cell.
+    kept : Kept, optional
+        Clusterings of an earlier run that are only to be scored, and place for those of this run.
     """
     if isinstance(unit, Unit):
         unit = unit.resolve(data.fingerprint, data.n_classes, on.name)
-    attempt = attempt or functools.partial(measured, on=on)
+    attempt, kept = attempt or functools.partial(measured, on=on), kept or NothingKept()
     _import_ahead(unit, on)
     data = on.place(data)
     graph = neighbors_of(data.X, on, most=_most_neighbors(unit.cells))
@@ -127,8 +131,8 @@ def run_unit(
             yield from (rows.failed(keyed, made) for keyed in cells)
             continue
         shared = _represent(made, data.X, graph, cells, on)
-        clustered = []
-        for keyed in cells:
+        clustered, todo = _begun(cells, kept, shared.Z)
+        for keyed in todo:
             if stop():
                 break
             what = f"{keyed.cell.reducer_text} | {keyed.cell.clusterer}"
@@ -136,8 +140,18 @@ def run_unit(
             if outcome.error:
                 yield rows.failed(keyed, outcome)
             else:
+                kept.put(keyed, shared.Z, outcome)
                 clustered.append((keyed, outcome))
         yield from _scored(clustered, shared, data, rows, attempt)
+
+
+def _begun(
+    cells: list[KeyedCell], kept: Kept, Z: Any
+) -> tuple[list[tuple[KeyedCell, Outcome]], list[KeyedCell]]:
+    """Separate the cells that were clustered before from those to cluster."""
+    found = [(keyed, kept.find(keyed, Z)) for keyed in cells]
+    clustered = [(keyed, outcome) for keyed, outcome in found if outcome is not None]
+    return clustered, [keyed for keyed, outcome in found if outcome is None]
 
 
 def _represent(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from .arrays.transfer import to_host
 from .cell import Cell, KeyedCell, ResolvedUnit
@@ -65,6 +65,26 @@ def names_and_truth(data: Data) -> tuple[tuple[str, ...] | None, list[Any] | Non
         labelled = to_host(data.labelled).tolist()
         truth = [k if has else None for k, has in zip(truth, labelled, strict=True)]
     return paths, truth
+
+
+class Kept(Protocol):
+    """Place for clusterings that wait for their scores, so that a killed run does not lose them."""
+
+    def find(self, keyed: KeyedCell, Z: Any) -> Outcome | None:
+        """Return the clustering of a cell of the representation `Z`, or None."""
+
+    def put(self, keyed: KeyedCell, Z: Any, clustered: Outcome) -> None:
+        """Keep the clustering of a cell until its row is written."""
+
+
+class NothingKept:
+    """Keep no clustering."""
+
+    def find(self, keyed: KeyedCell, Z: Any) -> None:
+        """Find nothing."""
+
+    def put(self, keyed: KeyedCell, Z: Any, clustered: Outcome) -> None:
+        """Keep nothing."""
 
 
 class UnitRows(NamedTuple):

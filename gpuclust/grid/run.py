@@ -20,9 +20,10 @@ from ..device.transfers import check_trace
 from ..embeddings.load import DEFAULT_OPTIONS, Options, look_up
 from ..errors import CellError
 from ..events import Watcher
-from ..row import Outcome
+from ..row import Outcome, Result
 from ..store.store import Store
 from . import cost
+from .kept import begun
 from .states import states_of
 from .unit import Run, Summary, compute_unit, never, without_result
 
@@ -60,6 +61,7 @@ def run_grid(
     trace: bool = False,
     stop: Callable[[], bool] = never,
     watcher: Watcher | None = None,
+    keep: Callable[[Result], None] | None = None,
     map_: Map | None = None,
 ) -> Summary:
     """Compute all cells without a row and save their rows.
@@ -89,6 +91,8 @@ def run_grid(
         Called before every cell; on True the run ends after the running step.
     watcher : Watcher, optional
         Receives progress events.
+    keep : callable (Result), optional
+        Receives every result that is computed in this process, with its arrays.
     map_ : callable (run, queue of units) -> iterable of (unit, Summary or Lost), optional
         Computes units elsewhere, in any order, such as `gpuclust.cluster.dask_cluster.Cluster`;
         by default in this process.
@@ -117,6 +121,7 @@ def run_grid(
         save_labels=save_labels,
         save_bad_input=save_bad_input,
         trace=trace,
+        keep=keep,
     )
     store.sweep()
     progress = _Progress(run, deque(units))
@@ -178,7 +183,8 @@ class _Progress:
         """Return the units to try again after a loss.
 
         After the first loss without a new row the cells are tried one by one, so that in the end
-        only those cells fail that kill their process alone.
+        only those cells fail that kill their process alone.  Cells that wait for their scores stay
+        together: they need one more pass.
         """
         todo, rest = self.run.split(self.run.look_up(unit).resolve(self.run.on.name))
         self.summary.count(rest, self.run.id)
@@ -191,7 +197,7 @@ class _Progress:
         if self.losses[todo.unit] >= TRIES:
             return self._give_up(todo, lost)
         if self.losses[todo.unit] == 1 and todo.fingerprint is not None:
-            return [dataclasses.replace(todo.unit, cells=(cell,)) for cell in todo.unit.cells]
+            return _apart(todo, begun(todo, self.run.store))
         return [todo.unit]
 
     def _give_up(self, todo: ResolvedUnit, lost: Lost) -> list[Unit]:
@@ -209,6 +215,14 @@ class _Progress:
         count = len(todo.cells)
         self.summary.add(Summary(computed=count, failed=count, errors=[error]))
         return []
+
+
+def _apart(todo: ResolvedUnit, clustered: list[bool]) -> list[Unit]:
+    """Return the cells as units of their own, the clustered ones as one unit unless all are."""
+    together = todo.only(clustered).unit.cells if not all(clustered) else ()
+    units = [dataclasses.replace(todo.unit, cells=together)] if together else []
+    alone = [cell for cell in todo.unit.cells if cell not in set(together)]
+    return units + [dataclasses.replace(todo.unit, cells=(cell,)) for cell in alone]
 
 
 def status(

@@ -28,6 +28,7 @@ from ..row import Outcome, Result, Row, asked_values, failure
 from ..store.claims import Say
 from ..store.store import Store
 from .attempt import Attempt
+from .kept import Clusterings
 from .states import MISSING, State, states_of
 
 # Cells to compute again although they have a row, by the state of the row.
@@ -63,6 +64,8 @@ class Run:
         Write a failed row for a cell with an invalid request, such as k above n.
     trace : bool
         Measure the copies between host and device.
+    keep : callable (Result), optional
+        Receives every saved result of this process, with its arrays.
     id : str
         Recorded in every row of the run, so that a unit that is begun again after its process
         died does not compute them twice.
@@ -77,6 +80,7 @@ class Run:
     save_labels: bool = False
     save_bad_input: bool = True
     trace: bool = False
+    keep: Callable[[Result], None] | None = None
     id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
 
     def __post_init__(self) -> None:
@@ -202,7 +206,8 @@ def _compute(unit: Unit, found: Lookup, run: Run, say: Say, summary: Summary) ->
             device |= {"load": loaded.device} if loaded.device else {}
             data = loaded.value
             resolved = unit.resolve(data.fingerprint, data.n_classes, run.on.name)
-            results = run_unit(resolved, data, run.on, attempt=attempt, stop=run.stop)
+            kept = Clusterings(run.store, unit, run.on, run.id, every=run.redo != "all")
+            results = run_unit(resolved, data, run.on, attempt=attempt, stop=run.stop, kept=kept)
         for result in results:
             if device:
                 result.row.setdefault("device", {}).update(device)
@@ -268,3 +273,5 @@ def _save(unit: Unit, result: Result, run: Run, summary: Summary) -> None:
         assignments = result.assignments() if run.save_labels else None
         run.store.save_row(unit, result.row, assignments)
     run.watcher.row(result.row)
+    if run.keep is not None:
+        run.keep(result)

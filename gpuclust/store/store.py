@@ -144,9 +144,7 @@ class Store:
         """Return the path of the predicted labels of a cell."""
         return self.root / "labels" / f"{key}.csv"
 
-    def read_row(
-        self, path: Path | str, statuses: Sequence[str] = DONE
-    ) -> dict[str, Any] | None:
+    def read_row(self, path: Path | str, statuses: Sequence[str] = DONE) -> dict[str, Any] | None:
         """Read a row; None when there is none yet, or one whose status is not among `statuses`.
 
         A file with the status ``clustered`` waits for its scores, see `gpuclust.grid.kept`.
