@@ -12,7 +12,8 @@ import numpy as np
 from ..device import threads
 from ..errors import InputError
 from . import gram
-from .distances import distance_blocks
+from .distances import check_and_scale, distance_blocks
+from .unit import in_unit
 
 # Up to this k the nearest are kept sorted while a row is read; above, a partition is faster.
 _MAX_SORTED = 100
@@ -46,7 +47,8 @@ def kneighbors(
     Returns
     -------
     distances : array of shape (n, k)
-        In the float dtype of `X`, not decreasing along a row.
+        In the float dtype of `X`, not decreasing along a row; float64 for float32 samples so large
+        or so small that float32 squares would overflow or underflow.
     indices : array of int64, shape (n, k)
         Rows of `X`; equally distant rows are in the order of their indices.
 
@@ -64,6 +66,7 @@ def kneighbors(
     ([[1], [0], [1]], [[1.0], [1.0], [4.0]])
     """
     xp = array_api_compat.array_namespace(X)
+    X, unit = check_and_scale(xp, X, metric)
     blocks = distance_blocks(X, metric=metric)
     _check_k(k, X.shape[0], include_self=include_self)
     nearest = _selection(xp)
@@ -74,7 +77,7 @@ def kneighbors(
         found = nearest(xp, gram.fill_diagonal(xp, D, start, value=self_distance), k)
         distances.append(xp.maximum(found[0], xp.zeros_like(found[0])))
         indices.append(found[1])
-    return xp.concat(distances), xp.concat(indices)
+    return in_unit(xp, xp.concat(distances), unit), xp.concat(indices)
 
 
 def _selection(xp: Any) -> Callable:

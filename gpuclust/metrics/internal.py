@@ -89,7 +89,10 @@ def silhouette_scores(
     sets = encode_all(X, labels_list, masks)
     X, scored = drop_unused(X, [one for one in sets if one.defined])
     # Called even if no label set needs distances, so that a bad X or metric always raises.
-    blocks: Iterable = distances.distance_blocks(X, metric=metric, block_bytes=block_bytes)
+    # Silhouettes are ratios of distances, so their unit does not matter.
+    blocks: Iterable = distances.distance_blocks(
+        X, metric=metric, block_bytes=block_bytes, relative=True
+    )
     several = isinstance(metric, tuple)
     if not several:
         blocks = ((start, stop, (D,)) for start, stop, D in blocks)

@@ -16,6 +16,7 @@ import numpy as np
 from ...arrays import distances, gram
 from ...arrays.indexing import take_rows
 from ...arrays.transfer import to_device, to_host
+from ...arrays.unit import OVERFLOW
 from ...device import block_size
 from ...errors import InputError
 
@@ -23,10 +24,6 @@ from ...errors import InputError
 _GROUP = 64
 # Bytes of float64 rows of pairs in memory at a time, on NumPy.
 _PAIR_BYTES = 32 << 20
-OVERFLOW = (
-    "X has values so large that distances between samples are not finite numbers in its dtype. "
-    "Scale the features, or use float64."
-)
 
 
 class Candidates(NamedTuple):

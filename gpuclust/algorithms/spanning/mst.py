@@ -16,13 +16,16 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import array_api_compat
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from ...arrays import distances
 from ...arrays.transfer import to_host
+from ...arrays.unit import OVERFLOW, in_unit
 from ...errors import InputError
-from .candidates import OVERFLOW, Candidates, between, nearest_outside
+from .candidates import Candidates, between, nearest_outside
 
 # Neighbors per row and pass: enough that one pass leaves few components, in O(n d) memory.
 LISTED = 16
@@ -101,8 +104,10 @@ def minimum_spanning_tree(
             f"core_distances has shape {core.shape}; give one finite number for each of the {n} "
             "samples."
         )
-    edges = nearest_outside(X, metric, LISTED, core=core)
-    return complete(X, metric, core, edges)
+    X, unit = distances.check_and_scale(array_api_compat.array_namespace(X), X, metric)
+    core = core / unit
+    tree = complete(X, metric, core, nearest_outside(X, metric, LISTED, core=core))
+    return tree._replace(weight=in_unit(np, tree.weight, unit))
 
 
 def complete(X: Any, metric: str, core: np.ndarray, edges: Candidates) -> SpanningTree:
