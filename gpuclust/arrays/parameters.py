@@ -35,14 +35,12 @@ def whole(name: str, value: Any, *, low: int = 1, high: int = MOST) -> int:
     >>> whole("k", 2.0)
     Traceback (most recent call last):
     ...
-    gpuclust.errors.InputError: k is 2.0; it must be 1 or more, a whole number.
+    gpuclust.errors.InputError: k is 2.0; it must be a whole number, 1 or more.
     """
-    if not _is_whole(value):
-        raise InputError(f"{name} is {_short(value)}; it must be {low} or more, a whole number.")
-    if not low <= value <= high:
-        limit = f"{low} or more" if high == MOST and value < low else f"from {low} to {high}"
-        raise InputError(f"{name} is {_short(value)}; it must be {limit}.")
-    return int(value)
+    if _is_whole(value) and low <= value <= high:
+        return int(value)
+    limit = f"{low} or more" if high == MOST else f"from {low} to {high}"
+    raise InputError(f"{name} is {_short(value)}; it must be a whole number, {limit}.")
 
 
 def optional_whole(name: str, value: Any, *, low: int = 1) -> int | None:

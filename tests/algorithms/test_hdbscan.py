@@ -258,11 +258,11 @@ def test_every_cluster_of_a_condensed_tree_has_its_points_and_lambdas_grow(n, le
 def test_bad_parameters_and_input_are_refused():
     for name in ("min_cluster_size", "min_samples", "max_cluster_size"):
         with pytest.raises(InputError, match=f"{name} is 0"):
-            HDBSCAN(**{name: 0})
+            HDBSCAN(**{name: 0}).fit(varied())
     with pytest.raises(InputError, match="epsilon is -1"):
-        HDBSCAN(cluster_selection_epsilon=-1.0)
+        HDBSCAN(cluster_selection_epsilon=-1.0).fit(varied())
     with pytest.raises(UnknownNameError, match="leaf"):
-        HDBSCAN(cluster_selection_method="leaves")
+        HDBSCAN(cluster_selection_method="leaves").fit(varied())
     with pytest.raises(UnknownNameError, match="cosine"):
         HDBSCAN(metric="cosinus").fit_predict(varied())
     with pytest.raises(CellError, match="min_samples=7"):

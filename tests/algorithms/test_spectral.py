@@ -72,9 +72,9 @@ def test_a_given_graph_of_more_neighbors_gives_the_same_labels(xp, overlapping):
 def test_a_graph_that_does_not_fit_is_refused(overlapping):
     model = SpectralClustering(6, n_neighbors=10)
     with pytest.raises(InputError, match="kneighbors"):
-        model.fit(overlapping, kneighbors(overlapping, 8))
+        model.fit(overlapping, neighbors=kneighbors(overlapping, 8))
     with pytest.raises(InputError, match="kneighbors"):
-        model.fit(overlapping, kneighbors(overlapping[:-1], 9))
+        model.fit(overlapping, neighbors=kneighbors(overlapping[:-1], 9))
 
 
 def test_permuting_the_rows_permutes_the_clusters(overlapping):

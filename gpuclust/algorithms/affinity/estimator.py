@@ -8,6 +8,7 @@ them, see `array_messages`.
 from __future__ import annotations
 
 import contextlib
+import numbers
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,18 +16,23 @@ from typing import Any
 import array_api_compat
 import numpy as np
 
-from ...arrays import distances, gram
+from ...arrays import accept, distances, gram, parameters
 from ...arrays.indexing import diagonal_mask, median, row_mapper, row_ranges
 from ...arrays.transfer import to_device, to_host
+from ...arrays.unit import SQUARES32
 from ...errors import InputError
+from ..surface import Clusterer
 from .array_messages import ArrayMessages
 from .exemplars import refine
+
+# Largest preference, in the unit of the similarities.
+_LARGEST_PREFERENCE = 1e30
 
 # Modules with compiled code are imported where they are used: numba takes half a second to import,
 # and only NumPy arrays need it.
 
 
-class AffinityPropagation:
+class AffinityPropagation(Clusterer):
     """Affinity propagation with the interface of `sklearn.cluster.AffinityPropagation`.
 
     The similarity of two samples is minus their squared euclidean distance.  Labels and number of
@@ -56,9 +62,9 @@ class AffinityPropagation:
     Attributes
     ----------
     labels_ : array (n,), int64
-        On the device of X; all -1 when no exemplar was found.
+        In the array type and on the device of X; all -1 when no exemplar was found.
     cluster_centers_indices_ : array (k,), int64
-        Sorted exemplars, on the device of X.
+        Sorted exemplars, in the array type and on the device of X.
     n_iter_ : int
         Number of iterations; 0 when all similarities are equal.
 
@@ -89,13 +95,14 @@ class AffinityPropagation:
         self.preference = preference
         self.random_state = random_state
 
-    def fit(self, X: Any) -> AffinityPropagation:
-        """Cluster the samples `X` (n, d), of any real dtype and array namespace.
+    def fit(self, X: Any, y: Any = None) -> AffinityPropagation:
+        """Cluster the samples `X` (n, d), see `gpuclust.arrays.accept.samples`; `y` is ignored.
 
         Raises
         ------
         InputError
-            For a parameter out of range, and for an `X` that is empty or not a finite matrix.
+            For a parameter out of range or of another type, and for an `X` that is empty or not a
+            finite matrix.
 
         Warns
         -----
@@ -104,35 +111,27 @@ class AffinityPropagation:
         UserWarning
             When all similarities are equal, as in scikit-learn.
         """
-        self._check(X)
-        xp = array_api_compat.array_namespace(X)
-        exemplars, labels, self.n_iter_ = self._cluster(xp, X)
-        self.labels_ = to_device(xp, labels, X)
-        self.cluster_centers_indices_ = to_device(xp, exemplars, X)
+        del y
+        parameters.number("damping", self.damping, low=0.5, high=1, below=True)
+        parameters.whole("max_iter", self.max_iter)
+        parameters.whole("convergence_iter", self.convergence_iter)
+        parameters.seed(self.random_state)
+        samples = accept.samples(X)
+        xp = array_api_compat.array_namespace(samples)
+        exemplars, labels, self.n_iter_ = self._cluster(xp, samples)
+        self.labels_ = accept.returned(labels, X)
+        self.cluster_centers_indices_ = accept.returned(exemplars, X)
         return self
-
-    def fit_predict(self, X: Any) -> Any:
-        """Cluster the samples `X` (n, d) and return the labels (n,), int64; see `fit`."""
-        return self.fit(X).labels_
-
-    def _check(self, X: Any) -> None:
-        if not 0.5 <= self.damping < 1:
-            raise InputError(f"damping must be at least 0.5 and below 1; got {self.damping}.")
-        for name in ("max_iter", "convergence_iter"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1; got {getattr(self, name)}.")
-        if X.ndim != 2 or X.shape[0] == 0:
-            raise InputError(f"X has shape {tuple(X.shape)}; it must be (n samples, d features).")
 
     def _cluster(self, xp: Any, X: Any) -> tuple[np.ndarray, np.ndarray, int]:
         """Return exemplars (k,), labels (n,), both int64 on the host, and number of iterations."""
-        X = distances.check_array(xp, X)
+        X, unit = distances.check_and_scale(xp, X, "euclidean", limits=SQUARES32)
         n = X.shape[0]
         order, X = _ordered(xp, X)
         S = _empty_matrix(xp, X)
         with _noise(xp, S, self.random_state, order) as add_noise, row_mapper(xp, n) as over_rows:
             _fill(xp, S, X, over_rows)
-            preference = self._preferences(xp, S)[order]
+            preference = self._preferences(xp, S, unit)[order]
             if n == 1 or (np.all(preference == preference[0]) and _all_equal(xp, S)):
                 return _arbitrary(n, alone=preference[0] > float(S[0, n - 1]))
             add_noise(preference, over_rows)
@@ -144,12 +143,18 @@ class AffinityPropagation:
             return exemplars, np.full(n, -1), n_iter
         return *refine(xp, S, order, exemplars), n_iter
 
-    def _preferences(self, xp: Any, S: Any) -> np.ndarray:
-        """Return the preference of each sample (n,), float32, in the order of X."""
-        preference = median(xp, S) if self.preference is None else self.preference
-        if array_api_compat.is_array_api_obj(preference):
-            preference = to_host(preference)
-        return np.broadcast_to(np.asarray(preference, np.float32), (S.shape[0],))
+    def _preferences(self, xp: Any, S: Any, unit: float) -> np.ndarray:
+        """Return the preference of each sample (n,), float32, in the order of X.
+
+        `unit` is that of the samples; similarities, and so preferences, are divided by its square.
+        """
+        n = S.shape[0]
+        if self.preference is None:
+            return np.full(n, median(xp, S), np.float32)
+        with np.errstate(over="ignore"):
+            scaled = _as_preference(self.preference, n) / unit / unit
+        # Beyond these limits a preference has the same effect, and sums of messages overflow.
+        return np.clip(scaled, -_LARGEST_PREFERENCE, _LARGEST_PREFERENCE).astype(np.float32)
 
     def _propagate(self, xp: Any, S: Any, over_rows: Callable) -> tuple[np.ndarray, int, bool]:
         """Pass messages until the exemplars stay the same.
@@ -176,6 +181,21 @@ class AffinityPropagation:
             converged = settled and bool(xp.any(exemplar))
         messages.restore()
         return to_host(exemplar), iteration, converged
+
+
+def _as_preference(preference: Any, n: int) -> np.ndarray:
+    """Return a preference given by the user for each of the n samples, float64."""
+    most = float(np.finfo(np.float64).max)
+    if isinstance(preference, numbers.Number):
+        value = parameters.number("preference", preference, low=-most, high=most)
+        return np.full(n, value, np.float64)
+    values = to_host(accept.labels(preference, name="preference"))
+    if values.dtype.kind not in "iuf" or values.shape != (n,) or np.any(np.abs(values) > most):
+        raise InputError(
+            f"preference has shape {values.shape} and dtype {values.dtype}; give one number, or "
+            f"one for each of the {n} samples, within the range of float64."
+        )
+    return values.astype(np.float64)
 
 
 def _warn_not_converged(*, found: bool) -> None:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import array_api_compat
 import numpy as np
+from array_api_compat import array_namespace
 
-from ...arrays.transfer import to_device
-from ...errors import CellError, InputError, unknown
+from ...arrays import METRICS, accept, distances, parameters
+from ...arrays.unit import in_unit
+from ...errors import CellError
 from ..spanning import SpanningTree, candidates, mst, single_linkage_tree
+from ..surface import Clusterer
 from . import condense, sklearn_order
 
 
@@ -51,8 +53,8 @@ def mutual_reachability_tree(
 
     Parameters
     ----------
-    X : array (n, d)
-        Samples, on any array namespace.
+    X : array-like (n, d)
+        Samples, see `gpuclust.arrays.accept.samples`.
     metric : {"euclidean", "l1", "chebyshev", "cosine"}
         Distance between samples.
     min_samples : int
@@ -65,23 +67,28 @@ def mutual_reachability_tree(
     >>> mutual_reachability_tree(X, min_samples=3).weight
     array([3., 3.])
     """
-    return _tree_and_ties(X, metric, min_samples)[0]
+    X = accept.samples(X)
+    parameters.choice("metric", metric, METRICS)
+    parameters.whole("min_samples", min_samples, high=X.shape[0])
+    X, unit = distances.check_and_scale(array_namespace(X), X, metric)
+    tree = _tree_and_ties(X, metric, min_samples)[0]
+    return tree._replace(weight=in_unit(np, tree.weight, unit))
 
 
 def _tree_and_ties(X: Any, metric: str, min_samples: int) -> tuple[SpanningTree, SpanningTree]:
     """Build the tree, and list the edges from each sample within its core distance."""
     ids = candidates.neighbor_ids(X, metric, max(mst.LISTED, min_samples - 1))
     rows = np.broadcast_to(np.arange(len(ids))[:, None], ids.shape)
-    distances = candidates.pair_distances(X, metric, rows, ids)
-    core = core_distances(distances, min_samples)
-    edges = candidates.listed_edges(ids, distances, core, by_reach=False)
-    near = distances <= core[:, None]
+    lengths = candidates.pair_distances(X, metric, rows, ids)
+    core = core_distances(lengths, min_samples)
+    edges = candidates.listed_edges(ids, lengths, core, by_reach=False)
+    near = lengths <= core[:, None]
     i, j = rows[near], ids[near]
     ties = SpanningTree(i, j, np.maximum(core[i], core[j]))
     return mst.complete(X, metric, core, edges), ties
 
 
-class HDBSCAN:
+class HDBSCAN(Clusterer):
     """Density-based clustering with the interface of `sklearn.cluster.HDBSCAN`.
 
     Clusters equal scikit-learn's.  For ``min_samples > 1`` mutual reachability distances often tie,
@@ -109,16 +116,9 @@ class HDBSCAN:
     Attributes
     ----------
     labels_ : array (n,), int64
-        On the device of X; -1 is noise.
+        In the array type and on the device of X; -1 is noise.
     probabilities_ : array (n,), float64
-        On the device of X; strength of membership, 0 for noise.
-
-    Raises
-    ------
-    InputError
-        For a parameter out of range.
-    UnknownNameError
-        For an unknown selection method; in `fit_predict` for an unknown metric.
+        Strength of membership, 0 for noise; in the array type and on the device of X.
 
     References
     ----------
@@ -144,40 +144,54 @@ class HDBSCAN:
         allow_single_cluster: bool = False,
         cluster_selection_epsilon: float = 0.0,
     ):
-        if cluster_selection_method not in condense.SELECTIONS:
-            raise unknown("cluster_selection_method", cluster_selection_method, condense.SELECTIONS)
-        self.min_cluster_size = _at_least("min_cluster_size", min_cluster_size, 2)
-        self.min_samples = _at_least("min_samples", min_samples, 1)
+        self.min_cluster_size = min_cluster_size
+        self.min_samples = min_samples
         self.metric = metric
-        self.max_cluster_size = _at_least("max_cluster_size", max_cluster_size, 1)
+        self.max_cluster_size = max_cluster_size
         self.cluster_selection_method = cluster_selection_method
         self.allow_single_cluster = allow_single_cluster
-        epsilon = _at_least("cluster_selection_epsilon", cluster_selection_epsilon, 0.0)
-        self.cluster_selection_epsilon = epsilon
+        self.cluster_selection_epsilon = cluster_selection_epsilon
 
-    def fit_predict(self, X: Any) -> Any:
-        """Cluster `X` (n, d) and return the labels (n,), int64 on the device of X.
+    def fit(self, X: Any, y: Any = None) -> HDBSCAN:
+        """Cluster the samples `X` (n, d); `y` is ignored.
 
         Raises
         ------
         InputError
-            When X is not 2-D or not finite.
+            For a parameter out of range or of another type, and when X is not a finite matrix.
+        UnknownNameError
+            For an unknown metric or selection method.
         CellError
             For fewer samples than `min_samples`, or fewer than two.
         """
-        xp = array_api_compat.array_namespace(X)
-        self.labels_, self.probabilities_ = (to_device(xp, part, X) for part in self._cluster(X))
-        return self.labels_
+        del y
+        self._check()
+        found = self._cluster(accept.samples(X, least=0))
+        self.labels_, self.probabilities_ = (accept.returned(part, X) for part in found)
+        return self
+
+    def _check(self) -> None:
+        parameters.whole("min_cluster_size", self.min_cluster_size, low=2)
+        parameters.optional_whole("min_samples", self.min_samples)
+        parameters.choice("metric", self.metric, METRICS)
+        parameters.optional_whole("max_cluster_size", self.max_cluster_size)
+        selection = self.cluster_selection_method
+        parameters.choice("cluster_selection_method", selection, condense.SELECTIONS)
+        parameters.flag("allow_single_cluster", self.allow_single_cluster)
+        parameters.number("cluster_selection_epsilon", self.cluster_selection_epsilon, low=0)
 
     def _cluster(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return the labels and probabilities (n,) on the host."""
         min_samples = self.min_cluster_size if self.min_samples is None else self.min_samples
-        if X.ndim == 2 and X.shape[0] < max(min_samples, 2):
+        if X.shape[0] < max(min_samples, 2):
             raise CellError(
                 f"HDBSCAN needs at least {max(min_samples, 2)} samples for min_samples="
                 f"{min_samples}; got {X.shape[0]}. Give more samples, or a smaller min_samples or "
                 "min_cluster_size."
             )
+        # Clusters do not depend on the unit, and lambda, 1 / height, stays in range.
+        X, unit = distances.check_and_scale(array_namespace(X), X, self.metric)
+        epsilon = self.cluster_selection_epsilon / unit
         spanning, ties = _tree_and_ties(X, self.metric, min_samples)
         if min_samples > 1:  # core distances are 0 for 1, so they cause no ties
             spanning = sklearn_order.sklearn_tree(spanning, ties, path=self.metric == "cosine")
@@ -188,13 +202,6 @@ class HDBSCAN:
             method=self.cluster_selection_method,
             max_cluster_size=self.max_cluster_size,
             allow_single_cluster=self.allow_single_cluster,
-            epsilon=self.cluster_selection_epsilon,
+            epsilon=epsilon,
         )
-        return condense.label(tree, chosen, epsilon=self.cluster_selection_epsilon)
-
-
-def _at_least(name: str, value: Any, least: float) -> Any:
-    """Return the value; raise InputError if it is below `least`."""
-    if value is not None and not value >= least:
-        raise InputError(f"{name} is {value}; it must be {least} or more.")
-    return value
+        return condense.label(tree, chosen, epsilon=epsilon)

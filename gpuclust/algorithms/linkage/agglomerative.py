@@ -12,10 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from array_api_compat import array_namespace
 
-from ...arrays import distances, transfer
-from ...errors import CellError, InputError, unknown
+from ...arrays import accept, distances, parameters
+from ...arrays.unit import KEPT32, in_unit
+from ...errors import CellError, InputError
 from ..scale import mean_spread
 from ..spanning import minimum_spanning_tree, single_linkage_tree
+from ..surface import Clusterer
 from .lance_williams import METHODS, lance_williams
 from .ward import ward
 
@@ -66,11 +68,10 @@ class Linkage(NamedTuple):
         """
         n = self.Z.shape[0] + 1
         if n_clusters is not None and distance_threshold is None:
-            if not 1 <= n_clusters <= n:
-                raise InputError(f"n_clusters must be from 1 to the {n} samples; got {n_clusters}.")
-            merges = n - n_clusters
+            merges = n - parameters.whole("n_clusters", n_clusters, high=n)
         elif n_clusters is None and distance_threshold is not None:
-            merges = int(np.searchsorted(self.Z[:, 2], distance_threshold, side="left"))
+            height = parameters.number("distance_threshold", distance_threshold)
+            merges = int(np.searchsorted(self.Z[:, 2], height, side="left"))
         else:
             raise InputError("cut a tree by either n_clusters or distance_threshold; give one.")
         return _labels(self.Z[:merges, :2].astype(np.int64), n)
@@ -99,8 +100,9 @@ def linkage(
 
     Parameters
     ----------
-    X : array (n, d)
-        Samples, on any array namespace.  Integers are converted to float64, float16 to float32.
+    X : array-like (n, d)
+        Samples, see `gpuclust.arrays.accept.samples`.  Integers are converted to float64, float16
+        to float32.
     method : {"ward", "average", "complete", "weighted", "single"}
         Ward is defined for the euclidean metric only.
     metric : {"euclidean", "l1", "chebyshev", "cosine"}
@@ -119,8 +121,8 @@ def linkage(
     Raises
     ------
     InputError
-        For samples that are not a finite (n, d) array with n at least 1, an unsupported dtype, or
-        Ward with a metric other than euclidean.
+        For samples that are not a finite (n, d) array with n at least 1, heights that exceed
+        float64, an unsupported dtype, or Ward with a metric other than euclidean.
     UnknownNameError
         For an unknown method or metric.
     CellError
@@ -132,37 +134,41 @@ def linkage(
     >>> linkage(X, "average").Z[:, 2].tolist()
     [1.0, 4.5]
     """
-    xp = array_namespace(X)
     in_float64 = _checked(method, metric, dtype)
-    X = distances.check_array(xp, X)
-    if X.shape[0] == 0:
-        raise InputError(f"X has shape {tuple(X.shape)}; a tree needs at least one sample.")
+    X = accept.samples(X)
+    xp = array_namespace(X)
+    limits = None if method == "single" or in_float64 else KEPT32
+    X, unit = distances.check_and_scale(xp, X, metric, limits=limits)
     if X.shape[0] == 1:
         return Linkage(np.empty((0, 4)))
     if metric == "cosine" and not bool(xp.all(xp.any(X != 0, axis=1))):
         raise CellError("metric=cosine is undefined for samples that are all zeros.")
     if method == "ward":
-        return Linkage(ward(xp, X, in_float64=in_float64))
-    if method == "single":
-        return Linkage(_single(X, metric))
-    return Linkage(lance_williams(xp, X, method, metric, in_float64=in_float64))
+        Z = ward(xp, X, in_float64=in_float64)
+    elif method == "single":
+        Z = _single(X, metric)
+    else:
+        Z = lance_williams(xp, X, method, metric, in_float64=in_float64)
+    Z[:, 2] = in_unit(np, Z[:, 2], unit)
+    return Linkage(Z)
 
 
 def _checked(method: str, metric: str, dtype: Any) -> bool:
     """Check the options of a linkage; return whether its dtype is float64."""
-    if method not in ("ward", "single", *METHODS):
-        raise unknown("linkage", method, ("ward", "single", *METHODS))
-    if metric not in distances.METRICS:
-        raise unknown("metric", metric, distances.METRICS)
+    parameters.choice("linkage", method, ("ward", "single", *METHODS))
+    parameters.choice("metric", metric, distances.METRICS)
     if method == "ward" and metric != "euclidean":
         raise InputError(
             f"linkage=ward is defined for metric=euclidean only; got metric={metric}. Use "
             "linkage=average, complete or single with it."
         )
-    name = "float32" if dtype is None else str(dtype)
-    if "float32" not in name and "float64" not in name:
+    if dtype is None:
+        return False
+    # np.float32 and np.dtype("float32"), torch.float32 and "float32" have one last name.
+    name = getattr(dtype, "__name__", str(dtype)).rpartition(".")[2]
+    if name not in ("float32", "float64"):
         raise InputError(f"dtype is {dtype}; it must be float32 or float64. None means float32.")
-    return "float64" in name
+    return bool(name == "float64")
 
 
 def _single(X: Any, metric: str) -> np.ndarray:
@@ -170,7 +176,7 @@ def _single(X: Any, metric: str) -> np.ndarray:
     return single_linkage_tree(minimum_spanning_tree(X, metric=metric), X.shape[0])
 
 
-class Agglomerative:
+class Agglomerative(Clusterer):
     """Hierarchical clustering with the interface of `sklearn.cluster.AgglomerativeClustering`.
 
     Parameters
@@ -186,7 +192,18 @@ class Agglomerative:
         (euclidean), d (l1) or 1 (chebyshev), as in the study.  No effect on the cosine distance and
         on a cut by number.
     memory : dict, optional
-        Trees of the same `X` by (linkage, metric).  A missing tree is built and added.
+        Trees by (linkage, metric), each with the `X` that it was built from.  A tree is taken from
+        it only for that same object `X`, otherwise built and put there.  By default every fit
+        builds its tree.
+
+    Attributes
+    ----------
+    labels_ : array (n,), int64
+        In the array type and on the device of X.
+    n_clusters_ : int
+        Number of clusters found.
+    tree_ : Linkage
+        Tree of the last fit.
 
     Examples
     --------
@@ -204,30 +221,56 @@ class Agglomerative:
         linkage: str = "ward",
         metric: str = "euclidean",
         standardize: bool = False,
-        memory: dict[tuple[str, str], Linkage] | None = None,
+        memory: dict[tuple[str, str], tuple[Any, Linkage]] | None = None,
     ):
         self.n_clusters = n_clusters
         self.distance_threshold = distance_threshold
         self.linkage = linkage
         self.metric = metric
         self.standardize = standardize
-        self.memory = {} if memory is None else memory
+        self.memory = memory
 
-    def fit_predict(self, X: Any) -> Any:
-        """Cluster `X` (n, d) and return the labels (n,), int64 on the device of X."""
+    def fit(self, X: Any, y: Any = None) -> Agglomerative:
+        """Cluster the samples `X` (n, d); `y` is ignored.
+
+        Raises
+        ------
+        InputError, UnknownNameError, CellError
+            As `linkage`; also for a parameter of another type, out of range, NaN or infinite.
+        """
+        del y
+        threshold, n_clusters = self.distance_threshold, self.n_clusters
+        if threshold is not None:
+            threshold, n_clusters = parameters.number("distance_threshold", threshold, low=0), None
+            if parameters.flag("standardize", self.standardize):
+                threshold *= self._unit(X)
+        self.tree_ = self._tree(X)
+        labels = self.tree_.cut(n_clusters=n_clusters, distance_threshold=threshold)
+        self.n_clusters_ = int(labels.max()) + 1
+        self.labels_ = accept.returned(labels, X)
+        return self
+
+    def _tree(self, X: Any) -> Linkage:
+        """Take the tree of `X` from the memory, or build it."""
+        if self.memory is None:
+            return linkage(X, self.linkage, metric=self.metric)
+        _checked(self.linkage, self.metric, None)
+        if not isinstance(self.memory, dict):
+            raise InputError(f"memory is {self.memory!r}; it must be a dict for trees, or None.")
         key = (self.linkage, self.metric)
-        if key not in self.memory:
-            self.memory[key] = linkage(X, self.linkage, metric=self.metric)
-        tree = self.memory[key]
-        if self.distance_threshold is None:
-            labels = tree.cut(n_clusters=self.n_clusters)
-        else:
-            labels = tree.cut(distance_threshold=self.distance_threshold * self._unit(X))
-        return transfer.to_device(array_namespace(X), labels, X)
+        source, tree = self.memory.get(key, (None, None))
+        if tree is None or source is not X:
+            tree = linkage(X, self.linkage, metric=self.metric)
+            self.memory[key] = X, tree
+        return tree
 
     def _unit(self, X: Any) -> float:
         """Return the unit of the distance threshold."""
-        if not self.standardize or self.metric == "cosine":
+        _checked(self.linkage, self.metric, None)
+        if self.metric == "cosine":
             return 1.0
+        X = accept.samples(X)
+        X, unit = distances.check_and_scale(array_namespace(X), X, self.metric)
         d = X.shape[1]
-        return mean_spread(X) * {"euclidean": math.sqrt(d), "l1": d, "chebyshev": 1}[self.metric]
+        of_d = {"euclidean": math.sqrt(d), "l1": d, "chebyshev": 1}[self.metric]
+        return mean_spread(X) * of_d * unit

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import array_api_compat
 import numpy as np
 
+from ...arrays import accept, parameters
 from ...arrays.neighbors import kneighbors
-from ...arrays.transfer import to_device, to_host
-from ...errors import InputError, unknown
+from ...arrays.transfer import to_host
+from ...errors import InputError
+from ..surface import Clusterer
 from .assignment import ASSIGNMENTS, assign, cluster_qr, discretize
 
 __all__ = [
@@ -66,7 +67,7 @@ def connectivity(indices: Any, n_neighbors: int) -> Any:
     return 0.5 * (graph + graph.T)
 
 
-class SpectralClustering:
+class SpectralClustering(Clusterer):
     """Spectral clustering of the symmetric nearest-neighbor graph.
 
     Labels equal those of ``sklearn.cluster.SpectralClustering(affinity="nearest_neighbors")`` up to
@@ -88,7 +89,7 @@ class SpectralClustering:
     Attributes
     ----------
     labels_ : array (n,), int64
-        On the device of X.
+        In the array type and on the device of X.
 
     References
     ----------
@@ -114,57 +115,49 @@ class SpectralClustering:
         self.assign_labels = assign_labels
         self.random_state = random_state
 
-    def fit(self, X: Any, neighbors: tuple[Any, Any] | None = None) -> SpectralClustering:
-        """Cluster `X` (n, d); see `fit_predict`."""
-        from sklearn.utils import check_random_state
-
-        self._check(X)
-        random = check_random_state(self.random_state)
-        graph = self._graph(X, neighbors)
-        # On the host, where the eigenvectors are; n k values are few.
-        vectors = _embed(graph, self.n_clusters, random)
-        labels = assign(vectors, self.assign_labels, random)
-        self.labels_ = to_device(array_api_compat.array_namespace(X), labels, X)
-        return self
-
-    def fit_predict(self, X: Any, neighbors: tuple[Any, Any] | None = None) -> Any:
-        """Cluster `X` and return the labels.
+    def fit(
+        self, X: Any, y: Any = None, *, neighbors: tuple[Any, Any] | None = None
+    ) -> SpectralClustering:
+        """Cluster the samples `X` (n, d); `y` is ignored.
 
         Parameters
         ----------
-        X : array of shape (n, d)
-            Samples, on any array namespace.
+        X : array-like of shape (n, d)
+            Samples, see `gpuclust.arrays.accept.samples`.
+        y : object
+            Ignored; pipelines pass it.
         neighbors : (distances, indices), optional
             Result of `kneighbors(X, k)`, without the samples themselves, for any
             ``k >= n_neighbors - 1``; it can be shared between methods.
 
-        Returns
-        -------
-        labels : array of int64, shape (n,)
-
         Raises
         ------
         InputError
-            For more clusters or neighbors than samples, or `neighbors` of another shape.
+            For more clusters or neighbors than samples, `neighbors` of another shape, or a
+            parameter of another type.
 
         Warns
         -----
         UserWarning
             When the graph is not connected, as in scikit-learn.
         """
-        return self.fit(X, neighbors).labels_
+        from sklearn.utils import check_random_state
 
-    def _check(self, X: Any) -> None:
-        if self.assign_labels not in ASSIGNMENTS:
-            raise unknown("assign_labels", self.assign_labels, ASSIGNMENTS)
-        if X.ndim != 2:
-            raise InputError(f"X has shape {tuple(X.shape)}; it must be (n samples, d features).")
-        for name, most in (("n_clusters", X.shape[0] - 1), ("n_neighbors", X.shape[0])):
-            if not 1 <= getattr(self, name) <= most:
-                raise InputError(
-                    f"{name} must be from 1 to {most} for {X.shape[0]} samples; got "
-                    f"{getattr(self, name)}."
-                )
+        del y
+        samples = accept.samples(X)
+        self._check(samples.shape[0])
+        random = check_random_state(parameters.seed(self.random_state))
+        graph = self._graph(samples, neighbors)
+        # On the host, where the eigenvectors are; n k values are few.
+        vectors = _embed(graph, int(self.n_clusters), random)
+        labels = assign(vectors, self.assign_labels, random)
+        self.labels_ = accept.returned(labels, X)
+        return self
+
+    def _check(self, n: int) -> None:
+        parameters.choice("assign_labels", self.assign_labels, ASSIGNMENTS)
+        parameters.whole("n_clusters", self.n_clusters, high=n - 1)
+        parameters.whole("n_neighbors", self.n_neighbors, high=n)
 
     def _graph(self, X: Any, neighbors: tuple[Any, Any] | None) -> Any:
         """Return the symmetric graph, a sparse (n, n) float64 matrix on the host."""
