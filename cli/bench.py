@@ -8,19 +8,37 @@ from typing import Annotated, Any
 
 import typer
 
-from .console import note, show_table
+from .console import note, save, show_table
+from .options import given_path, output_path
 
 Embeddings = Annotated[
-    Path | None, typer.Option("--embeddings", help="Embeddings and classes: .npz with X and y.")
+    Path | None,
+    typer.Option(
+        "--embeddings",
+        help="Embeddings and classes: .npz with X and y.",
+        parser=given_path,
+        metavar="FILE",
+    ),
 ]
 Needed = Annotated[
-    Path, typer.Option("--embeddings", help="Embeddings and classes: .npz with X and y.")
+    Path,
+    typer.Option(
+        "--embeddings",
+        help="Embeddings and classes: .npz with X and y.",
+        parser=given_path,
+        metavar="FILE",
+    ),
 ]
 Backend = Annotated[
     str, typer.Option("--implementation", help="cpu or gpu: the backend of gpuclust.")
 ]
 Runs = Annotated[int, typer.Option("--runs", min=1, help="Timed runs of each, after a warm-up.")]
-Json = Annotated[Path | None, typer.Option("--json", help="Write everything to this file.")]
+Json = Annotated[
+    Path | None,
+    typer.Option(
+        "--json", help="Write everything to this file.", parser=output_path, metavar="FILE"
+    ),
+]
 app = typer.Typer(
     help="Time CPU, GPU and other libraries against each other.", no_args_is_help=True
 )
@@ -54,13 +72,21 @@ def methods(
     runs: Runs = 3,
     as_json: Json = None,
     markdown: Annotated[
-        Path | None, typer.Option("--markdown", help="Write the table to this file.")
+        Path | None,
+        typer.Option(
+            "--markdown", help="Write the table to this file.", parser=output_path, metavar="FILE"
+        ),
     ] = None,
-    svg: Annotated[Path | None, typer.Option("--svg", help="Plot seconds over n here.")] = None,
+    svg: Annotated[
+        Path | None,
+        typer.Option("--svg", help="Plot seconds over n here.", parser=output_path, metavar="FILE"),
+    ] = None,
 ) -> None:
     """Time reducers, clusterers and scores in several implementations, in turns."""
     from gpuclust.bench import render, results
+    from gpuclust.files.output import check_different
 
+    check_different({"--json": as_json, "--markdown": markdown, "--svg": svg})
     data = "digits" if embeddings is None else str(embeddings)
     first, *others = implementation or ["cpu", "sklearn"]
     cases = results.product(method, others, size, k=k, runs=runs)
@@ -69,11 +95,9 @@ def methods(
     if markdown is not None:
         from gpuclust.report.tables import markdown as as_markdown
 
-        markdown.write_text(as_markdown(*render.table(found)) + "\n", encoding="utf-8")
-        note(f"written: {markdown}")
+        save("--markdown", markdown, as_markdown(*render.table(found)) + "\n")
     if svg is not None:
-        render.plot(found, svg)
-        note(f"written: {svg}")
+        save("--svg", svg, render.plot(found).decode())
     _exit(found)
 
 
@@ -92,6 +116,7 @@ def kernels(
     """Time gpuclust's own algorithms against other libraries: the table of the README."""
     from gpuclust.bench import cases, results
     from gpuclust.errors import unknown
+    from gpuclust.files.output import STDOUT, is_regular
 
     table = cases.GPU if implementation == "gpu" else cases.CPU
     for name in case or []:
@@ -102,11 +127,11 @@ def kernels(
         chosen = {name: one.tiny() for name, one in chosen.items()}
     path = as_json
 
-    def save(found: Mapping[str, Any]) -> None:
-        if path is not None:
+    def keep(found: Mapping[str, Any]) -> None:
+        if path is not None and path != STDOUT and is_regular(path):
             results.write(path, found)
 
-    found = results.run(chosen, implementation, data=str(embeddings), say=note, save=save)
+    found = results.run(chosen, implementation, data=str(embeddings), say=note, save=keep)
     _show(found, as_json)
     _exit(found)
 
@@ -148,8 +173,8 @@ def unit(
 
 @app.command()
 def compare(
-    a: Annotated[Path, typer.Argument(metavar="A.json")],
-    b: Annotated[Path, typer.Argument(metavar="B.json")],
+    a: Annotated[Path, typer.Argument(metavar="A.json", parser=given_path)],
+    b: Annotated[Path, typer.Argument(metavar="B.json", parser=given_path)],
 ) -> None:
     """Compare two files of `bench methods` or `bench kernels`, work by work."""
     from gpuclust.bench import render, results
@@ -168,8 +193,7 @@ def _write(path: Path | None, found: Mapping[str, Any]) -> None:
     from gpuclust.bench import results
 
     if path is not None:
-        results.write(path, found)
-        note(f"written: {path}")
+        save("--json", path, results.text(found))
 
 
 def _exit(found: Mapping[str, Any]) -> None:

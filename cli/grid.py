@@ -22,10 +22,12 @@ from .console import (
     TraceTransfers,
     note,
     out,
+    put,
     show_log,
     show_table,
     show_transfers,
 )
+from .options import given_path, output_path
 from .progress import ConsoleWatcher, JsonLog
 from .report import show_rows
 
@@ -37,7 +39,10 @@ if TYPE_CHECKING:
     from gpuclust.embeddings.load import Options
     from gpuclust.store.store import Store
 
-GridFile = Annotated[Path, typer.Argument(metavar="FILE", help="TOML lists of what to combine.")]
+GridFile = Annotated[
+    Path,
+    typer.Argument(metavar="FILE", help="TOML lists of what to combine.", parser=given_path),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -75,7 +80,13 @@ def grid(
         str, typer.Option("--memory-limit", help="Of each worker started: auto, 8GiB, 0 for none.")
     ] = "auto",
     json_log: Annotated[
-        Path | None, typer.Option("--json-log", help="Append every event to this file as JSON.")
+        Path | None,
+        typer.Option(
+            "--json-log",
+            help="Append every event to this file as JSON.",
+            parser=output_path,
+            metavar="FILE",
+        ),
     ] = None,
     device: Device = "auto",
     data_dir: DataDir = None,
@@ -242,7 +253,7 @@ def grid_status(
     units = load_grid(file)
     counts = grid_run.status(units, Store(root), on, options=Options(data_dir=data_dir))
     if as_json:
-        typer.echo(json.dumps(counts))
+        put(json.dumps(counts) + "\n")
         return
     names = ("cells", "done", "failed", "running", "left")
     header = ["cells", "done", "failed", "running", "missing"]

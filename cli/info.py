@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .console import DEFAULT_ROOT, DataDir, Root, show_table
+from .console import DEFAULT_ROOT, DataDir, Root, put, show_table
 
 Record = dict[str, Any]
 
@@ -39,7 +39,7 @@ def list_(
         name: rows(pattern) for name, (rows, _) in LISTS.items() if kind is None or name == kind
     }
     if as_json:
-        typer.echo(json.dumps(records, indent=1))
+        put(json.dumps(records, indent=1) + "\n")
         return
     for name, found in records.items():
         columns = LISTS[name][1]
@@ -138,7 +138,7 @@ def doctor(
 
     found = list(checks(root=root, data_dir=data_dir, fits=fits))
     if as_json:
-        typer.echo(json.dumps([check._asdict() for check in found], indent=1))
+        put(json.dumps([check._asdict() for check in found], indent=1) + "\n")
     else:
         words = {True: "ok", False: "FAILED", None: ""}
         show_table(["", "", "found"], [[c.name, words[c.ok], c.found] for c in found])

@@ -6,15 +6,18 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from gpuclust import __version__
 from gpuclust.errors import GpuclustError
+from gpuclust.files.visible import visible
 
 from . import bench, grid, info, parity, report, run
-from .console import err
+from .console import discard, err, note, open_streams, put, warnings_as_notes
 
 app = typer.Typer(
     name="gpuclust",
@@ -27,7 +30,7 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"gpuclust {__version__}")
+        put(f"gpuclust {__version__}\n")
         raise typer.Exit
 
 
@@ -51,28 +54,45 @@ def main() -> None:
     """Run the command line; print an error as one sentence, or its traceback with --debug."""
     debug = "--debug" in sys.argv
     sys.argv = [arg for arg in sys.argv if arg != "--debug"]
+    open_streams()
+    with warnings_as_notes():
+        code = _exit_code(debug)
     try:
-        app()
+        sys.stdout.flush()
+    except OSError as error:  # a full disk; a reader that is gone is no error
+        discard(sys.stdout)
+        if not isinstance(error, BrokenPipeError):
+            _say_error(f"cannot write to standard output: {error.strerror}.")
+            code = code or 1
+    if code:
+        sys.exit(code)
+
+
+def _exit_code(debug: bool) -> int:
+    try:
+        return int(app(standalone_mode=False) or 0)
     except GpuclustError as error:
-        if debug:
-            raise
-        err.print(f"[bold red]Error:[/] {plain(str(error))}", soft_wrap=True, highlight=False)
-        sys.exit(error.exit_code)
-    except Exception as error:
-        if debug:
-            raise
-        text = f"{type(error).__name__}: {error}"
-        err.print(
-            f"[bold red]Error:[/] {plain(text)} "
-            "(unexpected error, probably a bug; add --debug for the traceback)",
-            soft_wrap=True,
-            highlight=False,
-        )
-        sys.exit(1)
+        text, code = str(error), error.exit_code
+    except typer.TyperException as error:  # a wrong option, or no command at all
+        text, code = error.format_message(), error.exit_code
+        if not text:  # the help was shown
+            return code
+        command = getattr(getattr(error, "ctx", None), "command_path", "gpuclust")
+        text += f"{'' if text[-1] in '.?!' else '.'} See `{command} --help`."
+    except (typer.Abort, KeyboardInterrupt):
+        text, code = "interrupted.", 130
+    except BrokenPipeError:
+        return 1
+    except Exception as error:  # noqa: BLE001 - the last resort, printed as a bug
+        text = f"{type(error).__name__}: {error} "
+        text += "(unexpected error, probably a bug; add --debug for the traceback)"
+        code = 1
+    if debug:
+        note(traceback.format_exc())
+    _say_error(text)
+    return code
 
 
-def plain(text: str) -> str:
-    """Escape the brackets in a message for rich."""
-    from rich.markup import escape
-
-    return escape(text)
+def _say_error(text: str) -> None:
+    line = Text.assemble(("Error:", "bold red"), " ", visible(text))
+    err.print(line, soft_wrap=True)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .console import DEFAULT_ROOT, DataDir, Interrupt, Root, note, show_log, show_table
+from .console import DEFAULT_ROOT, DataDir, Interrupt, Root, note, save, show_log, show_table
+from .options import given_path, output_path
 from .progress import ConsoleWatcher
 
 if TYPE_CHECKING:
@@ -29,10 +30,19 @@ def register(app: typer.Typer) -> None:
 
 def parity(
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="A grid file. Default: the quickstart.")
+        Path | None,
+        typer.Argument(
+            metavar="[FILE]", help="A grid file. Default: the quickstart.", parser=given_path
+        ),
     ] = None,
     embeddings: Annotated[
-        Path | None, typer.Option("--embeddings", help="Your own vectors instead of a grid file.")
+        Path | None,
+        typer.Option(
+            "--embeddings",
+            help="Your own vectors instead of a grid file.",
+            parser=given_path,
+            metavar="FILE",
+        ),
     ] = None,
     reducer: Annotated[
         list[str] | None, typer.Option("--reducer", help="With --embeddings; may be repeated.")
@@ -47,7 +57,13 @@ def parity(
     ] = "both",
     score: Annotated[str, typer.Option("--score", help="The score to show.")] = "ami",
     as_json: Annotated[
-        Path | None, typer.Option("--json", help="Write every score of every line to this file.")
+        Path | None,
+        typer.Option(
+            "--json",
+            help="Write every score of every line to this file; - prints them.",
+            parser=output_path,
+            metavar="FILE",
+        ),
     ] = None,
     data_dir: DataDir = None,
     root: Root = DEFAULT_ROOT,
@@ -56,6 +72,7 @@ def parity(
     from gpuclust.device import backend
     from gpuclust.embeddings import load
     from gpuclust.errors import unknown
+    from gpuclust.files.output import is_stdout
     from gpuclust.report import parity
     from gpuclust.store.store import Store
 
@@ -71,7 +88,8 @@ def parity(
         note(f"{on.name}: {on.reason}")
         _run(units, store, on, options)
     lines = parity.compare(units, store, options)
-    show_table(*parity.table(lines, score))
+    if as_json is None or not is_stdout(as_json):
+        show_table(*parity.table(lines, score))
     note(
         "ARI: mean (smallest) over the seeds; cpu-cpu: between two seeds of the CPU backend. "
         "difference: gpu - cpu."
@@ -130,13 +148,10 @@ def _run(units: list[Unit], store: Store, on: Backend, options: Options) -> None
 
 def _write(path: Path, lines: list[Line]) -> None:
     from gpuclust.device import machine
-    from gpuclust.store.store import atomic
 
     content = {
         "date": machine.now(),
         "host": machine.facts(),
         "lines": [line._asdict() for line in lines],
     }
-    with atomic(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    note(f"written: {path}")
+    save("--json", path, json.dumps(content, indent=1) + "\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -10,10 +11,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from rich.markup import escape
+from rich.text import Text
 
 from gpuclust.errors import StorageError
 from gpuclust.events import Event, Stopped, Watcher
+from gpuclust.files.visible import visible
 
 from .console import err, note
 
@@ -116,7 +118,7 @@ class Progress:
             line = [name, worker.get("unit", ""), worker.get("what", ""), str(worker["cells"])]
             peak = worker.get("gpu_bytes")
             line += [seconds, *([f"{peak / 2**30:.1f} GiB" if peak else ""] if gpu else [])]
-            table.add_row(*map(escape, line))
+            table.add_row(*(Text(visible(text)) for text in line))
         return table
 
 
@@ -165,7 +167,7 @@ class ConsoleWatcher(Watcher):
         self._lock = threading.Lock()
 
     def __enter__(self) -> ConsoleWatcher:
-        if err.is_terminal:
+        if err.is_terminal and not err.is_dumb_terminal:
             from rich.live import Live
 
             self._live = Live(
@@ -250,12 +252,12 @@ class ConsoleWatcher(Watcher):
 
 
 class JsonLog:
-    """Append every event to a file as one line of JSON.
+    """Append every event to a file as one line of JSON, at once.
 
     Parameters
     ----------
     path : Path
-        File to append to; created if missing.
+        File to append to; created if missing.  A link is followed, a device or pipe written.
 
     Raises
     ------
@@ -266,7 +268,7 @@ class JsonLog:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            self._file = path.open("a", encoding="utf-8", buffering=1)
+            self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         except OSError as error:
             raise StorageError(
                 f"cannot write the log {path}: {error.strerror}. Name another --json-log."
@@ -274,11 +276,18 @@ class JsonLog:
 
     def __call__(self, event: Event) -> None:
         """Append one event."""
+        line = (json.dumps(event) + "\n").encode()
         try:
-            self._file.write(json.dumps(event) + "\n")
+            while line:
+                line = line[os.write(self._descriptor, line) :]
+        except BrokenPipeError:  # the reader of a pipe is gone; the run goes on
+            return
         except OSError as error:
-            raise StorageError(f"cannot write the log {self._path}: {error.strerror}.") from error
+            raise StorageError(
+                f"cannot write the log {self._path}: {error.strerror}. Free some disk space or "
+                "name another --json-log; the same command goes on from here."
+            ) from error
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        os.close(self._descriptor)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .console import DEFAULT_ROOT, Root, note, show_table
+from .console import DEFAULT_ROOT, Root, note, save, show_table
+from .options import output_path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,18 +25,32 @@ def report(
     dataset: Annotated[str | None, typer.Option("--dataset", help="Only this dataset.")] = None,
     encoder: Annotated[str | None, typer.Option("--encoder", help="Only this encoder.")] = None,
     csv: Annotated[
-        Path | None, typer.Option("--csv", help="Write all columns to this file; - prints them.")
+        Path | None,
+        typer.Option(
+            "--csv",
+            help="Write all columns to this file; - prints them.",
+            parser=output_path,
+            metavar="FILE",
+        ),
     ] = None,
     markdown: Annotated[
         Path | None,
-        typer.Option("--markdown", help="Write the shown table to this file; - prints it."),
+        typer.Option(
+            "--markdown",
+            help="Write the shown table to this file; - prints it.",
+            parser=output_path,
+            metavar="FILE",
+        ),
     ] = None,
     root: Root = DEFAULT_ROOT,
 ) -> None:
     """Show all results of a root as a table, best first."""
     from gpuclust.errors import InputError
+    from gpuclust.files.output import check_different
     from gpuclust.report import tables
     from gpuclust.store.store import Store
+
+    check_different({"--csv": csv, "--markdown": markdown})
 
     wanted = {"dataset": dataset, "encoder": encoder}
     given = [(name, value) for name, value in wanted.items() if value is not None]
@@ -56,8 +71,8 @@ def show_rows(
     markdown: Path | None = None,
 ) -> None:
     """Print a table of rows, best first, and write all of it to the given files."""
+    from gpuclust.files.output import is_stdout
     from gpuclust.report import tables
-    from gpuclust.store.store import atomic
 
     if table.empty:
         return
@@ -65,17 +80,13 @@ def show_rows(
     shown = tables.brief(table, by, most)
     written = {}
     if csv is not None:
-        written[csv] = tables.csv(table)
+        written["--csv"] = (csv, tables.csv(table))
     if markdown is not None:
         every = tables.brief(table, by)
-        written[markdown] = f"{every.common}\n\n{tables.markdown(every.header, every.lines)}\n"
-    if Path("-") not in written:
+        text = f"{every.common}\n\n{tables.markdown(every.header, every.lines)}\n"
+        written["--markdown"] = (markdown, text)
+    if not any(is_stdout(path) for path, _ in written.values()):
         note(shown.common)
         show_table(shown.header, shown.lines)
-    for path, text in written.items():
-        if path == Path("-"):
-            typer.echo(text, nl=False)
-            continue
-        with atomic(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-        note(f"written: {path}")
+    for option, (path, text) in written.items():
+        save(option, path, text)

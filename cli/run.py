@@ -25,6 +25,7 @@ from .console import (
     show_table,
     show_transfers,
 )
+from .options import given_path
 from .progress import ConsoleWatcher
 
 if TYPE_CHECKING:
@@ -125,10 +126,19 @@ def run(
     dataset: Annotated[str | None, typer.Option("--dataset")] = None,
     encoder: Annotated[str | None, typer.Option("--encoder")] = None,
     embeddings: Annotated[
-        Path | None, typer.Option("--embeddings", help="Your own vectors: .npy, .npz or .parquet.")
+        Path | None,
+        typer.Option(
+            "--embeddings",
+            help="Your own vectors: .npy, .npz or .parquet.",
+            parser=given_path,
+            metavar="FILE",
+        ),
     ] = None,
     labels: Annotated[
-        Path | None, typer.Option("--labels", help="Their classes, one per vector.")
+        Path | None,
+        typer.Option(
+            "--labels", help="Their classes, one per vector.", parser=given_path, metavar="FILE"
+        ),
     ] = None,
     reducer: Annotated[
         str, typer.Option("--reducer", help="none, umap, 'zscore|pca(0.9)'")

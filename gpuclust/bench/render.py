@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from ..errors import BackendError, InputError
@@ -47,8 +47,8 @@ def _agreement(name: str, value: float) -> str:
     return f"{value:.1g} apart" if name == "score" else f"{value:.3f}"
 
 
-def plot(result: Result, path: Path) -> None:
-    """Draw seconds over n, a line per work and implementation, as an SVG file.
+def plot(result: Result) -> bytes:
+    """Draw seconds over n, a line per work and implementation; return an SVG file.
 
     Raises
     ------
@@ -72,8 +72,10 @@ def plot(result: Result, path: Path) -> None:
     axes.set(xlabel="n", ylabel="seconds", title=result["host"]["cpu"])
     axes.grid(visible=True, which="both", alpha=0.3)
     axes.legend(fontsize=7)
-    figure.savefig(path, bbox_inches="tight")
+    drawn = io.BytesIO()
+    figure.savefig(drawn, bbox_inches="tight")
     plt.close(figure)
+    return drawn.getvalue()
 
 
 def pairs(a: Result, b: Result) -> tuple[list[str], list[list[str]]]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from ..device import backend, machine
 from ..errors import BackendError, GpuclustError, InputError
+from ..files import output
 from . import baselines, inputs, roofline
 from .cases import Case
 from .runner import Pool, Say, compare
@@ -180,11 +181,14 @@ def product(
     }
 
 
+def text(content: Mapping[str, Any]) -> str:
+    """Write results as JSON text."""
+    return json.dumps(content, indent=1) + "\n"
+
+
 def write(path: Path, content: Mapping[str, Any]) -> None:
-    """Write JSON atomically: a killed process leaves the old file or the new one."""
-    fresh = path.with_name(path.name + ".new")
-    fresh.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    fresh.replace(path)
+    """Write JSON in one step: a killed process leaves the old file or the new one."""
+    output.write(path, text(content))
 
 
 def known(path: Path) -> dict[str, Any]:

@@ -2,9 +2,11 @@
 
 import io
 import json
+from pathlib import Path
 
 import pytest
 from gpuclust_cli import progress
+from gpuclust_cli.console import Screen
 from gpuclust_cli.progress import ConsoleWatcher, JsonLog, Progress
 from rich.console import Console
 
@@ -84,7 +86,7 @@ def test_an_embedding_shows_its_rate():
 @pytest.fixture
 def lines(monkeypatch):
     """Return the lines written to the console so far."""
-    console = Console(file=io.StringIO(), width=200)
+    console = Screen(file=io.StringIO(), width=200)
     monkeypatch.setattr(progress, "err", console)
     monkeypatch.setattr("gpuclust_cli.console.err", console)
     return lambda: console.file.getvalue().splitlines()
@@ -111,7 +113,7 @@ def test_plain_lines_without_a_terminal(lines):
 
 
 def test_a_terminal_gets_one_table_that_goes_away(monkeypatch):
-    console = Console(file=io.StringIO(), width=120, force_terminal=True)
+    console = Screen(file=io.StringIO(), width=120, force_terminal=True)
     monkeypatch.setattr(progress, "err", console)
     monkeypatch.setattr("gpuclust_cli.console.err", console)
     with ConsoleWatcher(lambda: False, units=1, cells=2) as watcher:
@@ -145,13 +147,10 @@ def test_the_log_has_a_line_of_json_per_event(tmp_path):
 def test_a_log_that_cannot_be_written_raises(tmp_path):
     with pytest.raises(StorageError, match="--json-log"):
         JsonLog(tmp_path / "nowhere" / "events.jsonl")
-    full = JsonLog(tmp_path / "full")
-    full._file.close()
-    full._file = open("/dev/full", "w", buffering=1)  # noqa: PTH123, SIM115
+    full = JsonLog(Path("/dev/full"))
     with pytest.raises(StorageError, match="No space left"):
         full({"event": "row"})
-    with pytest.raises(OSError, match="No space"):  # what was not written is still in the buffer
-        full.close()
+    full.close()
 
 
 def test_every_event_is_plain_values():
