@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from PIL import Image
 
 
@@ -73,6 +75,10 @@ class Dataset(Protocol):
         """Name image `i` for an error message: its path, or ``"digits[17]"``."""
         ...
 
+    def path(self, i: int) -> Path | None:
+        """Return the file of image `i`; None for an image without a file of its own."""
+        ...
+
 
 @dataclass(frozen=True)
 class ArrayDataset:
@@ -114,6 +120,9 @@ class ArrayDataset:
     def where(self, i: int) -> str:
         """Name image `i` for an error message."""
         return f"{self.name}[{i}]"
+
+    def path(self, i: int) -> None:
+        """Return None: the images are in one array."""
 
     @property
     def image_size(self) -> int:

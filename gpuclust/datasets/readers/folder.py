@@ -56,6 +56,10 @@ class FolderDataset:
         label = None if self.labels is None else int(self.labels[i])
         return image.read(self.root / self.files[i], where=self.where(i)), label
 
+    def path(self, i: int) -> Path:
+        """Return the file of image `i`."""
+        return self.root / self.files[i]
+
     def where(self, i: int) -> str:
         """Return the path of image `i`; bytes outside UTF-8 are escaped."""
         return printable(str(self.root / self.files[i]))

@@ -159,6 +159,13 @@ class IndexedDataset:
             picture = image.to_rgb(picture)
         return picture, _label(label if self.labels is None else self.labels[i])
 
+    def path(self, i: int) -> Path | None:
+        """Return the file of image `i`; None without files."""
+        for listing in ("samples", "imgs"):
+            if hasattr(self.raw, listing):
+                return Path(getattr(self.raw, listing)[i][0])
+        return None
+
     def where(self, i: int) -> str:
         """Return the path of image `i`, or a name such as ``"torch/mnist[17]"`` without files."""
         for listing in ("samples", "imgs"):
@@ -286,6 +293,9 @@ class StreamDataset:
                 f"{self.name} ended after {i} of {len(self)} images: shards are missing, contain "
                 f"bad images, or the number of images in --split is wrong. Check them."
             ) from None
+
+    def path(self, i: int) -> None:
+        """Return None: the images are in shards."""
 
     def where(self, i: int) -> str:
         """Return a name for image `i`, such as ``"wds/name[17]"``."""
