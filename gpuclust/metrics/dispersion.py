@@ -19,6 +19,7 @@ import array_api_compat
 import numpy as np
 
 from ..arrays import distances, segments, transfer
+from ..arrays.unit import SQUARES64
 from ..device import block_size
 from ..errors import unknown
 from .labelset import LabelSet, drop_unused, encode_all
@@ -26,8 +27,6 @@ from .labelset import LabelSet, drop_unused, encode_all
 SCORES = ("calinski_harabasz", "davies_bouldin")
 # A float64 block and its temporaries fit in the cache of a CPU.
 _CACHE_BYTES = 1 << 20
-# scikit-learn's tolerance: mean distances and distances of centroids up to it count as zero.
-_ATOL = 1e-8
 _EPS = float(np.finfo(np.float64).eps)
 
 
@@ -55,8 +54,9 @@ def davies_bouldin_score(X: Any, labels: Any, *, mask: Any = None) -> float:
     For each pair of clusters, the sum of their mean distances to the centroid is divided by the
     distance of the centroids.  The score is the mean over clusters of the largest such ratio.
     Pairs of coincident centroids are ignored.  0.0 if all mean distances, or all distances of
-    centroids, are at most 1e-8, in any unit of X.  For arguments, errors, precision and cost see
-    `dispersion_scores`.
+    centroids, are zero up to rounding.  scikit-learn compares them with 1e-8, so its score is 0.0
+    for all samples below that size; here the unit of X does not matter.  For arguments, errors,
+    precision and cost see `dispersion_scores`.
 
     References
     ----------
@@ -123,7 +123,8 @@ def dispersion_scores(
     xp = array_api_compat.array_namespace(X)
     sets = encode_all(X, labels_list, masks)
     X, scored = drop_unused(X, [one for one in sets if one.defined])
-    X = distances.check_array(xp, X)
+    # Both scores are ratios, so the unit of X does not matter.
+    X = distances.check_and_scale(xp, X, "euclidean", limits=SQUARES64)[0]
     found = _compute(xp, X, scored, scores) if scored else {score: [] for score in scores}
     return {score: _with_nan(sets, found[score]) for score in scores}
 
@@ -260,17 +261,14 @@ def _calinski_harabasz(xp: Any, spread: _Spread) -> Any:
 
 
 def _davies_bouldin(xp: Any, spread: _Spread) -> Any:
-    spreads, worst, farthest = spread.mean_distance, [], []
+    spreads, worst = spread.mean_distance, []
     for start, stop, D in distances.distance_blocks(spread.centroids):
         rows = slice(start, stop)
-        farthest.append(xp.max(D))
         coincide = spread.rounding[rows][:, None] + spread.rounding[None, :] >= D
         ratios = (spreads[rows][:, None] + spreads[None, :]) / xp.where(coincide, math.inf, D)
         worst.append(xp.max(ratios, axis=1))
-    # As scikit-learn's `isclose` to zero.
-    trivial = xp.all(spreads <= _ATOL) | (xp.max(xp.stack(farthest)) <= _ATOL)
     score = xp.mean(xp.concat(worst))
-    return xp.where(trivial | _is_tight(xp, spread), xp.zeros_like(score), score)
+    return xp.where(_is_tight(xp, spread), xp.zeros_like(score), score)
 
 
 def _is_tight(xp: Any, spread: _Spread) -> Any:
