@@ -11,6 +11,7 @@ import hashlib
 import itertools
 import json
 import numbers
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from .methods.spec import Spec, chain_text, parse_clusterer, parse_reducer
 from .methods.table import CLUSTERERS
 from .metrics import suite
 from .registry import Resource
+from .vectors.dataset import is_own, source_of
 
 
 @dataclass(frozen=True)
@@ -258,11 +260,15 @@ class Place(TypedDict):
 def place(dataset: str, split: str | None, encoder: str) -> Place:
     """Check the names of an embedding and return them in canonical spelling.
 
-    Paths become absolute, so that a folder is the same dataset from every working directory.
+    Paths become absolute, so that a folder is the same dataset from every working directory.  The
+    path of a folder means ``folder:<path>``, unless a dataset has this name.
     """
     from . import datasets
 
+    dataset = datasets.full_name(dataset)
     dataset = _absolute(dataset, datasets.entry_of(dataset))
+    # A folder's name may have bytes outside UTF-8, which JSON and terminals cannot take.
+    dataset = os.fsencode(dataset).decode("utf-8", "backslashreplace")
     split = datasets.default_split(dataset) if split is None else split
     datasets.check(dataset, split)
     return Place(dataset=dataset, split=split, encoder=canonical_encoder(encoder))

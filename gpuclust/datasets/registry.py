@@ -52,6 +52,26 @@ def entry_of(name: str) -> DatasetEntry:
     return DATASETS[found.key]
 
 
+def full_name(name: str) -> str:
+    """Return ``folder:<path>`` for the path of a folder; a dataset of the table keeps its name.
+
+    Examples
+    --------
+    >>> full_name("digits"), full_name(str(tmp_path)) == f"folder:{tmp_path}"
+    ('digits', True)
+    """
+    if find(name, DATASETS) is None and _is_folder(name):
+        return f"folder:{name}"
+    return name
+
+
+def _is_folder(name: str) -> bool:
+    try:
+        return bool(name) and Path(name).expanduser().is_dir()
+    except (OSError, RuntimeError, ValueError):  # a name that cannot be a path
+        return False
+
+
 def splits(name: str) -> tuple[str, ...] | None:
     """List the splits of a dataset, the default first; None when only its reader knows them.
 
@@ -100,7 +120,7 @@ def check(name: str, split: str | None = None) -> None:
     if split is not None and not split:
         raise InputError(f"{name}: the split is empty. Leave it out for {default_split(name)!r}.")
     if entry.check is not None:
-        load_target(entry.check)(name)
+        load_target(entry.check)(name, split)
 
 
 def load(name: str, *, split: str | None = None, data_dir: str | Path | None = None) -> Dataset:

@@ -73,9 +73,17 @@ DATASETS: dict[str, DatasetEntry] = {
         url="https://github.com/zalandoresearch/fashion-mnist",
     ),
     "folder": DatasetEntry(
-        summary="your images: one sub-folder per class, or flat and without labels",
+        summary="your images: a sub-folder per class, train/val/test above them, or flat",
+        any_split=True,
         target=f"{_READERS}.folder:load",
         check=f"{_READERS}.folder:check",
+        rest=":<path>",
+        licence="yours",
+    ),
+    "vectors": DatasetEntry(
+        summary="your vectors in a file or a folder of .npy files; ?labels=<path> adds labels",
+        target="gpuclust.vectors.dataset:load",
+        check="gpuclust.vectors.dataset:check",
         rest=":<path>",
         licence="yours",
     ),

@@ -20,7 +20,7 @@ def raw(monkeypatch):
 
     given = types.SimpleNamespace(value=None)
     monkeypatch.setattr(timm.data, "create_dataset", lambda *_, **__: given.value)
-    monkeypatch.setattr(timm_factory, "check", lambda name: None)
+    monkeypatch.setattr(timm_factory, "check", lambda name, split: None)
     return given
 
 

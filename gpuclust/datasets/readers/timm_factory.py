@@ -55,13 +55,15 @@ SOURCES = {
 _REFUSALS = (OSError, RuntimeError, ValueError, AssertionError, ImportError, LookupError, TypeError)
 
 
-def check(name: str) -> None:
+def check(name: str, split: str | None = None) -> None:
     """Raise if the library for a dataset is not installed; imports no library.
 
     Parameters
     ----------
     name : str
         Name with a prefix of `SOURCES`, such as ``"torch/cifar10"``.
+    split : str, optional
+        Not checked: only the library knows its splits.
 
     Raises
     ------
@@ -73,6 +75,7 @@ def check(name: str) -> None:
     >>> from gpuclust.datasets.readers import timm_factory
     >>> timm_factory.check("torch/cifar10")
     """
+    del split
     source = SOURCES[name.partition("/")[0]]
     if importlib.util.find_spec(source.package) is None:
         raise InputError(
