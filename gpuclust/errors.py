@@ -49,11 +49,24 @@ class DamagedFileError(GpuclustError):
 
 
 class StorageError(GpuclustError):
-    """Store not writable: disk full, or no permission."""
+    """Store or output not writable, for example because the disk is full."""
+
+
+class PlaceError(StorageError):
+    """Place that cannot be written: no permission, or no folder."""
+
+    exit_code = 2
 
 
 class CellError(GpuclustError):
     """Impossible cell, for example too few samples for its method."""
+
+
+class GpuclustNote(UserWarning):
+    """Note of a call from Python: a choice made about its input, or a part of it that is not used.
+
+    Silence it with ``warnings.simplefilter("ignore", GpuclustNote)``.
+    """
 
 
 def unknown(kind: str, given: object, allowed: Iterable[str], hint: str = "") -> UnknownNameError:
