@@ -57,9 +57,9 @@ def samples(X: Any, *, name: str = "X", least: int = 1) -> Any:
     >>> samples([[1, 2], [3]])
     Traceback (most recent call last):
     ...
-    gpuclust.errors.InputError: X cannot be read as rows of equal length: setting an ...
+    gpuclust.errors.InputError: X cannot be read as an array (n samples, d features): setting an ...
     """
-    X = _as_array(X, name)
+    X = as_array(X, name, "(n samples, d features)")
     if not _real(X):
         X = _as_numbers(X, name)
     return _with_shape(X, name, least)
@@ -81,7 +81,7 @@ def labels(values: Any, *, name: str = "labels") -> Any:
     >>> labels(["b", "a", "b"]).tolist()
     ['b', 'a', 'b']
     """
-    values = _as_array(values, name)
+    values = as_array(values, name, "(n,)")
     if values.ndim != 1:
         raise InputError(
             f"{name} has shape {tuple(values.shape)}; a label array is one-dimensional, one label "
@@ -97,6 +97,45 @@ def labels(values: Any, *, name: str = "labels") -> Any:
             )
         return values
     return _as_text(values, name)
+
+
+def as_array(X: Any, name: str, shape: str) -> Any:
+    """Return `X` as an array of any dtype; NumPy where it has no namespace of its own.
+
+    Parameters
+    ----------
+    X : array-like
+        As given by the user.
+    name, shape : str
+        Its name and shape, for messages.
+
+    Raises
+    ------
+    InputError
+        For sparse matrices, masked values, and what is no array.
+
+    Examples
+    --------
+    >>> as_array([True, False], "mask", "(n,)")
+    array([ True, False])
+    """
+    if type(X) is np.ndarray:
+        return X
+    if _is_sparse(X):
+        raise InputError(
+            f"{name} is sparse ({type(X).__name__}); gpuclust takes dense arrays. Convert it with "
+            "toarray() or to_dense(), or reduce it first, for example with "
+            "sklearn.decomposition.TruncatedSVD."
+        )
+    if isinstance(X, np.ma.MaskedArray):
+        return _unmasked(X, name)
+    if compat.is_torch_array(X):
+        return _from_torch(X, name)
+    if _has_namespace(X):
+        return X
+    if hasattr(X, "to_cupy"):  # a DataFrame of cuDF
+        return X.to_cupy()
+    return _on_host(X, name, shape)
 
 
 def returned(values: Any, given: Any) -> Any:
@@ -153,27 +192,6 @@ def _is_dask(X: Any) -> bool:
     return compat.is_dask_array(X)
 
 
-def _as_array(X: Any, name: str) -> Any:
-    """Return `X` as an array of any dtype; NumPy where it has no namespace of its own."""
-    if type(X) is np.ndarray:
-        return X
-    if _is_sparse(X):
-        raise InputError(
-            f"{name} is sparse ({type(X).__name__}); gpuclust takes dense arrays. Convert it with "
-            "toarray() or to_dense(), or reduce it first, for example with "
-            "sklearn.decomposition.TruncatedSVD."
-        )
-    if isinstance(X, np.ma.MaskedArray):
-        return _unmasked(X, name)
-    if compat.is_torch_array(X):
-        return _from_torch(X, name)
-    if _has_namespace(X):
-        return X
-    if hasattr(X, "to_cupy"):  # a DataFrame of cuDF
-        return X.to_cupy()
-    return _on_host(X, name)
-
-
 def _is_sparse(X: Any) -> bool:
     if compat.is_torch_array(X):
         return str(X.layout) != "torch.strided"
@@ -205,18 +223,17 @@ def _from_torch(X: Any, name: str) -> Any:
         ) from error
 
 
-def _on_host(X: Any, name: str) -> np.ndarray:
+def _on_host(X: Any, name: str, shape: str) -> np.ndarray:
     try:
         found = np.asarray(X)
     except (ValueError, TypeError, OverflowError) as error:
         raise InputError(
-            f"{name} cannot be read as rows of equal length: {error}. Give an array (n samples, "
-            "d features)."
+            f"{name} cannot be read as an array {shape}: {error}. Give rows of equal length."
         ) from error
     if found.ndim == 0:
         raise InputError(
-            f"{name} is one {type(X).__name__}, not an array; it must be (n samples, d features). "
-            "Reshape your data, or give a list of rows, a NumPy array, a DataFrame or a tensor."
+            f"{name} is one {type(X).__name__}, not an array {shape}. Reshape your data, or give "
+            "a list, a NumPy array, a DataFrame or a tensor."
         )
     return found
 

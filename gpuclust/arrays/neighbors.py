@@ -11,7 +11,7 @@ import numpy as np
 
 from ..device import threads
 from ..errors import InputError
-from . import gram
+from . import METRICS, accept, gram, parameters
 from .distances import check_and_scale, distance_blocks
 from .unit import in_unit
 
@@ -35,8 +35,8 @@ def kneighbors(
 
     Parameters
     ----------
-    X : array of shape (n, d)
-        On any array namespace.
+    X : array-like of shape (n, d)
+        See `gpuclust.arrays.accept.samples`.
     k : int
         Number of neighbors, including the row itself if `include_self`.
     metric : {"euclidean", "cosine", "l1", "chebyshev"}
@@ -50,12 +50,13 @@ def kneighbors(
         In the float dtype of `X`, not decreasing along a row; float64 for float32 samples so large
         or so small that float32 squares would overflow or underflow.
     indices : array of int64, shape (n, k)
-        Rows of `X`; equally distant rows are in the order of their indices.
+        Rows of `X`; equally distant rows are in the order of their indices.  Both are in the array
+        type and on the device of `X`.
 
     Raises
     ------
     InputError
-        If fewer than `k` rows can be found, or `X` is not a finite matrix.
+        If fewer than `k` rows can be found, `k` is no whole number, or `X` is not a finite matrix.
     UnknownNameError
         If the metric is unknown.
 
@@ -65,6 +66,10 @@ def kneighbors(
     >>> indices.tolist(), distances.tolist()
     ([[1], [0], [1]], [[1.0], [1.0], [4.0]])
     """
+    parameters.choice("metric", metric, METRICS)
+    parameters.flag("include_self", include_self)
+    k = parameters.whole("k", k)
+    given, X = X, accept.samples(X)
     xp = array_api_compat.array_namespace(X)
     X, unit = check_and_scale(xp, X, metric)
     blocks = distance_blocks(X, metric=metric)
@@ -77,7 +82,8 @@ def kneighbors(
         found = nearest(xp, gram.fill_diagonal(xp, D, start, value=self_distance), k)
         distances.append(xp.maximum(found[0], xp.zeros_like(found[0])))
         indices.append(found[1])
-    return in_unit(xp, xp.concat(distances), unit), xp.concat(indices)
+    found = in_unit(xp, xp.concat(distances), unit), xp.concat(indices)
+    return accept.returned(found[0], given), accept.returned(found[1], given)
 
 
 def _selection(xp: Any) -> Callable:
@@ -88,7 +94,7 @@ def _selection(xp: Any) -> Callable:
 
 def _check_k(k: int, n: int, *, include_self: bool) -> None:
     most = n if include_self else n - 1
-    if k < 1 or k > most:
+    if k > most:
         others = "rows" if include_self else "other rows"
         raise InputError(
             f"k is {k}, but each of the {n} rows has {max(most, 0)} {others} to find. "

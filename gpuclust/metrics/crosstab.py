@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import array_api_compat
 import numpy as np
 
+from ..arrays import accept
 from ..errors import InputError
 
 
@@ -68,8 +69,8 @@ def contingency(y: Any, labels: Any, *, mask: Any = None) -> Contingency:
     Raises
     ------
     InputError
-        If the arrays are not 1-D, differ in length or contain NaN, or the mask is not boolean of
-        the same shape.
+        If the arrays are not 1-D, differ in length, contain NaN or masked values, or the mask is
+        not boolean of the same shape; see `gpuclust.arrays.accept.labels`.
 
     Examples
     --------
@@ -77,7 +78,7 @@ def contingency(y: Any, labels: Any, *, mask: Any = None) -> Contingency:
     >>> table.rows.tolist(), table.cols.tolist(), table.counts.tolist()
     ([0, 0, 1], [0, 1, 1], [1, 1, 1])
     """
-    y, labels = _as_labels("y", y), _as_labels("labels", labels)
+    y, labels = accept.labels(y, name="y"), accept.labels(labels)
     if y.shape != labels.shape:
         raise InputError(
             f"y has {y.shape[0]} labels and labels has {labels.shape[0]}; both must describe the "
@@ -115,8 +116,7 @@ def as_mask(mask: Any, *, n: int) -> Any:
     >>> as_mask([True, False], n=2).tolist()
     [True, False]
     """
-    if not array_api_compat.is_array_api_obj(mask):
-        mask = np.asarray(mask)
+    mask = accept.as_array(mask, "mask", "(n,)")
     xp = array_api_compat.array_namespace(mask)
     if mask.dtype != xp.bool or mask.shape != (n,):
         raise InputError(
@@ -124,26 +124,6 @@ def as_mask(mask: Any, *, n: int) -> Any:
             f"shape ({n},), True for the samples to keep, as in `labels != -1`."
         )
     return mask
-
-
-def _as_labels(name: str, values: Any) -> Any:
-    if not array_api_compat.is_array_api_obj(values):
-        values = np.asarray(values)
-    xp = array_api_compat.array_namespace(values)
-    if values.ndim != 1:
-        raise InputError(
-            f"{name} has shape {tuple(values.shape)}; a label array is one-dimensional, one label "
-            "per sample. Pass integer labels rather than one-hot rows."
-        )
-    floating = is_numeric(xp, values) and xp.isdtype(
-        values.dtype, ("real floating", "complex floating")
-    )
-    if floating and not bool(xp.all(xp.isfinite(values))):
-        raise InputError(
-            f"{name} contains NaN or infinity. Label unclustered samples -1, or drop them from the "
-            "input."
-        )
-    return values
 
 
 def is_numeric(xp: Any, values: Any) -> bool:

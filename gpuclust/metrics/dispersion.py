@@ -18,10 +18,9 @@ from typing import Any, NamedTuple
 import array_api_compat
 import numpy as np
 
-from ..arrays import distances, segments, transfer
+from ..arrays import accept, distances, parameters, segments, transfer
 from ..arrays.unit import SQUARES64
 from ..device import block_size
-from ..errors import unknown
 from .labelset import LabelSet, drop_unused, encode_all
 
 SCORES = ("calinski_harabasz", "davies_bouldin")
@@ -90,8 +89,8 @@ def dispersion_scores(
 
     Parameters
     ----------
-    X : array of shape (n, d)
-        Representation, on any array namespace.
+    X : array-like of shape (n, d)
+        Representation, see `gpuclust.arrays.accept.samples`.
     labels_list : sequence of (array-like of shape (n,), or LabelSet)
         Label sets; -1 is a label like any other.
     masks : sequence of (array-like of bool, shape (n,), or None), optional
@@ -117,9 +116,8 @@ def dispersion_scores(
     >>> dispersion_scores(X, [[0, 0, 1, 1]])
     {'calinski_harabasz': [50.0], 'davies_bouldin': [0.2]}
     """
-    for score in scores:
-        if score not in SCORES:
-            raise unknown("score", score, SCORES)
+    scores = [parameters.choice("score", score, SCORES) for score in scores]
+    X = accept.samples(X, least=0)
     xp = array_api_compat.array_namespace(X)
     sets = encode_all(X, labels_list, masks)
     X, scored = drop_unused(X, [one for one in sets if one.defined])

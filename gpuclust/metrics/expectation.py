@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import array_api_compat
 import numpy as np
 
+from ..arrays import accept
 from ..arrays.transfer import to_host
 from ..errors import InputError
 
@@ -42,7 +43,7 @@ def expected_mutual_information(a: Any, b: Any) -> float:
     Raises
     ------
     InputError
-        If the sums differ.
+        If the sums differ, or the sizes are no whole numbers of at least 0.
 
     References
     ----------
@@ -53,7 +54,19 @@ def expected_mutual_information(a: Any, b: Any) -> float:
     >>> round(expected_mutual_information([2, 2], [2, 2]), 4)
     0.231
     """
-    return expectation(marginal(a), marginal(b))
+    return expectation(marginal(_sizes(a, "a")), marginal(_sizes(b, "b")))
+
+
+def _sizes(values: Any, name: str) -> Any:
+    """Return sizes given by the user as an array of integers."""
+    sizes = accept.labels(values, name=name)
+    xp = array_api_compat.array_namespace(sizes)
+    if sizes.shape[0] == 0:
+        return xp.astype(sizes, xp.int64)
+    numeric = not isinstance(sizes, np.ndarray) or sizes.dtype.kind in "iu"
+    if not numeric or not xp.isdtype(sizes.dtype, "integral") or bool(xp.any(sizes < 0)):
+        raise InputError(f"{name} must hold whole numbers of at least 0; got {sizes.dtype}.")
+    return sizes
 
 
 class Marginal(NamedTuple):

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import array_api_compat
 import numpy as np
 
-from ..errors import unknown
+from ..arrays import parameters
 from .crosstab import Contingency, contingency
 from .expectation import Marginal, expectation, marginal
 
@@ -65,8 +65,7 @@ def adjusted_mutual_info_score(
     >>> round(adjusted_mutual_info_score([0, 0, 0, 1, 1, 1], [0, 0, 1, 1, 2, 2]), 4)
     0.2988
     """
-    if normalizer not in NORMALIZERS:
-        raise unknown("normalizer", normalizer, NORMALIZERS)
+    parameters.choice("normalizer", normalizer, NORMALIZERS)
     info = _information(contingency(y, labels, mask=mask))
     emi = expectation(info.y, info.labels)
     return _adjusted_mutual_information(info, emi, normalizer)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import array_api_compat
 
-from ..arrays import distances, segments, transfer
+from ..arrays import accept, distances, parameters, segments, transfer
 from .labelset import LabelSet, drop_unused, encode_all
 
 
@@ -47,8 +47,8 @@ def silhouette_scores(
 
     Parameters
     ----------
-    X : array of shape (n, d)
-        Representation, on any array namespace.
+    X : array-like of shape (n, d)
+        Representation, see `gpuclust.arrays.accept.samples`.
     labels_list : sequence of (array-like of shape (n,), or LabelSet)
         Label sets: integers, on NumPy also strings.
     metric : {"euclidean", "cosine", "l1", "chebyshev"}, or ("euclidean", "cosine")
@@ -70,7 +70,8 @@ def silhouette_scores(
     Raises
     ------
     InputError
-        If X is not 2-D, a row kept by a label set is not finite, or labels or masks do not fit X.
+        If X is not 2-D, a row kept by a label set is not finite, labels are not finite, or labels
+        or masks do not fit X.
     UnknownNameError
         If the metric is unknown.
 
@@ -85,6 +86,12 @@ def silhouette_scores(
     >>> [round(s, 3) for s in silhouette_scores(X, [[0, 0, 1, 1], [0, 1, 0, 1]])]
     [0.798, -0.4]
     """
+    if not (isinstance(metric, tuple) and metric == distances.PAIR):
+        parameters.choice("metric", metric, distances.METRICS)
+    parameters.flag("samples", samples)
+    if block_bytes is not None:
+        parameters.whole("block_bytes", block_bytes, high=2**62)
+    X = accept.samples(X, least=0)
     xp = array_api_compat.array_namespace(X)
     sets = encode_all(X, labels_list, masks)
     X, scored = drop_unused(X, [one for one in sets if one.defined])

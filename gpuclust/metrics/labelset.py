@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import array_api_compat
 import numpy as np
 
+from ..arrays import accept
 from ..arrays.transfer import to_host
 from ..errors import InputError
 from .crosstab import as_mask, is_numeric, unique_inverse_counts
@@ -73,6 +74,7 @@ def label_set(X: Any, labels: Any, *, mask: Any = None) -> LabelSet:
     >>> encoded.labels.tolist(), encoded.counts.tolist()
     ([1, 1, 0, 2], [1.0, 2.0, 1.0])
     """
+    X = accept.samples(X, least=0)
     xp, device = array_api_compat.array_namespace(X), array_api_compat.device(X)
     if isinstance(labels, LabelSet) and mask is None:
         _check_shape(labels.labels, n=X.shape[0])
@@ -95,7 +97,8 @@ def label_set(X: Any, labels: Any, *, mask: Any = None) -> LabelSet:
 
 def encode_all(X: Any, labels_list: Sequence[Any], masks: Sequence[Any] | None) -> list[LabelSet]:
     """Encode each label set with its mask; raise `InputError` if there are more or fewer masks."""
-    masks = [None] * len(labels_list) if masks is None else masks
+    labels_list = _listed(labels_list, "labels_list")
+    masks = [None] * len(labels_list) if masks is None else _listed(masks, "masks")
     if len(masks) != len(labels_list):
         raise InputError(
             f"there are {len(masks)} masks for {len(labels_list)} label sets; pass one mask per "
@@ -103,6 +106,12 @@ def encode_all(X: Any, labels_list: Sequence[Any], masks: Sequence[Any] | None) 
         )
     pairs = zip(labels_list, masks, strict=True)
     return [label_set(X, labels, mask=mask) for labels, mask in pairs]
+
+
+def _listed(values: Any, name: str) -> list[Any]:
+    if isinstance(values, str | LabelSet) or not isinstance(values, Iterable):
+        raise InputError(f"{name} is {values!r}; give a list with one entry per label set.")
+    return list(values)
 
 
 def drop_unused(X: Any, sets: list[LabelSet]) -> tuple[Any, list[LabelSet]]:
@@ -126,17 +135,15 @@ def is_defined(labels: Any) -> bool:
     >>> is_defined([0, 0, 1]), is_defined([0, 0, 0])
     (True, False)
     """
-    if not array_api_compat.is_array_api_obj(labels):
-        labels = np.asarray(labels)
+    labels = accept.labels(labels)
     xp = array_api_compat.array_namespace(labels)
     return 2 <= xp.unique_values(labels).shape[0] <= labels.shape[0] - 1
 
 
 def _checked(labels: Any, *, n: int) -> Any:
-    if not array_api_compat.is_array_api_obj(labels):
-        labels = np.asarray(labels)
+    labels = accept.as_array(labels, "labels", f"({n},)")
     _check_shape(labels, n=n)
-    return labels
+    return accept.labels(labels)
 
 
 def _check_shape(labels: Any, *, n: int) -> None:

@@ -230,7 +230,7 @@ def test_empty_input_is_a_perfect_match_for_purity_and_accuracy():
     [
         ([0, 1], [0, 1, 2], None, "2 labels and labels has 3"),
         ([[0, 1]], [0, 1], None, r"y has shape \(1, 2\)"),
-        (0, [0], None, r"y has shape \(\)"),
+        (0, [0], None, r"y is one int"),
         ([0, 1], [0.0, np.nan], None, "labels contains NaN"),
         ([0, 1], [0, 1], [0, 1], "mask has dtype int64"),
         ([0, 1], [0, 1], [True], r"shape \(1,\)"),

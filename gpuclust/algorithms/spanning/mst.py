@@ -21,7 +21,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from ...arrays import distances
+from ...arrays import accept, distances, parameters
 from ...arrays.transfer import to_host
 from ...arrays.unit import OVERFLOW, in_unit
 from ...errors import InputError
@@ -63,8 +63,9 @@ def minimum_spanning_tree(
 
     Parameters
     ----------
-    X : array (n, d)
-        Samples, on any array namespace.  Distances are computed there, the tree on the host.
+    X : array-like (n, d)
+        Samples, see `gpuclust.arrays.accept.samples`.  Distances are computed where they are, the
+        tree on the host.
     metric : {"euclidean", "l1", "chebyshev", "cosine"}
         Distance between samples.
     core_distances : array (n,), optional
@@ -97,17 +98,26 @@ def minimum_spanning_tree(
     >>> tree.i.tolist(), tree.j.tolist(), tree.weight.tolist()
     ([0, 1], [2, 2], [1.0, 2.0])
     """
-    n = X.shape[0] if X.ndim else 0
-    core = np.zeros(n) if core_distances is None else to_host(core_distances).astype(np.float64)
-    if core.shape != (n,) or not np.isfinite(core).all():
-        raise InputError(
-            f"core_distances has shape {core.shape}; give one finite number for each of the {n} "
-            "samples."
-        )
+    parameters.choice("metric", metric, distances.METRICS)
+    X = accept.samples(X, least=0)
+    core = _checked_core(core_distances, X.shape[0])
     X, unit = distances.check_and_scale(array_api_compat.array_namespace(X), X, metric)
     core = core / unit
     tree = complete(X, metric, core, nearest_outside(X, metric, LISTED, core=core))
     return tree._replace(weight=in_unit(np, tree.weight, unit))
+
+
+def _checked_core(core_distances: Any, n: int) -> np.ndarray:
+    """Return the core distances (n,) as float64 on the host; zeros for None."""
+    if core_distances is None:
+        return np.zeros(n)
+    core = to_host(accept.labels(core_distances, name="core_distances"))
+    if core.shape != (n,) or core.dtype.kind not in "iuf":
+        raise InputError(
+            f"core_distances has shape {core.shape} and dtype {core.dtype}; give one finite number "
+            f"for each of the {n} samples."
+        )
+    return core.astype(np.float64)
 
 
 def complete(X: Any, metric: str, core: np.ndarray, edges: Candidates) -> SpanningTree:
