@@ -7,7 +7,8 @@ from typing import Any
 import array_api_compat
 import numpy as np
 
-from ...errors import InputError, unknown
+from ...arrays import accept, distances, parameters
+from ...errors import InputError
 
 ASSIGNMENTS = ("cluster_qr", "discretize")
 _ROTATIONS = 20
@@ -22,7 +23,7 @@ def cluster_qr(vectors: Any) -> Any:
 
     Parameters
     ----------
-    vectors : array of shape (n, k), float
+    vectors : array-like of shape (n, k), float
         Spectral embedding, n >= k, on any array namespace.
 
     Returns
@@ -40,18 +41,23 @@ def cluster_qr(vectors: Any) -> Any:
     >>> cluster_qr(np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]])).tolist()
     [0, 0, 1]
     """
+    given, vectors = vectors, _checked(vectors)
     xp = array_api_compat.array_namespace(vectors)
-    _check_vectors(vectors)
     U, _, Vh = xp.linalg.svd(_pivot_rows(xp, vectors).T, full_matrices=False)
-    return xp.astype(xp.argmax(xp.abs(vectors @ (U @ Vh)), axis=1), xp.int64)
+    labels = xp.astype(xp.argmax(xp.abs(vectors @ (U @ Vh)), axis=1), xp.int64)
+    return accept.returned(labels, given)
 
 
-def _check_vectors(vectors: Any) -> None:
+def _checked(vectors: Any) -> Any:
+    """Return the embedding (n, k) as finite floats."""
+    vectors = accept.as_array(vectors, "vectors", "(n samples, k clusters)")
     if vectors.ndim != 2 or not 1 <= vectors.shape[1] <= vectors.shape[0]:
         raise InputError(
             f"vectors has shape {tuple(vectors.shape)}; it must be (n samples, k clusters) with "
             "1 <= k <= n. Ask for fewer clusters, or give more samples."
         )
+    vectors = accept.samples(vectors, name="vectors")
+    return distances.check_array(array_api_compat.array_namespace(vectors), vectors)
 
 
 def _pivot_rows(xp: Any, vectors: Any) -> Any:
@@ -87,7 +93,7 @@ def discretize(vectors: Any, random_state: Any = None) -> Any:
 
     Parameters
     ----------
-    vectors : array of shape (n, k), float
+    vectors : array-like of shape (n, k), float
         Spectral embedding, n >= k, on any array namespace.
     random_state : int, RandomState or None
         Seed that draws the first sample of the initial rotation.
@@ -108,11 +114,12 @@ def discretize(vectors: Any, random_state: Any = None) -> Any:
     """
     from sklearn.utils import check_random_state
 
+    random = check_random_state(parameters.seed(random_state))
+    given, vectors = vectors, _checked(vectors)
     xp = array_api_compat.array_namespace(vectors)
-    _check_vectors(vectors)
     n, k = vectors.shape
     vectors = _on_sphere(xp, vectors)
-    rotation = _first_rotation(xp, vectors, check_random_state(random_state).randint(n))
+    rotation = _first_rotation(xp, vectors, random.randint(n))
     clusters = xp.arange(k, device=array_api_compat.device(vectors))
     last = 0.0
     for _ in range(_ROTATIONS + 1):
@@ -123,7 +130,7 @@ def discretize(vectors: Any, random_state: Any = None) -> Any:
         if abs(cut - last) < np.finfo(np.float64).eps:
             break
         last, rotation = cut, Vh.T @ U.T
-    return xp.astype(labels, xp.int64)
+    return accept.returned(xp.astype(labels, xp.int64), given)
 
 
 def _on_sphere(xp: Any, vectors: Any) -> Any:
@@ -151,7 +158,7 @@ def assign(vectors: Any, assign_labels: str = "cluster_qr", random_state: Any = 
 
     Parameters
     ----------
-    vectors : array of shape (n, k), float
+    vectors : array-like of shape (n, k), float
         Spectral embedding, n >= k, on any array namespace.
     assign_labels : {"cluster_qr", "discretize"}
         Name of the function to use.
@@ -175,8 +182,7 @@ def assign(vectors: Any, assign_labels: str = "cluster_qr", random_state: Any = 
     >>> assign(np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]])).tolist()
     [0, 0, 1]
     """
-    if assign_labels not in ASSIGNMENTS:
-        raise unknown("assign_labels", assign_labels, ASSIGNMENTS)
+    parameters.choice("assign_labels", assign_labels, ASSIGNMENTS)
     if assign_labels == "cluster_qr":
         return cluster_qr(vectors)
     return discretize(vectors, random_state)

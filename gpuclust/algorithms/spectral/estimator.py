@@ -53,6 +53,8 @@ def connectivity(indices: Any, n_neighbors: int) -> Any:
     """
     from scipy.sparse import csr_array
 
+    n_neighbors = parameters.whole("n_neighbors", n_neighbors)
+    indices = accept.as_array(indices, "indices", "(n, n_neighbors - 1)")
     n, found, others = indices.shape[0], indices.shape[1], n_neighbors - 1
     if found < others:
         raise InputError(
