@@ -257,6 +257,8 @@ def cluster(representation: Representation, cell: Cell, on: Backend) -> Clustere
     fit = Fit(n, d, cell.k, cell.seed, trees=trees, neighbors=neighbors)
     built = build(spec.name, dict(spec.params), fit, on)
     labels = built.estimator.fit_predict(representation.Z)
+    if remark := CLUSTERERS[spec.name].remark(dict(spec.params), labels):
+        warnings.warn(remark, stacklevel=2)
     xp = array_api_compat.array_namespace(labels)
     strength = getattr(built.estimator, "probabilities_", None)
     return Clustered(xp.astype(labels, xp.int64, copy=False), built.path, strength)
@@ -278,4 +280,5 @@ def score(
     label_sets: list[Any], representation: Representation, data: Data, names: tuple[str, ...]
 ) -> list[suite.Scored]:
     """Score the clusterings of one representation; see `suite.score_all`."""
-    return suite.score_all(label_sets, X=data.X, Z=representation.Z, y=data.y, names=names)
+    X, Z, y = data.X, representation.Z, data.y
+    return suite.score_all(label_sets, X=X, Z=Z, y=y, names=names, labelled=data.labelled)

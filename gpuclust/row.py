@@ -97,6 +97,7 @@ class UnitRows(NamedTuple):
     def _columns(self, keyed: KeyedCell) -> Row:
         """Return the columns of every row, whether the cell succeeded or failed."""
         gpu = {"gpu": machine.gpu()} if self.on.name == "gpu" else {}
+        some = {} if self.data.labelled is None else {"n_labelled": self.data.n_labelled}
         return {
             "key": keyed.key,
             **asked_values(keyed.cell),
@@ -104,6 +105,7 @@ class UnitRows(NamedTuple):
             "n": int(self.data.X.shape[0]),
             "d": int(self.data.X.shape[1]),
             "n_classes": self.data.n_classes,
+            **some,  # when not all samples have a label
             "resolved": self.unit.identity(keyed.cell),
             "finished": machine.now(),
             "host": {**machine.facts(), **gpu},

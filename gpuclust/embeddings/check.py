@@ -1,24 +1,19 @@
-"""Check vectors and labels of the user's own, from a file or from memory."""
+"""Check vectors and labels of a user's own in memory, by the rules for files."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, NamedTuple
+import sys
+import warnings
+from typing import Any
 
 import array_api_compat
 import numpy as np
 
-from ..errors import InputError
-
-_KINDS = "biuf"  # bool, integers, floats
-
-
-class Vectors(NamedTuple):
-    """Vectors `X` (n, d) float32 or float64, labels `y` (n,) int64 or None, and class names."""
-
-    X: np.ndarray
-    y: np.ndarray | None
-    class_names: tuple[str, ...] | None
+from ..errors import GpuclustNote, InputError
+from ..vectors.columns import arrow_field, frame_fields
+from ..vectors.contents import Contents, of_array
+from ..vectors.taken import LabelSource, Vectors, take
+from ..vectors.tensor_files import to_numpy
 
 
 def check_vectors(X: Any, y: Any | None = None) -> Vectors:
@@ -26,87 +21,110 @@ def check_vectors(X: Any, y: Any | None = None) -> Vectors:
 
     Parameters
     ----------
-    X : array-like (n, d)
-        Real numbers: NumPy, pandas, torch or CuPy; copied to the host.
+    X : array-like (n, d), or DataFrame
+        Real numbers: NumPy, torch or CuPy, copied to the host; lists.  The columns of a DataFrame,
+        pandas or Arrow, are chosen by the rules for Parquet files.
     y : array-like (n,), optional
-        Integers or text.
+        Integers or text; None, NaN, NA and masked values are samples without a label.
 
     Returns
     -------
     Vectors
-        See `read_vectors`.
+        See `gpuclust.embeddings.vector_files.read_vectors`.
+
+    Warns
+    -----
+    GpuclustNote
+        When columns are not used, or samples have no label.
 
     Raises
     ------
     InputError
-        Wrong shape, type or length, empty, NaN or infinite.
+        Wrong shape, type or length, empty, sparse, masked, NaN or infinite.
 
     Examples
     --------
     >>> check_vectors([[0, 1], [2, 3]], ["cat", "dog"]).y
     array([0, 1])
     """
-    vectors = features(_on_host(X, "X"), "X")
-    if y is None:
-        return Vectors(vectors, None, None)
-    labels, class_names = encode(_on_host(y, "y"), "y")
-    if len(labels) != len(vectors):
-        raise InputError(f"y has {len(labels)} labels for the {len(vectors)} vectors of X.")
-    return Vectors(vectors, labels, class_names)
+    contents = _contents(X)
+    found = take(contents, None if y is None else lambda _: _labels(y))
+    if found.left_out:
+        warnings.warn(found.report, GpuclustNote, stacklevel=3)
+    if y is not None:
+        _check_index(X, y)
+    return found
+
+
+def _contents(X: Any) -> Contents:
+    """Return the fields of an array or a table in memory."""
+    if _is(X, "pandas", "DataFrame"):
+        return Contents("X", tuple(frame_fields(X, "X")), is_table=True)
+    if _is(X, "polars", "DataFrame"):
+        X = X.to_arrow()
+    if _is(X, "pyarrow", "Table"):
+        fields = [
+            arrow_field(one.name, one.type, len(X), lambda name: X[name], "X") for one in X.schema
+        ]
+        return Contents("X", tuple(fields), is_table=True)
+    return Contents("X", (of_array("", _on_host(X, "X")),))
+
+
+def _labels(y: Any) -> LabelSource:
+    if isinstance(y, np.ma.MaskedArray):
+        return LabelSource(y, "y")
+    if _is(y, "pandas", "DataFrame"):
+        y = y.to_numpy()
+    return LabelSource(_on_host(y, "y"), "y")
+
+
+def _is(value: Any, package: str, name: str) -> bool:
+    """Return whether a value has a type of a package, which is not imported for this."""
+    module = sys.modules.get(package)
+    return module is not None and isinstance(value, getattr(module, name))
 
 
 def _on_host(values: Any, name: str) -> np.ndarray:
     """Copy an array-like to NumPy."""
+    if isinstance(values, np.ma.MaskedArray):
+        raise InputError(f"{name} is a masked array. Fill it, or drop the masked rows.")
+    if _is_sparse(values):
+        raise InputError(f"{name} is sparse. Give a dense array: {name}.toarray(), or reduce it.")
     if array_api_compat.is_cupy_array(values):
-        return values.get()
+        array: np.ndarray = values.get()
+        return array
     if array_api_compat.is_torch_array(values):
-        return values.detach().cpu().numpy()
+        return to_numpy(values)
+    if isinstance(values, list | tuple) and values and array_api_compat.is_torch_array(values[0]):
+        values = [to_numpy(value) for value in values]
     try:
-        return np.asarray(values)
+        return _texts_kept(values, np.asarray(values))
     except (TypeError, ValueError) as error:  # rows of different lengths, for example
         raise InputError(f"{name} cannot be read as an array: {error}.") from error
 
 
-def features(X: np.ndarray, path: str | Path) -> np.ndarray:
-    """Check vectors and return them C-ordered, as float64 if they are, else as float32."""
-    if X.dtype.kind not in _KINDS:
-        raise InputError(f"{path} has vectors of type {X.dtype}; they must be real numbers.")
-    if X.ndim != 2:
-        raise InputError(f"{path} has shape {X.shape}; expected (n, d), one row per image.")
-    if not X.size:
-        raise InputError(f"{path} is empty: shape {X.shape}.")
-    X = np.ascontiguousarray(X, np.float64 if X.dtype == np.float64 else np.float32)
-    finite = np.isfinite(X).all(axis=1)
-    if not finite.all():
-        raise InputError(
-            f"{path} has NaN or inf in {np.count_nonzero(~finite)} of {len(X)} rows, the first is "
-            f"row {int(np.argmin(finite))}. Drop or repair these rows."
+def _texts_kept(values: Any, array: np.ndarray) -> np.ndarray:
+    """Keep a None or NaN in a list of texts, which NumPy would turn into text."""
+    if array.dtype.kind in "US" and not isinstance(values, np.ndarray):
+        return np.asarray(values, dtype=object)
+    return array
+
+
+def _is_sparse(values: Any) -> bool:
+    module = sys.modules.get("scipy.sparse")
+    if module is not None and module.issparse(values):
+        return True
+    return "torch.sparse" in str(getattr(values, "layout", ""))
+
+
+def _check_index(X: Any, y: Any) -> None:
+    """Warn when the rows of X and y have the same names in another order."""
+    if not (_is(X, "pandas", "DataFrame") and _is(y, "pandas", "Series")):
+        return
+    if len(X) == len(y) and not X.index.equals(y.index) and set(X.index) == set(y.index):
+        warnings.warn(
+            "the index of y has another order than the index of X; labels were taken by position. "
+            "y.loc[X.index] gives them the order of X.",
+            GpuclustNote,
+            stacklevel=4,
         )
-    return X
-
-
-def encode(raw: np.ndarray, path: str | Path) -> tuple[np.ndarray, tuple[str, ...] | None]:
-    """Return int64 labels, and the class names if labels were text."""
-    raw = raw[:, 0] if raw.ndim == 2 and raw.shape[1] == 1 else raw
-    if raw.ndim != 1:
-        raise InputError(f"{path} has labels of shape {raw.shape}; expected one per row, (n,).")
-    if raw.dtype.kind == "f" and np.all(np.isfinite(raw)) and np.all(raw == np.rint(raw)):
-        raw = raw.astype(np.int64)
-    if raw.dtype.kind in "biu":
-        return raw.astype(np.int64), None
-    if raw.dtype.kind == "f":
-        row = int(np.argmax(~np.isfinite(raw) | (raw != np.rint(raw))))
-        raise InputError(f"{path}: label {raw[row]} in row {row}; labels are integers or text.")
-    return _encode_text(raw, path)
-
-
-def _encode_text(raw: np.ndarray, path: str | Path) -> tuple[np.ndarray, tuple[str, ...] | None]:
-    texts = [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in raw.tolist()]
-    for row, text in enumerate(texts):
-        if not isinstance(text, (str, int)) or text == "":
-            raise InputError(f"{path}: label {text!r} in row {row}; labels are integers or text.")
-    texts = [str(text) for text in texts]
-    if all(text.removeprefix("-").isdecimal() for text in texts):
-        return np.array([int(text) for text in texts], np.int64), None
-    names, y = np.unique(texts, return_inverse=True)
-    return y.astype(np.int64), tuple(map(str, names))

@@ -10,6 +10,9 @@ from typing import Any, NamedTuple
 import array_api_compat
 
 from ..errors import InputError
+from ..vectors.values import release
+
+_BLOCK = 2**23  # values that are checked together
 
 
 class Samples(NamedTuple):
@@ -80,10 +83,16 @@ def check_finite(X: Any, name: str) -> None:
             f"the embedding of {name} must be a non-empty (n, d) array; got {X.shape}."
         )
     xp = array_api_compat.array_namespace(X)
-    bad = ~xp.all(xp.isfinite(X), axis=1)
-    count = int(xp.count_nonzero(bad))
+    count, first = 0, 0
+    rows = max(1, _BLOCK // X.shape[1])
+    for start in range(0, X.shape[0], rows):  # a mapped file of any size fits into memory
+        bad = ~xp.all(xp.isfinite(X[start : start + rows, :]), axis=1)
+        found = int(xp.count_nonzero(bad))
+        if found and not count:
+            first = start + int(xp.argmax(xp.astype(bad, xp.int8)))
+        count += found
+        release(X)
     if count:
-        first = int(xp.argmax(xp.astype(bad, xp.int8)))
         raise InputError(
             f"the embedding of {name} has NaN or infinite values in {count} of {X.shape[0]} "
             f"samples, first in row {first}. Embed again, or remove these samples."

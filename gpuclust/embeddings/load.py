@@ -7,24 +7,36 @@ computed again.
 from __future__ import annotations
 
 import functools
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
-from ..cell import Place, ResolvedUnit, Unit
+from ..cell import ResolvedUnit, Unit
 from ..device.backend import Backend
-from ..errors import DamagedFileError, InputError
+from ..errors import DamagedFileError, GpuclustError, InputError
 from ..events import Watcher
 from ..store.store import Store
+from ..vectors.dataset import is_own, source_of
+from . import own
+from .compute import embed_unit, help_unit
 from .data import Data, check_finite
 
 if TYPE_CHECKING:
     from ..datasets import Dataset
     from .embed import Embedding
     from .files import EmbeddingMeta
+
+
+__all__ = [
+    "DEFAULT_OPTIONS",
+    "Lookup",
+    "Options",
+    "embed_unit",
+    "help_unit",
+    "is_current",
+    "load_unit",
+    "look_up",
+]
 
 
 class Options(NamedTuple):
@@ -52,24 +64,30 @@ class Lookup:
         Metadata of the stored embedding, None when it is missing or out of date.
     vectors : Data or None
         The user's own vectors in place of a stored embedding.
+    facts : own.Facts or None
+        Facts about a file of vectors, where the dataset is one.
     dataset : Dataset or None
         The listed images, where the lookup had to list them.
-    problem : DamagedFileError or None
+    problem : GpuclustError or None
         Raised when the embedding is loaded.
     version : tuple or None
         Size and time of the metadata file, to notice when another process has replaced it.
+    reuse : bool
+        Take over vectors from before for images that have not changed.
     """
 
     unit: Unit
     meta: EmbeddingMeta | None = None
     vectors: Data | None = None
     dataset: Dataset | None = None
-    problem: DamagedFileError | None = None
+    problem: GpuclustError | None = None
     version: tuple[int, int] | None = None
+    facts: own.Facts | None = None
+    reuse: bool = True
 
     def resolve(self, backend: str) -> ResolvedUnit:
         """Return the unit with the k and the key of every cell."""
-        known = self.vectors or self.meta
+        known = self.vectors or self.facts or self.meta
         if known is None:
             return self.unit.resolve(None, None, backend)
         return self.unit.resolve(known.fingerprint, known.n_classes, backend)
@@ -84,6 +102,8 @@ def look_up(unit: Unit, store: Store, options: Options, watcher: Watcher) -> Loo
 
     if options.vectors is not None:
         return Lookup(unit, vectors=options.vectors)
+    if is_own(unit.dataset):
+        return _look_up_own(unit, store)
     path = store.embedding(unit).meta
     version = _version(path)
     try:
@@ -92,12 +112,26 @@ def look_up(unit: Unit, store: Store, options: Options, watcher: Watcher) -> Loo
         return Lookup(unit, problem=error, version=version)
     if meta is None:
         return Lookup(unit)
-    dataset, changed = _images_changed(unit, meta, options)
+    dataset, changed = _images_changed(unit, meta, store, options, watcher)
     changed = changed or _checkpoint_changed(meta)
     if changed:
         watcher.note(f"{changed}: {unit} is embedded again. Rows of the older one are kept.")
         return Lookup(unit, dataset=dataset, version=version)
-    return Lookup(unit, meta, dataset=dataset, version=version)
+    problem = None
+    try:
+        files.check_files(store.embedding(unit), meta)
+    except DamagedFileError as error:  # raised when the vectors are wanted
+        problem = error
+    return Lookup(unit, meta, dataset=dataset, problem=problem, version=version)
+
+
+def _look_up_own(unit: Unit, store: Store) -> Lookup:
+    """Look up a file of vectors, which is read unless it is known and unchanged."""
+    try:
+        facts, data = own.find(unit.dataset, store)
+    except InputError as error:
+        return Lookup(unit, problem=error)
+    return Lookup(unit, vectors=data, facts=facts)
 
 
 def is_current(found: Lookup, store: Store) -> bool:
@@ -129,8 +163,12 @@ def load_unit(found: Lookup, store: Store, on: Backend, options: Options, watche
 
     if found.problem is not None:
         raise found.problem
+    if found.facts is not None:
+        watcher.note(found.facts.report)
     if found.vectors is not None:
         data = found.vectors
+    elif found.facts is not None:
+        data, _ = own.read(source_of(found.unit.dataset))
     else:
         if found.meta is None:
             keep = on.name == "gpu"
@@ -155,17 +193,20 @@ def _stored_data(stored: Embedding, labels: Path) -> Data:
 
 
 def _images_changed(
-    unit: Unit, meta: EmbeddingMeta, options: Options
+    unit: Unit, meta: EmbeddingMeta, store: Store, options: Options, watcher: Watcher
 ) -> tuple[Dataset | None, str | None]:
     """List a photo folder; return it, with a message when its images have changed."""
     from .. import datasets
+    from .label_table import trust_table
 
     if not datasets.entry_of(unit.dataset).is_path:
         return None, None
     try:
         now = datasets.load(unit.dataset, split=unit.split, data_dir=options.data_dir)
-    except InputError:  # the images are gone; their embedding is still valid
+    except InputError:  # its embedding is still valid
+        watcher.note(f"the images of {unit} are gone: its embedding of {meta.created} is used")
         return None, None
+    trust_table(now, store.embedding(unit).labels)
     if now.fingerprint == meta.data_fingerprint:
         return now, None
     return now, f"{unit.dataset} has changed ({meta.n} samples then, {len(now)} images now)"
@@ -181,69 +222,3 @@ def _checkpoint_changed(meta: EmbeddingMeta) -> str | None:
     status = path.stat()
     then = (meta.source["bytes"], meta.source["modified_ns"])
     return None if (status.st_size, status.st_mtime_ns) == then else f"{path} has changed"
-
-
-def embed_unit(
-    found: Lookup,
-    store: Store,
-    on: Backend,
-    options: Options,
-    watcher: Watcher,
-    *,
-    keep: bool = False,
-) -> Embedding:
-    """Embed the images of a unit; with `keep`, the vectors stay on the GPU."""
-    from .. import datasets, encoders
-    from ..device import memory
-    from . import embed
-
-    unit, dataset = found.unit, found.dataset
-    if dataset is None:
-        dataset = datasets.load(unit.dataset, split=unit.split, data_dir=options.data_dir)
-    if dataset.ignored:
-        first, more = dataset.ignored[0], len(dataset.ignored) - 1
-        others = f" and {more} more" if more else ""
-        watcher.note(f"ignored in {unit.dataset}, not an image: {first}{others}")
-    for line in dataset.said:  # guesses about folders: splits, classes, files of another format
-        watcher.note(line)
-    encoder = encoders.load(unit.encoder, preprocess=unit.preprocess, image_size=dataset.image_size)
-    given = {"batch_size": options.batch_size, "workers": options.workers}
-    how: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-    watcher.embedding(unit, 0, len(dataset))
-    embedded = embed.embed(
-        dataset,
-        encoder,
-        store.embedding(unit),
-        device=on.torch_device(),
-        skip_bad=options.skip_bad,
-        progress=lambda done, total: watcher.embedding(unit, done, total),
-        keep=keep,
-        **how,
-    )
-    if skipped := embedded.meta.skipped:
-        watcher.note(
-            f"{len(skipped)} images cannot be decoded and were skipped, the first is "
-            f"{skipped[0]['where']}"
-        )
-    del encoder  # frees its memory for the clusterers
-    if on.torch_device() != "cpu":
-        memory.release()
-    return embedded
-
-
-def own_vectors(path: Path, labels: Path | None = None) -> tuple[Place, Data]:
-    """Read a user's own vectors and name them as a dataset; see `vector_files.read_vectors`.
-
-    Returns
-    -------
-    names, data : dict, Data
-        The file's name is the dataset and ``vectors`` the encoder; the fingerprint hashes the
-        values and the classes.
-    """
-    from . import vector_files
-
-    X, y, _ = vector_files.read_vectors(path, labels)
-    digest = hashlib.sha256(np.ascontiguousarray(X).tobytes())
-    digest.update(b"" if y is None else np.ascontiguousarray(y).tobytes())
-    names = Place(dataset=Path(path).stem, split="all", encoder="vectors")
-    return names, Data(X, y, digest.hexdigest())

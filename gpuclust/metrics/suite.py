@@ -1,4 +1,4 @@
-"""Scores of a unit: their names, and all clusterings of one embedding scored together.
+"""All clusterings of one embedding scored together; the names are in `gpuclust.metrics.names`.
 
 A unit needs one contingency table per clustering, and one pass over the distances per
 representation and metric for all clusterings.  The ``_clustered`` variant of a score uses only
@@ -11,126 +11,50 @@ sizes, and the parts of each contingency table listed in `gpuclust.metrics.exter
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ..arrays import METRICS
+from array_api_compat import array_namespace
+
 from ..arrays.distances import PAIR
-from ..errors import unknown
 from .dispersion import dispersion_scores
 from .external import external_scores
 from .internal import silhouette_scores
 from .labelset import LabelSet, label_set
-
-# ---- names --------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Score:
-    """One score of a clustering.
-
-    Attributes
-    ----------
-    measure : str
-        Name without the representation: ``"ami"``, ``"silhouette_cosine"``.
-    kind : {"external", "dispersion", "silhouette"}
-        Compares with the true classes; uses distances to centroids; uses all pairwise distances.
-    metric : {"euclidean", "cosine", "l1", "chebyshev"} or None
-        Distance of a silhouette; None for the other kinds.
-    representation : {"original", "reduced", "fitted"} or None
-        Array that an internal score is computed on; None for external scores.
-    smaller_is_better : bool
-        Whether the best clustering has the smallest value.
-    """
-
-    measure: str
-    kind: str
-    metric: str | None = None
-    representation: str | None = None
-    smaller_is_better: bool = False
-
-
-EXTERNAL = (
-    *("ami", "ami_true", "nmi", "ari", "fmi"),
-    *("homogeneity", "completeness", "v_measure", "purity", "accuracy"),
+from .names import (
+    ALL,
+    DEFAULT,
+    DISPERSIONS,
+    EXTERNAL,
+    GROUPS,
+    INTERNAL,
+    MEASURES,
+    REPRESENTATIONS,
+    SCORES,
+    SILHOUETTES,
+    Score,
+    resolve,
+    score_of,
 )
-REPRESENTATIONS = ("original", "reduced", "fitted")
-SILHOUETTES = METRICS
-DISPERSIONS = ("calinski_harabasz", "davies_bouldin")
 
-# By name without a representation.  The order of these tables is part of every result key.
-MEASURES: dict[str, Score] = {
-    **{name: Score(name, "external") for name in EXTERNAL},
-    "calinski_harabasz": Score("calinski_harabasz", "dispersion"),
-    "davies_bouldin": Score("davies_bouldin", "dispersion", smaller_is_better=True),
-    **{f"silhouette_{m}": Score(f"silhouette_{m}", "silhouette", metric=m) for m in SILHOUETTES},
-}
-INTERNAL = tuple(name for name, score in MEASURES.items() if score.kind != "external")
-# By the name used in cells, rows and on the command line.
-SCORES: dict[str, Score] = {
-    **{name: MEASURES[name] for name in EXTERNAL},
-    **{
-        f"{name}_{one}": dataclasses.replace(MEASURES[name], representation=one)
-        for name in INTERNAL
-        for one in REPRESENTATIONS
-    },
-}
-ALL = tuple(SCORES)
-# l1 and chebyshev cannot use a matrix product, so they take many times as long as the others.
-DEFAULT = tuple(
-    name
-    for name, score in SCORES.items()
-    if score.metric not in ("l1", "chebyshev") and score.representation != "fitted"
-)
-GROUPS = {
-    "default": DEFAULT,
-    "external": EXTERNAL,
-    "all": ALL,
-    # A measure without a representation stands for the embedding before and after reduction.
-    **{name: (f"{name}_original", f"{name}_reduced") for name in INTERNAL},
-}
-
-
-def score_of(column: str) -> Score | None:
-    """Find the score in a column of the results, None for columns of another kind.
-
-    Examples
-    --------
-    >>> score_of("davies_bouldin_reduced_clustered").smaller_is_better
-    True
-    >>> score_of("seconds") is None
-    True
-    """
-    return SCORES.get(column.removesuffix("_clustered"))
-
-
-def resolve(names: Iterable[str]) -> tuple[str, ...]:
-    """Expand groups into names of scores, in the order of `ALL`.
-
-    Raises
-    ------
-    UnknownNameError
-        For a name that is neither a score nor a group.
-
-    Examples
-    --------
-    >>> resolve(["nmi", "silhouette_cosine"])
-    ('nmi', 'silhouette_cosine_original', 'silhouette_cosine_reduced')
-    """
-    wanted: set[str] = set()
-    for name in names:
-        if name not in GROUPS and name not in ALL:
-            raise unknown(
-                "metric", name, [*GROUPS, *ALL], hint="`gpuclust list metrics` shows them all."
-            )
-        wanted.update(GROUPS.get(name, (name,)))
-    return tuple(name for name in ALL if name in wanted)
-
-
-# ---- computation --------------------------------------------------------------------------------
+__all__ = [
+    "ALL",
+    "DEFAULT",
+    "DISPERSIONS",
+    "EXTERNAL",
+    "GROUPS",
+    "INTERNAL",
+    "MEASURES",
+    "REPRESENTATIONS",
+    "SCORES",
+    "SILHOUETTES",
+    "Score",
+    "Scored",
+    "resolve",
+    "score_all",
+    "score_of",
+]
 
 
 class Scored(NamedTuple):
@@ -141,11 +65,15 @@ class Scored(NamedTuple):
 
 
 def score_all(
-    label_sets: Sequence[Any], *, X: Any, Z: Any, y: Any | None, names: Sequence[str]
+    label_sets: Sequence[Any],
+    *,
+    X: Any,
+    Z: Any,
+    y: Any | None,
+    names: Sequence[str],
+    labelled: Any | None = None,
 ) -> list[Scored]:
-    """Score several clusterings of the same samples.
-
-    For time and memory see `external_scores`, `dispersion_scores` and `silhouette_scores`.
+    """Score several clusterings of the same samples; for the cost see the single scores.
 
     Parameters
     ----------
@@ -158,6 +86,8 @@ def score_all(
         True classes; without them external scores are absent.
     names : sequence of str
         From `resolve`.
+    labelled : array of bool, shape (n,), optional
+        Samples with a true class; external scores use only these.  All, by default.
 
     Returns
     -------
@@ -178,7 +108,7 @@ def score_all(
     external = [name for name, score in scores.items() if score.kind == "external"]
     if y is not None and external:
         for result, one in zip(results, clusterings, strict=True):
-            _add_external(result, y, one, external)
+            _add_external(result, y, one, external, labelled)
     internal = {name: score for name, score in scores.items() if score.kind != "external"}
     # "fitted" equals "reduced" up to a scale factor, to which all internal scores are invariant.
     arrays: dict[str | None, Any] = {"original": X, "reduced": Z, "fitted": Z}
@@ -212,13 +142,18 @@ def _counts(one: _Clustering) -> dict[str, float | int | None]:
     return {"n_clusters": one.clustered.k, "share_clustered": share}
 
 
-def _add_external(result: Scored, y: Any, one: _Clustering, names: Sequence[str]) -> None:
-    plain = external_scores(y, one.labels)
+def _add_external(
+    result: Scored, y: Any, one: _Clustering, names: Sequence[str], labelled: Any | None
+) -> None:
+    plain = external_scores(y, one.labels, mask=labelled)
     clustered: dict[str, float] = plain
     if one.has_noise:
         # scikit-learn scores two empty labelings 1.0, but clustering no sample is no success.
-        some = one.clustered.kept > 0
-        clustered = external_scores(y, one.labels, mask=one.keep) if some else {}
+        keep, some = one.keep, one.clustered.kept > 0
+        if labelled is not None:
+            keep = keep & labelled
+            some = bool(array_namespace(keep).any(keep))
+        clustered = external_scores(y, one.labels, mask=keep) if some else {}
     for name in names:
         _put(result, name, plain[name], clustered.get(name))
 
@@ -229,13 +164,15 @@ def _put(result: Scored, name: str, plain: float | None, clustered: float | None
             result.scores[key] = float(value)
         else:
             result.scores[key] = None
-            result.undefined[key] = _reason(key, result.scores)
+            result.undefined[key] = _reason(key, value, result.scores)
 
 
-def _reason(name: str, scores: Mapping[str, float | int | None]) -> str:
+def _reason(name: str, value: float | None, scores: Mapping[str, float | int | None]) -> str:
     n_clusters, share = scores["n_clusters"], scores["share_clustered"]
     if name.endswith("_clustered") and share == 0:
         return "no sample is clustered"
+    if value is None:
+        return "no clustered sample has a label"
     score = score_of(name)
     if score and score.measure == "accuracy":
         return f"matching {n_clusters} clusters with the classes would take too much memory"

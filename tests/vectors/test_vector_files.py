@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gpuclust.embeddings.embed import read_vectors
+from gpuclust.embeddings.vector_files import read_vectors
 from gpuclust.errors import InputError
 
 X = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
