@@ -32,7 +32,7 @@ SYSTEM = {
     "ehthumbs.db": "thumbnails of Windows",
     "ehthumbs_vista.db": "thumbnails of Windows",
     "desktop.ini": "settings of Windows",
-    "albumartsmall.jpg": "cover made by Windows",
+    "albumartsmall.jpg": "album image made by Windows",
     "zbthumbnail.info": "thumbnails of a camera program",
     "__macosx": "metadata in a ZIP file of macOS",
     "icon\r": "settings of macOS",
