@@ -6,17 +6,21 @@ An image that cannot be decoded is reported and does not end the stream.
 from __future__ import annotations
 
 import ctypes
+import errno
 import gc
+import itertools
+import logging
 import shutil
 import signal
 import sys
-from collections.abc import Generator
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, get_worker_info
 from torch.utils.data import Dataset as TorchDataset
 
 from ..datasets.image import UNDECODABLE, reason
@@ -26,7 +30,10 @@ from ..errors import BadImagesError, GpuclustError
 if TYPE_CHECKING:
     from ..datasets import Dataset
 
+LOG = logging.getLogger("gpuclust")
 _SHARED = Path("/dev/shm")
+# Batches of one worker in shared memory: two decoded ahead, and one being encoded.
+_BATCHES_PER_WORKER = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +69,10 @@ class Batch(NamedTuple):
 class _Decoded(TorchDataset[Sample]):
     """Adapter from our dataset to torch's; never raises for a bad image."""
 
-    def __init__(self, dataset: Dataset, transform: Any, start: int = 0):
-        self.dataset, self.transform, self.start = dataset, transform, start
-
-    def __len__(self) -> int:
-        return len(self.dataset) - self.start
+    def __init__(self, dataset: Dataset, transform: Any):
+        self.dataset, self.transform = dataset, transform
 
     def __getitem__(self, i: int) -> Sample:
-        i += self.start
         try:
             image, label = self.dataset[i]
         except BadImagesError as error:
@@ -91,10 +94,16 @@ def _collate(samples: list[Sample]) -> Batch:
     images = None
     if pixels:
         images = torch.stack(pixels).contiguous(memory_format=torch.channels_last)
+        if get_worker_info() is not None:
+            # Here a lack of shared memory is an error of this batch.  Later, in the thread that
+            # sends the batch, it would be lost, and the main process would wait forever.
+            images.share_memory_()
     return Batch(images, [replace(s, image=None) for s in good], bad)
 
 
-def choose_workers(device: torch.device, dataset: Dataset, asked: int | None) -> int:
+def choose_workers(
+    device: torch.device, dataset: Dataset, asked: int | None, *, batch_bytes: int = 2**25
+) -> int:
     """Choose the number of decoding processes; `asked` is the user's choice.
 
     - CPU, small images in memory: 0.  They decode at 1,150 images/s per core, faster than any
@@ -103,16 +112,28 @@ def choose_workers(device: torch.device, dataset: Dataset, asked: int | None) ->
       at 5 images/s per core.
     - A dataset that can only be read in order: 0.
 
-    Batches pass through shared memory, which containers limit: at most one process per 128 MiB.
+    Batches of `batch_bytes` pass through shared memory, which containers limit.  Each process needs
+    room for three batches; with less shared memory there are fewer processes, even than `asked`.
     """
     if dataset.sequential:
         return 0
-    if asked is not None:
-        return asked
-    if device.type == "cpu" and dataset.image_size is not None:
+    if asked is None and device.type == "cpu" and dataset.image_size is not None:
         return 0
-    shared = shutil.disk_usage(_SHARED).free // 2**27 if _SHARED.exists() else 8
-    return min(8, threads.cores(), shared)
+    chosen = min(8, threads.cores()) if asked is None else asked
+    if not _SHARED.exists():
+        return chosen
+    free = shutil.disk_usage(_SHARED).free
+    fits = free // (_BATCHES_PER_WORKER * batch_bytes)
+    if fits < chosen:
+        LOG.warning(
+            "%d of %d processes decode images, because %s has only %d MiB free (for a container: "
+            "--shm-size=8g)",
+            fits,
+            chosen,
+            _SHARED,
+            free >> 20,
+        )
+    return min(chosen, fits)
 
 
 _PR_SET_PDEATHSIG = 1
@@ -129,27 +150,67 @@ def _start_loader(number: int) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+class _Issued:
+    """Lists of indices for a loader; remembers those whose batch has not come back."""
+
+    def __init__(self, source: Iterable[list[int]]):
+        self.source = iter(source)
+        self.waiting: deque[list[int]] = deque()
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for indices in self.source:
+            self.waiting.append(indices)
+            yield indices
+
+    def rest(self) -> Iterator[list[int]]:
+        """Return all lists without a batch."""
+        return itertools.chain(list(self.waiting), self.source)
+
+
 def batches(
     dataset: Dataset,
     transform: Any,
     *,
-    batch_size: int,
+    indices: Iterable[list[int]],
     workers: int,
-    start: int = 0,
     pin_memory: bool = False,
 ) -> Generator[Batch]:
-    """Yield all images from `start` on, in order.  Without a transform they are only decoded.
+    """Yield one batch per list of indices, in order.  Without a transform they are only decoded.
 
-    Worker processes end when the generator ends or is closed.
+    `indices` is read in this process, a few lists ahead of the batches.  Worker processes end when
+    the generator ends or is closed.  When shared memory runs out, this process decodes the rest,
+    with a warning of the logger ``gpuclust``.
 
     Raises
     ------
     GpuclustError
         A worker died, or memory ran out while decoding.
     """
+    issued = _Issued(indices)
+    try:
+        yield from _loaded(dataset, transform, issued, workers=workers, pin_memory=pin_memory)
+        return
+    except (RuntimeError, MemoryError, OSError) as error:
+        if not workers or not _lacks_shared_memory(error):
+            raise GpuclustError(_loading_failed(error, workers)) from error
+    LOG.warning(
+        "%s is full: this process decodes the other images, which is slower (for a container: "
+        "--shm-size=8g)",
+        _SHARED,
+    )
+    rest = _Issued(issued.rest())
+    try:
+        yield from _loaded(dataset, transform, rest, workers=0, pin_memory=pin_memory)
+    except (RuntimeError, MemoryError, OSError) as error:
+        raise GpuclustError(_loading_failed(error, 0)) from error
+
+
+def _loaded(
+    dataset: Dataset, transform: Any, issued: _Issued, *, workers: int, pin_memory: bool
+) -> Generator[Batch]:
     loader: DataLoader[Batch] = DataLoader(
-        cast("Any", _Decoded(dataset, transform, start)),  # _collate turns samples into a Batch
-        batch_size=batch_size,
+        cast("Any", _Decoded(dataset, transform)),  # _collate turns samples into a Batch
+        batch_sampler=cast("Any", issued),
         num_workers=workers,
         collate_fn=_collate,
         pin_memory=pin_memory,
@@ -158,21 +219,36 @@ def batches(
     iterator: Any = None
     try:
         iterator = iter(loader)
-        for _ in range(len(loader)):
-            yield next(iterator)
-    except (RuntimeError, MemoryError, OSError) as error:
-        raise GpuclustError(_loading_failed(error, workers)) from error
+        for batch in iterator:
+            issued.waiting.popleft()
+            yield batch
     finally:
         # Dropping the last reference ends the workers too, but a stored traceback keeps one.
         if workers and iterator is not None:
             iterator._shutdown_workers()
 
 
+def _lacks_shared_memory(error: BaseException) -> bool:
+    """Return whether shared memory ran out, in a worker or when workers were started."""
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.ENOSYS)
+    return full or "shared memory" in str(error) or "Bus error" in str(error)
+
+
 def _loading_failed(error: BaseException, workers: int) -> str:
-    said = str(error).strip() or type(error).__name__
-    message = f"the images could not be loaded with {workers} worker(s): {said}"
-    if "Bus error" in said or "shared memory" in said:
-        return f"{message} Give the container more with --shm-size=8g, or use --loaders 0."
+    # An error of a worker ends with its message, after a traceback.
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    said = lines[-1].strip() if "Original Traceback" in str(error) else " ".join(lines)
+    message = f"the images could not be loaded with {workers} worker(s): {said.rstrip('.')}."
+    if _lacks_shared_memory(error):
+        return (
+            f"{message} Give the container more with --shm-size=8g, or use --loaders 0 "
+            f"(workers=0 in Python)."
+        )
     if "exited unexpectedly" in said or "killed by signal" in said:
-        return f"{message} Usually the machine ran out of memory: use fewer --loaders."
-    return f"{message} Try --loaders 0, or a smaller --batch-size."
+        return (
+            f"{message} Usually the machine ran out of memory: use fewer --loaders (workers= in "
+            f"Python)."
+        )
+    return (
+        f"{message} Try --loaders 0, or a smaller --batch-size (workers=0, batch_size= in Python)."
+    )

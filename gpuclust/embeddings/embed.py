@@ -1,80 +1,39 @@
 """Compute the embedding of a dataset once and store it; read it back with `load`.
 
 An embedding has three files: the vectors (.npy), one row per vector (.parquet: index, label,
-class_name, where), and the metadata (.json), written last.  Without the metadata file there is no
-embedding, so an interrupted run leaves none.
+class_name, where, image), and the metadata (.json), written last.  Without the metadata file there
+is no embedding.  Until then the vectors are kept in parts (see `parts`): an interrupted run goes on
+where it ended.
 """
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import json
-import time
-from collections.abc import Callable, Generator
-from dataclasses import dataclass
-from pathlib import Path
+import logging
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from ..device import dlpack
-from ..errors import BadImagesError, GpuclustError, InputError
-from ..store.store import EmbeddingFiles, atomic
-from . import provenance
-from .files import (
-    Embedding,
-    EmbeddingMeta,
-    check_space,
-    load,
-    load_meta,
-    npy_header,
-    sha256,
-    verify,
-    write_labels,
-)
+from ..errors import InputError
+from ..store.store import EmbeddingFiles
+from . import parts
+from .parts import DamagedPart
+from .files import Embedding, EmbeddingMeta, load, load_meta, verify
 from .vector_files import read_vectors
 
 if TYPE_CHECKING:
     from ..datasets import Dataset
-    from .decoding import Batch, Sample
-    from .inference import Forward
+    from .encode import Job, Note, Progress, Share
 
 __all__ = [
     "Embedding",
     "EmbeddingMeta",
     "embed",
+    "help_embed",
     "load",
     "load_meta",
     "read_vectors",
     "verify",
 ]
 
-Progress = Callable[[int, int], None]
-
-
-@dataclass
-class _Run:
-    """State of a run: decoded images, split into embedded ones and bad ones."""
-
-    dataset: Dataset
-    progress: Progress | None
-    kept: dlpack.Rows | None
-    good: list[Sample] = dataclasses.field(default_factory=list)
-    bad: list[Sample] = dataclasses.field(default_factory=list)
-    decoded: int = 0
-    d: int = 0
-    seconds: float = 0.0
-
-    def count(self, batch: Batch) -> None:
-        """Count a decoded batch."""
-        self.bad += batch.bad
-        self.decoded += len(batch.good) + len(batch.bad)
-
-    def report(self) -> None:
-        """Report progress to the caller."""
-        if self.progress is not None:
-            self.progress(self.decoded, len(self.dataset))
+LOG = logging.getLogger("gpuclust")
 
 
 def embed(
@@ -90,12 +49,18 @@ def embed(
     dtype: str | None = None,
     keep: bool = False,
     compile: bool = False,
+    reuse: bool = False,
+    note: Note = LOG.info,
 ) -> Embedding:
     """Encode all images of a dataset and store the vectors, replacing an earlier embedding.
 
-    Vectors are written batch by batch, so memory does not grow with n.  On a GPU this is one
-    device-to-host copy of 4 n d bytes, even if the vectors also stay on the device.  The module is
-    moved to `device` and stays there.
+    The headers of all image files are checked first.  Vectors are written in parts of about five
+    seconds, so memory does not grow with n, and an interrupted call goes on where it ended, with
+    the same vectors bit for bit.  On a GPU this is one device-to-host copy of 4 n d bytes, even if
+    the vectors also stay on the device.  The module is moved to `device` and stays there.
+
+    Only one process at a time may call this for the same files; others can help it with
+    `help_embed`.
 
     Parameters
     ----------
@@ -124,6 +89,11 @@ def embed(
         (see `dlpack.Rows`).  Needs CuPy.
     compile : bool
         Run the encoder through ``torch.compile``; see `inference.Forward`.
+    reuse : bool
+        Take over vectors of the replaced embedding, and of unfinished ones, for images that have
+        not changed, if weights, preprocessing and precision are the same.
+    note : callable, optional
+        Receives messages on vectors from before; by default the logger ``gpuclust``.
 
     Returns
     -------
@@ -134,11 +104,13 @@ def embed(
     Raises
     ------
     BadImagesError
-        Without `skip_bad`: images that cannot be decoded, all of them in `paths`.
+        Without `skip_bad`: images that cannot be decoded, all of them in `paths`.  What was encoded
+        before such an image was found is kept.
     InputError
         The dataset has no images, or an option is invalid.
     StorageError
-        The disk is full, or has less free space than the vectors need.
+        The disk is full, or has less free space than twice the vectors need: once in parts, once
+        in the finished file.
     GpuclustError
         Not enough memory for one image, a dead worker, vectors with NaN or inf, or no compiler for
         `compile`.
@@ -157,37 +129,112 @@ def embed(
     >>> meta.n, meta.d, meta.n_classes
     (1797, 192, 10)
     """
-    from . import decoding, inference
+    from . import encode, planning
+
+    job = _job(dataset, encoder, device, dtype, compile, batch_size, workers)
+    job = job._replace(skip_bad=skip_bad, progress=progress, note=note)
+    try:
+        plan = planning.prepare(files, job, batch_size=batch_size, reuse_rows=reuse)
+        share = encode.Share(job, plan, keep=keep)
+        meta = _complete(files, job, share)
+    except BaseException:
+        if not any(parts.home(files).glob("*/*.part")):  # nothing to go on with
+            parts.remove(parts.home(files))
+        raise
+    parts.remove(plan.folder)
+    parts.remove(parts.home(files))
+    stored = load(files, meta)
+    kept = share.kept(meta.n)
+    return stored if kept is None else stored._replace(X=kept)
+
+
+def _complete(files: EmbeddingFiles, job: Job, share: Share) -> EmbeddingMeta:
+    """Encode what is missing and write the files; encode again what was in a damaged part."""
+    from .assemble import assemble
+
+    while True:
+        share.complete()
+        try:
+            return assemble(files, job, share.parts)
+        except DamagedPart as error:
+            job.note(f"{error} Its images are embedded again.")
+            share.parts.forget(error.part)
+
+
+def help_embed(
+    dataset: Dataset,
+    encoder: Any,
+    files: EmbeddingFiles,
+    *,
+    device: Any = "cpu",
+    batch_size: int = 64,
+    workers: int | None = None,
+    skip_bad: bool = False,
+    progress: Progress | None = None,
+    dtype: str | None = None,
+    compile: bool = False,
+    note: Note = LOG.info,
+) -> int:
+    """Encode a share of the images that another process embeds at present, with `embed`.
+
+    Parameters
+    ----------
+    dataset, encoder, files, device, batch_size, workers, skip_bad, progress, dtype, compile, note
+        See `embed`.
+
+    Returns
+    -------
+    int
+        Number of images this process encoded: 0 when there is nothing to help with.
+
+    Raises
+    ------
+    GpuclustError
+        As for `embed`.  The share is encoded by another process then.
+
+    Examples
+    --------
+    >>> from gpuclust import datasets, encoders
+    >>> from gpuclust.store.store import EmbeddingFiles
+    >>> names = ("X.npy", "y.parquet", "m.json")
+    >>> files = EmbeddingFiles(*(tmp_path / name for name in names))
+    >>> raw = encoders.load("raw", image_size=8)
+    >>> help_embed(datasets.load("digits"), raw, files)  # no process embeds these files
+    0
+    """
+    from . import encode, planning
+
+    if dataset.sequential or not parts.home(files).is_dir():
+        return 0
+    job = _job(dataset, encoder, device, dtype, compile, batch_size, workers)
+    job = job._replace(skip_bad=skip_bad, progress=progress, note=note)
+    plan = planning.find_plan(files, job)
+    if plan is None:
+        return 0
+    share = encode.Share(job, plan, examines=False)
+    share.work()
+    return share.encoded
+
+
+def _job(
+    dataset: Dataset,
+    encoder: Any,
+    device: Any,
+    dtype: str | None,
+    compile: bool,
+    batch_size: int,
+    workers: int | None,
+) -> Job:
+    from . import decoding, encode, inference, planning
 
     _check_options(dataset, batch_size, workers)
     forward = inference.Forward(
         encoder.module, device=device, batch_size=batch_size, dtype=dtype, compile=compile
     )
-    workers = decoding.choose_workers(forward.device, dataset, workers)
-    run = _Run(dataset, progress, dlpack.Rows(len(dataset)) if keep else None)
-    with atomic(files.array) as path:
-        _write_vectors(path, run, encoder, forward, workers=workers, skip_bad=skip_bad)
-        digest = sha256(path)
-        files.meta.unlink(missing_ok=True)  # the old metadata do not describe the new vectors
-    with atomic(files.labels) as path:
-        n_classes = write_labels(path, dataset, run.good)
-        labels_digest = sha256(path)
-    meta = EmbeddingMeta(
-        **provenance.identity(dataset, encoder, run.bad, precision=forward.precision),
-        **provenance.circumstances(forward, run.decoded, run.seconds, workers=workers),
-        n=len(run.good),
-        d=run.d,
-        dtype="float32",
-        n_classes=n_classes,
-        class_names=None if dataset.class_names is None else list(dataset.class_names),
-        sha256=digest,
-        labels_sha256=labels_digest,
-    )
-    with atomic(files.meta) as path:
-        path.write_text(json.dumps(dataclasses.asdict(meta), indent=1), encoding="utf-8")
-    stored = load(files, meta)
-    kept = run.kept.array() if run.kept else None
-    return stored if kept is None else stored._replace(X=kept)
+    step = planning.decoded_at_once(forward.device, encoder, batch_size)
+    size = 4 * step * planning.input_values(encoder)
+    workers = decoding.choose_workers(forward.device, dataset, workers, batch_bytes=size)
+    return encode.Job(dataset, encoder, forward, workers)
 
 
 def _check_options(dataset: Dataset, batch_size: int, workers: int | None) -> None:
@@ -197,96 +244,3 @@ def _check_options(dataset: Dataset, batch_size: int, workers: int | None) -> No
         raise InputError(f"batch size {batch_size}: it must be at least 1.")
     if workers is not None and workers < 0:
         raise InputError(f"workers {workers}: it must be 0 (decode in this process) or more.")
-
-
-def _write_vectors(
-    path: Path, run: _Run, encoder: Any, forward: Forward, *, workers: int, skip_bad: bool
-) -> None:
-    """Write the vectors of all good images to `path` as an .npy file.
-
-    Vectors are appended with `write`: on a full disk a memory map would kill the process (SIGBUS)
-    instead of raising.  The header gets the true n at the end; NumPy pads it to a length that does
-    not depend on n.
-    """
-    began = time.perf_counter()
-    stream = _vectors(run, encoder, forward, workers=workers, skip_bad=skip_bad)
-    with path.open("wb") as file, contextlib.closing(stream):
-        for rows in stream:
-            if not run.d:
-                run.d = rows.shape[1]
-                check_space(path.parent, len(run.dataset) * run.d * 4)
-                file.write(npy_header(len(run.dataset), run.d))
-            file.write(rows.data)
-            run.report()
-        if not run.good:
-            raise _bad_images(run, f"none of the {len(run.dataset)} images can be decoded")
-        file.seek(0)
-        file.write(npy_header(len(run.good), run.d))
-    run.seconds = time.perf_counter() - began
-
-
-def _vectors(
-    run: _Run, encoder: Any, forward: Forward, *, workers: int, skip_bad: bool
-) -> Generator[np.ndarray]:
-    """Yield (b, d) float32 C-ordered vectors of the good images, in order."""
-    from . import decoding
-
-    stream = decoding.batches(
-        run.dataset,
-        encoder.transform,
-        batch_size=forward.limit,
-        workers=workers,
-        pin_memory=forward.device.type == "cuda",
-    )
-    with contextlib.closing(stream):
-        for batch in stream:
-            run.count(batch)
-            if run.bad and not skip_bad:
-                break
-            if batch.images is not None:
-                features = forward(batch.images)
-                rows = np.ascontiguousarray(features.cpu().numpy())
-                _check_vectors(rows, batch.good, run, forward.precision)
-                run.good += batch.good
-                if run.kept:
-                    run.kept.add(features)
-                yield rows
-    if run.bad and not skip_bad:
-        _find_all_bad(run, batch_size=forward.limit, workers=workers)
-
-
-def _find_all_bad(run: _Run, *, batch_size: int, workers: int) -> None:
-    """Decode the remaining images without the model and raise one error with all bad images."""
-    from . import decoding
-
-    stream = decoding.batches(
-        run.dataset, None, batch_size=batch_size, workers=workers, start=run.decoded
-    )
-    with contextlib.closing(stream):
-        for batch in stream:
-            run.count(batch)
-            run.report()
-    what = f"{len(run.bad)} of {len(run.dataset)} images cannot be decoded; nothing was written. "
-    raise _bad_images(run, f"{what}Delete them, or use --skip-bad")
-
-
-def _bad_images(run: _Run, what: str) -> BadImagesError:
-    paths = [run.dataset.where(sample.index) for sample in run.bad]
-    shown = [f"  {at}: {s.reason}" for at, s in zip(paths[:20], run.bad[:20], strict=True)]
-    if len(paths) > 20:
-        shown.append(f"  ... and {len(paths) - 20} more")
-    return BadImagesError("\n".join([f"{what}:", *shown]), paths)
-
-
-def _check_vectors(rows: np.ndarray, samples: list[Sample], run: _Run, precision: str) -> None:
-    if run.d and rows.shape[1] != run.d:
-        raise GpuclustError(
-            f"the encoder returned {run.d} features per image, then {rows.shape[1]}."
-        )
-    finite = np.isfinite(rows).all(axis=1)
-    if not finite.all():
-        where = run.dataset.where(samples[int(np.argmin(finite))].index)
-        hint = "Check the weights." if precision == "float32" else "Try dtype float32."
-        raise GpuclustError(
-            f"the encoder returned NaN or inf, first for {where}, computing in {precision}. {hint}"
-        )

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..errors import DamagedFileError, StorageError
+from ..errors import StorageError
+from .label_table import damaged, read_labels
 
 if TYPE_CHECKING:
-    from ..datasets import Dataset
     from ..store.store import EmbeddingFiles
-    from .decoding import Sample
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,8 @@ class EmbeddingMeta:
 class Embedding(NamedTuple):
     """Stored vectors `X` (n, d) float32, labels `y` (n,) int64 or None, and their metadata.
 
-    `y` is None if any sample has no label; `samples.stored_labels` reads the others.  `X` is read from the disk on access, or is a CuPy array straight from the encoder.
+    `y` is None if any sample has no label; `samples.stored_labels` reads the others.  `X` is read
+    from the disk on access, or is a CuPy array straight from the encoder.
     """
 
     X: Any
@@ -102,24 +102,6 @@ def check_space(folder: Path, needed: int) -> None:
             f"the embedding needs {needed / 2**20:,.0f} MiB and {folder} has "
             f"{free / 2**20:,.0f} MiB free. Free some disk space or choose another --root."
         )
-
-
-def write_labels(path: Path, dataset: Dataset, samples: list[Sample]) -> int | None:
-    """Write one row per vector; return the number of classes, None without any label."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    names = dataset.class_names or ()
-    labels = [sample.label for sample in samples]
-    named = [names[k] if k is not None and k < len(names) else None for k in labels]
-    columns = {
-        "index": pa.array([sample.index for sample in samples], pa.int64()),
-        "label": pa.array(labels, pa.int64()),
-        "class_name": pa.array(named, pa.string()),
-        "where": pa.array([dataset.where(s.index) for s in samples], pa.string()),
-    }
-    pq.write_table(pa.table(columns), path)
-    return len(set(labels) - {None}) or None
 
 
 def load_meta(files: EmbeddingFiles) -> EmbeddingMeta | None:
@@ -153,7 +135,7 @@ def load_meta(files: EmbeddingFiles) -> EmbeddingMeta | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _damaged(files.meta, f"{type(error).__name__}: {error}") from error
+        raise damaged(files.meta, f"{type(error).__name__}: {error}") from error
 
 
 def load(files: EmbeddingFiles, meta: EmbeddingMeta | None = None) -> Embedding:
@@ -194,14 +176,14 @@ def load(files: EmbeddingFiles, meta: EmbeddingMeta | None = None) -> Embedding:
     """
     meta = meta or load_meta(files)
     if meta is None:
-        raise _damaged(files.meta, "it does not exist")
+        raise damaged(files.meta, "it does not exist")
     X = _vectors(files.array)
     if X.shape != (meta.n, meta.d) or X.dtype != np.float32:
-        raise _damaged(files.array, f"{X.dtype} {X.shape}, not float32 {(meta.n, meta.d)}")
+        raise damaged(files.array, f"{X.dtype} {X.shape}, not float32 {(meta.n, meta.d)}")
     expected = len(npy_header(meta.n, meta.d)) + X.nbytes
     if files.array.stat().st_size != expected:
-        raise _damaged(files.array, f"its size is not the expected {expected} bytes")
-    return Embedding(X, _labels(files.labels, meta), meta)
+        raise damaged(files.array, f"its size is not the expected {expected} bytes")
+    return Embedding(X, read_labels(files.labels, meta.n, meta.n_classes), meta)
 
 
 def verify(files: EmbeddingFiles) -> None:
@@ -226,38 +208,33 @@ def verify(files: EmbeddingFiles) -> None:
     meta = load(files).meta
     for path, expected in ((files.array, meta.sha256), (files.labels, meta.labels_sha256)):
         if sha256(path) != expected:
-            raise _damaged(path, "its content has changed since it was written")
+            raise damaged(path, "its content has changed since it was written")
 
 
 def _vectors(path: Path) -> np.memmap:
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise _damaged(path, str(error)) from error
+        raise damaged(path, str(error)) from error
 
 
-def _labels(path: Path, meta: EmbeddingMeta) -> np.ndarray | None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+def check_files(files: EmbeddingFiles, meta: EmbeddingMeta) -> None:
+    """Compare existence and size of the vectors and labels with the metadata; opens no file.
 
+    Raises
+    ------
+    DamagedFileError
+        When a file is gone or cut off.  Changed content is found by `verify`.
+    """
     try:
-        column = pq.read_table(path, columns=["label"])["label"]
-    except (OSError, KeyError, pa.ArrowException) as error:
-        raise _damaged(path, str(error)) from error
-    if len(column) != meta.n:
-        raise _damaged(path, f"{len(column)} labels for {meta.n} vectors")
-    if meta.n_classes is None:
-        return None
-    if column.null_count == len(column):
-        raise _damaged(path, "its labels do not match the metadata")
-    return None if column.null_count else column.to_numpy().astype(np.int64)
-
-
-def _damaged(path: Path, what: str) -> DamagedFileError:
-    return DamagedFileError(
-        f"the embedding file {path} is damaged: {what}. "
-        f"`gpuclust embed ... --force` computes it again."
-    )
+        found, labels = files.array.stat().st_size, files.labels.stat().st_size
+    except OSError as error:
+        raise damaged(Path(error.filename), error.strerror or str(error)) from error
+    expected = len(npy_header(meta.n, meta.d)) + 4 * meta.n * meta.d
+    if found != expected:
+        raise damaged(files.array, f"it has {found} bytes, not {expected}")
+    if not labels:
+        raise damaged(files.labels, "it is empty")
 
 
 def plain(value: Any) -> Any:

@@ -48,6 +48,8 @@ class Forward:
 
     Attributes
     ----------
+    chunk : int or None
+        Images to encode at once, to repeat an earlier run bit for bit; None: see `chunk_size`.
     limit : int
         Largest batch to try; halved when memory runs out, and not increased again.
     precision : str
@@ -76,6 +78,7 @@ class Forward:
         self.device = resolve_device(device)
         self.precision = _precision(self.device, dtype)
         self.limit = batch_size
+        self.chunk: int | None = None
         self.layers = COMPILED if compile else AS_BUILT
         try:
             moved = module.eval().to(self.device)
@@ -95,7 +98,7 @@ class Forward:
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         """Return the features (b, d) float32 of images (b, c, h, w), on the module's device."""
         if self._may_fold and len(images):
-            self._fold(images[:1])
+            self._fold(images[:1].shape)
         rows: list[torch.Tensor] = []
         start = 0
         while start < len(images):
@@ -109,8 +112,13 @@ class Forward:
             start += len(part)
         return rows[0] if len(rows) == 1 else torch.cat(rows)
 
-    def _fold(self, images: torch.Tensor) -> None:
+    def _fold(self, shape: torch.Size) -> None:
+        """Fold batch norms; the test image is noise, so that the choice is the same in every run.
+
+        With the first image of a run, a run that goes on elsewhere could choose otherwise.
+        """
         self._may_fold = False
+        images = torch.randn(shape, generator=torch.Generator().manual_seed(0))
         try:
             with torch.inference_mode():
                 folded = fold_batch_norms(self.module, images)
@@ -123,9 +131,9 @@ class Forward:
 
     def _chunk(self, images: torch.Tensor) -> int:
         """Return the largest number of images to encode at once."""
-        if self.device.type != "cpu":
-            return self.limit
-        return max(_CHUNK_VALUES // max(images[0].numel(), 1), torch.get_num_threads())
+        if self.chunk is not None:
+            return self.chunk
+        return chunk_size(self.device, images[0].numel()) or self.limit
 
     def _attempt(self, images: torch.Tensor, size: int) -> torch.Tensor | None:
         """Return the features, or None when memory ran out.
@@ -172,6 +180,22 @@ class Forward:
         if dtype is None:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, dtype=dtype)
+
+
+def chunk_size(device: torch.device, values: int) -> int | None:
+    """Return the number of images to encode at once on a CPU, with `values` input values each.
+
+    None on a GPU: a whole batch.  Depends on the number of threads.
+
+    Examples
+    --------
+    >>> import torch
+    >>> chunk_size(torch.device("cuda"), 3 * 224 * 224) is None
+    True
+    """
+    if device.type != "cpu":
+        return None
+    return max(_CHUNK_VALUES // max(values, 1), torch.get_num_threads())
 
 
 def resolve_device(device: Device) -> torch.device:

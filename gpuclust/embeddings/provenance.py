@@ -40,20 +40,31 @@ def identity(
     }
 
 
-def circumstances(forward: Forward, images: int, seconds: float, *, workers: int) -> dict[str, Any]:
-    """Describe speed, device and library versions; none of it is part of the fingerprint."""
+def circumstances(
+    forward: Forward,
+    *,
+    speed: float,
+    seconds: float,
+    layers: str,
+    batch_size: int,
+    workers: int,
+) -> dict[str, Any]:
+    """Describe speed, device and library versions; none of it is part of the fingerprint.
+
+    `speed` is in images per second of one process, `seconds` the sum over all processes.
+    """
     import torch
 
     device = str(forward.device)
     if forward.device.type == "cuda":
         device = f"{device} ({torch.cuda.get_device_name(forward.device)})"
     return {
-        "images_per_second": round(images / max(seconds, 1e-9), 2),
+        "images_per_second": round(speed, 2),
         "seconds": round(seconds, 3),
         "device": device,
         "precision": forward.precision,
-        "layers": forward.layers,
-        "batch_size": forward.limit,
+        "layers": layers,
+        "batch_size": batch_size,
         "workers": workers,
         "versions": {"python": platform.python_version(), **machine.versions()},
         "created": machine.now(),

@@ -70,6 +70,29 @@ def _lock(path: Path) -> BaseFileLock:
     return FileLock(path.with_suffix(".lock"), fallback_to_soft=False)
 
 
+def lock_now(path: Path) -> BaseFileLock | None:
+    """Lock a file of its own for this purpose, until the lock is released or the process ends.
+
+    None when another process has it.  On a file system without locks the lock locks nothing.
+
+    Examples
+    --------
+    >>> lock = lock_now(tmp_path / "a.lock")
+    >>> lock_now(tmp_path / "a.lock") is None
+    True
+    >>> lock.release()
+    """
+    lock = FileLock(path, fallback_to_soft=False)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return None
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+    return lock
+
+
 def _write(path: Path, what: dict[str, Any]) -> None:
     """Replace the JSON file in one step: readers never see a part of it."""
     temporary = path.with_name(f".tmp-{path.name}")
@@ -83,7 +106,7 @@ def read(path: Path) -> dict[str, Any] | None:
     Needs no right to write.  Where locks cannot be read, the claim counts as owned.
     """
     try:
-        if not _is_locked(path.with_suffix(".lock")):
+        if not is_locked(path.with_suffix(".lock")):
             return None
         return json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -92,8 +115,18 @@ def read(path: Path) -> dict[str, Any] | None:
         return {}
 
 
-def _is_locked(path: Path) -> bool:
-    descriptor = os.open(path, os.O_RDONLY)
+def is_locked(path: Path) -> bool:
+    """Return whether a process has locked a file; False without the file.
+
+    Examples
+    --------
+    >>> is_locked(tmp_path / "a.lock")
+    False
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
     try:
         # Shared, so that two readers do not take each other for an owner.
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)

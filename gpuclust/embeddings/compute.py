@@ -1,0 +1,95 @@
+"""Embed the images of a unit, or help another process that embeds them."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+from ..device import memory
+from ..device.backend import Backend
+from ..events import Watcher
+from ..store.store import Store
+
+if TYPE_CHECKING:
+    from ..datasets import Dataset
+    from ..encoders.encoder import Encoder
+    from .embed import Embedding
+    from .load import Lookup, Options
+
+
+def embed_unit(
+    found: Lookup,
+    store: Store,
+    on: Backend,
+    options: Options,
+    watcher: Watcher,
+    *,
+    keep: bool = False,
+) -> Embedding:
+    """Embed the images of a unit; with `keep`, the vectors stay on the GPU."""
+    from . import embed
+
+    unit = found.unit
+    dataset, encoder, how = _given(found, on, options, watcher)
+    if dataset.ignored:
+        first, more = dataset.ignored[0], len(dataset.ignored) - 1
+        others = f" and {more} more" if more else ""
+        watcher.note(f"ignored in {unit.dataset}, not an image: {first}{others}")
+    for line in dataset.said:  # guesses about folders: splits, classes, files of another format
+        watcher.note(line)
+    watcher.embedding(unit, 0, len(dataset))
+    files = store.embedding(unit)
+    embedded = embed.embed(dataset, encoder, files, keep=keep, reuse=found.reuse, **how)
+    if skipped := embedded.meta.skipped:
+        watcher.note(
+            f"{len(skipped)} images cannot be decoded and were skipped, the first is "
+            f"{skipped[0]['where']}"
+        )
+    del encoder  # frees its memory for the clusterers
+    if on.torch_device() != "cpu":
+        memory.release()
+    return embedded
+
+
+def help_unit(found: Lookup, store: Store, on: Backend, options: Options, watcher: Watcher) -> int:
+    """Encode images of a unit that another process embeds at present; return their number.
+
+    Returns 0 at once when no process embeds the unit, or all of its images are claimed.
+    """
+    from . import parts
+
+    files = store.embedding(found.unit)
+    if not parts.home(files).is_dir():
+        return 0
+    from . import embed, encode
+
+    if not any(map(encode.has_free_range, parts.plans(files))):
+        return 0
+    watcher.note(f"another process embeds {found.unit}: this one helps")
+    dataset, encoder, how = _given(found, on, options, watcher)
+    count = embed.help_embed(dataset, encoder, files, **how)
+    del encoder
+    if on.torch_device() != "cpu":
+        memory.release()
+    return count
+
+
+def _given(
+    found: Lookup, on: Backend, options: Options, watcher: Watcher
+) -> tuple[Dataset, Encoder, dict[str, Any]]:
+    """Open the dataset and the encoder of a unit; return them with the options of `embed`."""
+    from .. import datasets, encoders
+
+    unit, dataset = found.unit, found.dataset
+    if dataset is None:
+        dataset = datasets.load(unit.dataset, split=unit.split, data_dir=options.data_dir)
+    encoder = encoders.load(unit.encoder, preprocess=unit.preprocess, image_size=dataset.image_size)
+    given = {"batch_size": options.batch_size, "workers": options.workers}
+    how: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    how |= {
+        "device": on.torch_device(),
+        "skip_bad": options.skip_bad,
+        "progress": functools.partial(watcher.embedding, unit),
+        "note": watcher.note,
+    }
+    return dataset, encoder, how
