@@ -15,6 +15,7 @@ root.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -24,17 +25,11 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..errors import DamagedFileError, StorageError
-from . import claims
-
-fast_json: ModuleType
-try:
-    import orjson as fast_json
-except ModuleNotFoundError:  # on a GPU host without orjson rows are read more slowly
-    fast_json = json
+from ..errors import DamagedFileError, InputError, PlaceError, StorageError
+from ..files.paths import brief, expand, folder_above
+from . import claims, row_files
 
 if TYPE_CHECKING:
     from ..cell import Unit
@@ -57,7 +52,7 @@ def atomic(path: Path, *, flush: bool = True) -> Iterator[Path]:
         When the disk is full or the folder cannot be written.  A file at `path` stays as it was.
     """
     path = Path(path)
-    temporary = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex[:12]}-{path.name}")
+    temporary = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex[:12]}-{path.name[-50:]}")
     try:
         with _written(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -81,9 +76,15 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def _why_not_written(path: Path, error: OSError) -> str:
+# Errors of a place that no waiting makes writable; the others are those of a full or failing disk.
+_NO_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
+
+
+def _not_written(path: Path, error: OSError) -> StorageError:
     reason = error.strerror or str(error)
-    return (
+    if error.errno in _NO_PLACE:
+        return PlaceError(f"could not write {path}: {reason}. Choose another --root.")
+    return StorageError(
         f"could not write {path}: {reason}. Earlier results are kept. Free some disk space or "
         f"choose another --root, and run the same command again."
     )
@@ -104,14 +105,26 @@ class Store:
     Attributes
     ----------
     root : Path
-        Created when the first result is written.
+        Created when the first result is written; ``~`` is expanded.
+
+    Raises
+    ------
+    InputError
+        When no folder can have this path, or a file is in its place.
     """
 
     root: Path
 
     def __post_init__(self) -> None:
-        if self.root.exists() and not self.root.is_dir():
-            raise StorageError(f"{self.root} is not a folder. Choose another --root.")
+        root = expand(self.root)
+        object.__setattr__(self, "root", root)
+        if root.is_dir():
+            return
+        found = root if os.path.lexists(root) else folder_above(root)
+        if found.is_symlink() and not found.exists():
+            raise InputError(f"{brief(found)} is a link to nothing. Choose another --root.")
+        if not found.is_dir():
+            raise InputError(f"{brief(found)} is not a folder. Choose another --root.")
 
     def embedding(self, unit: Unit) -> EmbeddingFiles:
         """Return the paths of the embedding of a unit."""
@@ -154,19 +167,7 @@ class Store:
         DamagedFileError
             When the file is not a row.
         """
-        try:
-            row = fast_json.loads(_content(path))
-        except FileNotFoundError:
-            return None
-        except ValueError as error:  # not JSON, or not text
-            raise DamagedFileError(
-                f"the row {path} is damaged ({error}). Run its grid again to recompute it."
-            ) from error
-        if not isinstance(row, dict) or row.get("status") not in DONE + CLUSTERED:
-            raise DamagedFileError(
-                f"{path} is not a row of gpuclust. Run its grid again to recompute it."
-            )
-        return row if row["status"] in statuses else None
+        return row_files.read(path, statuses)
 
     def save_row(
         self, unit: Unit, row: dict[str, Any], assignments: Assignments | None = None
@@ -186,7 +187,7 @@ class Store:
 
         `problem` is called with a message for every file that cannot be read.
         """
-        for path in _rows_below(self.root / "rows"):
+        for path in row_files.below(self.root / "rows", problem):
             try:
                 row = self.read_row(path)
             except DamagedFileError as error:
@@ -235,32 +236,7 @@ def _written(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StorageError(_why_not_written(path, error)) from error
-
-
-def _content(path: Path | str) -> bytes:
-    """Read a small file by system calls, faster than `Path.read_bytes` for 100,000 rows."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        parts = [os.read(descriptor, 1 << 16)]
-        while len(parts[-1]) == 1 << 16:
-            parts.append(os.read(descriptor, 1 << 16))
-    finally:
-        os.close(descriptor)
-    return b"".join(parts)
-
-
-def _rows_below(folder: Path | str) -> Iterator[str]:
-    """Yield the files of rows, in order, without temporary ones."""
-    try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except FileNotFoundError:
-        return
-    for entry in entries:
-        if entry.is_dir():
-            yield from _rows_below(entry.path)
-        elif entry.name.endswith(".json") and not entry.name.startswith(TEMPORARY):
-            yield entry.path
+        raise _not_written(path, error) from error
 
 
 def _embedding_name(unit: Unit) -> str:
@@ -273,7 +249,8 @@ def slug(name: str) -> str:
     safe = re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._")
     if safe == name and len(safe) <= 100:
         return safe
-    return f"{safe[-80:]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{safe[-80:]}-{digest[:8]}"
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

@@ -208,7 +208,7 @@ def test_nan_in_vectors_is_reported_with_its_row(digits, tmp_path):
 
 def test_debug_shows_the_traceback(tmp_path):
     done = new_process("report", "--root", tmp_path, "--debug")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "Traceback" in done.stderr
 
 

@@ -18,7 +18,20 @@ from gpuclust.store.labels import Assignments
 from gpuclust.store.store import Store, atomic, slug
 
 UNIT = Unit("digits", "all", "timm/resnet50.a1_in1k", "own", ())
-ROW = {"status": "ok", "key": "k1", "scores": {"ami": 0.5}}
+ROW = {
+    "status": "ok",
+    "key": "k1",
+    "dataset": "digits",
+    "split": "all",
+    "encoder": "raw",
+    "preprocess": "own",
+    "reducer": "none",
+    "clusterer": "kmeans",
+    "k": 10,
+    "seed": 0,
+    "seconds": 0.5,
+    "scores": {"ami": 0.5},
+}
 
 
 @pytest.fixture
