@@ -17,10 +17,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import itertools
 import json
 import os
 import re
-import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..errors import DamagedFileError, InputError, PlaceError, StorageError
 from ..files.paths import brief, expand, folder_above
 from . import claims, row_files
+from .temporary import hold, remove_abandoned
 
 if TYPE_CHECKING:
     from ..cell import Unit
@@ -56,10 +57,11 @@ def atomic(path: Path, *, flush: bool = True) -> Iterator[Path]:
     try:
         with _written(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            yield temporary
-            if flush:
-                _flush(temporary)
-            temporary.replace(path)
+            with hold(temporary):
+                yield temporary
+                if flush:
+                    _flush(temporary)
+                temporary.replace(path)
             if flush:
                 _flush(path.parent)
     finally:
@@ -135,13 +137,11 @@ class Store:
         )
 
     def sweep(self) -> None:
-        """Remove temporary files older than an hour, from killed processes."""
-        folders = ("embeddings/*", "rows/*/*", "labels", "running")
-        for pattern in (*(f"{folder}/{TEMPORARY}*" for folder in folders), "running/*.stop"):
-            for path in self.root.glob(pattern):
-                with contextlib.suppress(OSError):
-                    if time.time() - path.stat().st_mtime > 3600:
-                        path.unlink()
+        """Remove temporary files of killed processes; a file that is being written is locked."""
+        folders = ("embeddings/*", "embeddings/*/*.parts/*", "rows/*/*", "labels", "running")
+        patterns = [*(f"{folder}/{TEMPORARY}*" for folder in folders), "running/*.stop"]
+        found = itertools.chain.from_iterable(map(self.root.glob, patterns))
+        remove_abandoned(found, self.root)
 
     def row_path(self, unit: Unit, key: str) -> Path:
         """Return the path of a row."""
