@@ -1,11 +1,9 @@
-"""`embed`, `run` and `quickstart`: one embedding, one cell, a first example."""
+"""`run` and `quickstart`: one cell, a first example."""
 
 from __future__ import annotations
 
-import os
-import platform
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -20,26 +18,13 @@ from .console import (
     SkipBad,
     TraceTransfers,
     note,
-    out,
     show_log,
-    show_table,
     show_transfers,
 )
-from .options import given_path
+from .embed import embed
+from .one_cell import show, source
+from .options import Preprocess, Split, given_path, output_path
 from .progress import ConsoleWatcher
-
-if TYPE_CHECKING:
-    from gpuclust.cell import Cell, Place
-    from gpuclust.device.backend import Backend
-    from gpuclust.embeddings.data import Data
-    from gpuclust.embeddings.files import EmbeddingMeta
-    from gpuclust.embeddings.load import Lookup, Options
-    from gpuclust.store.store import Store
-
-Preprocess = Annotated[
-    str, typer.Option("--preprocess", help="own: the encoder's; study: resize and crop to 224.")
-]
-Split = Annotated[str | None, typer.Option("--split", help="Default: the dataset's own default.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -47,78 +32,6 @@ def register(app: typer.Typer) -> None:
     app.command()(embed)
     app.command(name="run")(run)
     app.command()(quickstart)
-
-
-def embed(
-    dataset: Annotated[str, typer.Argument(help="See `gpuclust list datasets`.")],
-    encoder: Annotated[str, typer.Argument(help="See `gpuclust list encoders`.")],
-    split: Split = None,
-    preprocess: Preprocess = "own",
-    device: Device = "auto",
-    data_dir: DataDir = None,
-    batch_size: BatchSize = None,
-    loaders: Loaders = None,
-    skip_bad: SkipBad = False,
-    force: Annotated[bool, typer.Option("--force", help="Embed again.")] = False,
-    verify: Annotated[
-        bool, typer.Option("--verify", help="Only hash the stored files again and compare.")
-    ] = False,
-    root: Root = DEFAULT_ROOT,
-) -> None:
-    """Embed a dataset with an encoder and store the result."""
-    from gpuclust import cell
-    from gpuclust.device import backend
-    from gpuclust.embeddings import embed, load
-    from gpuclust.errors import InputError
-    from gpuclust.store.store import Store
-
-    show_log()
-    names = cell.place(dataset, split, encoder)
-    unit = cell.Unit(**names, preprocess=cell.check_preprocess(preprocess), cells=())
-    store, on = Store(root), backend.select(device)
-    files = store.embedding(unit)
-    if verify:
-        if embed.load_meta(files) is None:
-            raise InputError(f"{unit} is not embedded in {root}, so there is nothing to verify.")
-        embed.verify(files)
-        out.print(f"{files.array}: intact")
-        return
-    options = load.Options(
-        data_dir=data_dir, batch_size=batch_size, workers=loaders, skip_bad=skip_bad
-    )
-    with Interrupt() as stop, ConsoleWatcher(stop) as watcher:
-        found = load.Lookup(unit) if force else load.look_up(unit, store, options, watcher)
-        if found.problem is not None:
-            raise found.problem
-        if found.meta is None:
-            meta = _embed(found, store, on, options, watcher)
-        else:
-            meta = found.meta
-            note("already embedded; --force embeds again")
-    out.print(f"{files.array}: {meta.n} samples x {meta.d} dimensions", soft_wrap=True)
-
-
-def _embed(
-    found: Lookup, store: Store, on: Backend, options: Options, watcher: ConsoleWatcher
-) -> EmbeddingMeta:
-    """Embed a unit, unless another process has claimed it, and return its metadata."""
-    from gpuclust.embeddings import load
-    from gpuclust.errors import InputError
-    from gpuclust.events import Stopped
-
-    unit = found.unit
-    with store.claim(unit) as say:
-        if say is None:
-            raise InputError(
-                f"another process is computing {unit}; `gpuclust grid-status` names it. "
-                "Run this again when it is done."
-            )
-        say({"unit": str(unit), "host": platform.node(), "pid": os.getpid(), "stage": "embedding"})
-        try:
-            return load.embed_unit(found, store, on, options, watcher).meta
-        except Stopped as stopped:
-            note("Stopped; an incomplete embedding is not kept.")
-            raise typer.Exit(130) from stopped
 
 
 def run(
@@ -129,10 +42,13 @@ def run(
         Path | None,
         typer.Option(
             "--embeddings",
-            help="Your own vectors: .npy, .npz or .parquet.",
+            help="Your own vectors: .npy, .npz, .parquet, .csv, .pt, .safetensors or a folder.",
             parser=given_path,
             metavar="FILE",
         ),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Name of your vectors; default vectors:PATH.")
     ] = None,
     labels: Annotated[
         Path | None,
@@ -154,8 +70,17 @@ def run(
     preprocess: Preprocess = "own",
     device: Device = "auto",
     save_labels: Annotated[
-        bool, typer.Option("--save-labels", help="Also write the predicted labels.")
+        bool, typer.Option("--save-labels", help="Write the cluster of each image as CSV, too.")
     ] = False,
+    save_labels_to: Annotated[
+        Path | None,
+        typer.Option(
+            "--save-labels-to",
+            help="Write the cluster of each image to this file: .csv or .parquet.",
+            parser=output_path,
+            metavar="FILE",
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Compute again.")] = False,
     trace_transfers: TraceTransfers = False,
     data_dir: DataDir = None,
@@ -166,15 +91,18 @@ def run(
 ) -> None:
     """Reduce, cluster and score one dataset, after embedding it where needed."""
     from gpuclust import cell
-    from gpuclust.api import run_cell
+    from gpuclust.api.cells import result_of, run_cell
     from gpuclust.device import backend
     from gpuclust.embeddings import load
     from gpuclust.errors import InputError
+    from gpuclust.store.labels import check_suffix
     from gpuclust.store.store import Store
 
     show_log()
+    if save_labels_to is not None:
+        check_suffix(save_labels_to)
     on, store = backend.select(device), Store(root)
-    names, vectors = _source(dataset, split, encoder, embeddings, labels)
+    names, vectors = source(dataset, split, encoder, embeddings, labels, name)
     asked = cell.Cell.of(
         **names,
         preprocess=preprocess,
@@ -197,74 +125,27 @@ def run(
         note(f"{clusterer} finds the number of clusters itself, so --k {k} has no effect")
     # A failed cell raises its error, so that the watcher need not show it.
     with Interrupt() as stop, ConsoleWatcher(stop, failures=False) as watcher:
-        row, computed = run_cell(
+        found = run_cell(
             asked,
             store,
             on,
             force=force or trace_transfers,
+            need_labels=save_labels or save_labels_to is not None,
             options=options,
             save_labels=save_labels,
             trace=trace_transfers,
             stop=stop,
             watcher=watcher,
         )
-    if row is None:  # interrupted before the cell began
+    if found.row is None:  # interrupted before the cell began
         raise typer.Exit(130)
-    if not computed:
+    if not found.computed:
         note("already computed; --force computes it again")
-    _show(row, store, asked)
+    show(found.row, store, asked, saved=save_labels)
+    if save_labels_to is not None:
+        note(f"labels: {result_of(found, asked, store, on, options).to_csv(save_labels_to)}")
     if trace_transfers:
-        show_transfers([row])
-
-
-def _source(
-    dataset: str | None,
-    split: str | None,
-    encoder: str | None,
-    embeddings: Path | None,
-    labels: Path | None,
-) -> tuple[Place, Data | None]:
-    """Return the names of the images, or of the user's own vectors with their data."""
-    from gpuclust import cell
-    from gpuclust.errors import InputError
-
-    if embeddings is None:
-        if dataset is None or encoder is None:
-            raise InputError(
-                "say what to cluster: --dataset and --encoder for images, or --embeddings FILE "
-                "(and --labels FILE) for vectors of your own."
-            )
-        if labels is not None:
-            raise InputError("--labels goes with --embeddings; a dataset brings its own labels.")
-        return cell.place(dataset, split, encoder), None
-    if dataset is not None or encoder is not None:
-        raise InputError("give either --dataset and --encoder, or --embeddings, not both.")
-    if split is not None:
-        raise InputError("--split belongs to --dataset; leave it out with --embeddings.")
-    from gpuclust.embeddings import load
-
-    return load.own_vectors(embeddings, labels)
-
-
-def _show(row: dict[str, Any], store: Store, asked: Cell) -> None:
-    from gpuclust.cell import units_of
-
-    scores = {name: value for name, value in row["scores"].items() if value is not None}
-    twins = [n for n in scores if n.endswith("_clustered") and n != "share_clustered"]
-    same = [n for n in twins if scores[n] == scores.get(n.removesuffix("_clustered"))]
-    lines = [
-        [n, f"{v:.4f}" if isinstance(v, float) else str(v)]
-        for n, v in scores.items()
-        if n not in same
-    ]
-    k = f", k={row['k']}" if row["k"] else ""
-    what = f"{row['reducer']} | {row['clusterer']}{k}, seed {row['seed']}, {row['backend']}"
-    note(f"{row['dataset']} ({row['split']}) x {row['encoder']}: {what}")
-    show_table(["score", "value"], lines)
-    (unit,) = units_of([asked])
-    note(f"row: {store.row_path(unit, row['key'])}")
-    if store.labels_path(row["key"]).exists():
-        note(f"labels: {store.labels_path(row['key'])}")
+        show_transfers([found.row])
 
 
 def quickstart(

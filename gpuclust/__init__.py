@@ -10,14 +10,21 @@ from typing import Any
 __version__ = "0.1.0"
 
 _FACE = {
-    "embed": "gpuclust.api",
-    "run": "gpuclust.api",
-    "run_grid": "gpuclust.api",
-    "results": "gpuclust.api",
-    "AffinityPropagation": "gpuclust.algorithms.affinity",
-    "Agglomerative": "gpuclust.algorithms.linkage",
-    "HDBSCAN": "gpuclust.algorithms.hdbscan",
-    "SpectralClustering": "gpuclust.algorithms.spectral",
+    "embed": "gpuclust.api.embedding",
+    "run": "gpuclust.api.clustering",
+    "run_grid": "gpuclust.api.tables",
+    "results": "gpuclust.api.tables",
+    "Embeddings": "gpuclust.api.embeddings",
+    "Result": "gpuclust.api.result",
+    "GpuclustError": "gpuclust.errors",
+    "GpuclustNote": "gpuclust.errors",
+    "AffinityPropagation": "gpuclust.estimators",
+    "Agglomerative": "gpuclust.estimators",
+    "HDBSCAN": "gpuclust.estimators",
+    "KMeans": "gpuclust.estimators",
+    "PCA": "gpuclust.estimators",
+    "SpectralClustering": "gpuclust.estimators",
+    "UMAP": "gpuclust.estimators",
 }
 __all__ = ["__version__", *_FACE]
 

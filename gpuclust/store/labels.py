@@ -8,14 +8,16 @@ with ``=``, ``+``, ``-`` or ``@`` is written as it is.
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 
 from ..errors import DamagedFileError, InputError
+from ..files import output
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -67,12 +69,12 @@ def check_suffix(path: Path) -> Path:
     return path
 
 
-def write(path: Path, assignments: Assignments, suffix: str = ".csv") -> None:
+def write(path: Path | BinaryIO, assignments: Assignments, suffix: str = ".csv") -> None:
     r"""Write a file of labels; O(n).
 
     Parameters
     ----------
-    path : Path
+    path : Path or binary file
         Written in place; callers replace files with `gpuclust.store.store.atomic`.
     assignments : Assignments
         The n samples.
@@ -93,6 +95,28 @@ def write(path: Path, assignments: Assignments, suffix: str = ".csv") -> None:
         pq.write_table(table, path)
     else:
         arrow_csv.write_csv(table, path, arrow_csv.WriteOptions(quoting_style="needed"))
+
+
+def save(path: Path, assignments: Assignments) -> Path:
+    """Write a file named by a user, in the format of its suffix; see `files.output.write`.
+
+    Raises
+    ------
+    InputError
+        For another suffix, or a path that cannot be a file.
+    StorageError
+        When the file cannot be written.
+
+    Examples
+    --------
+    >>> save(tmp_path / "clusters.parquet", Assignments(np.array([0, 1]))).exists()
+    True
+    """
+    check_suffix(path)
+    content = io.BytesIO()
+    write(content, assignments, path.suffix)
+    output.write(path, content.getvalue())
+    return path
 
 
 def read(path: Path) -> Assignments | None:
@@ -125,7 +149,10 @@ def read(path: Path) -> Assignments | None:
     except (OSError, KeyError, pa.ArrowException) as error:
         raise DamagedFileError(_damaged(path, str(error))) from error
     known = strength.null_count < len(strength)
-    return Assignments(cluster.to_numpy(), strength=strength.to_numpy() if known else None)
+    # Copies: arrays of Arrow cannot be written to, and torch warns about them.
+    return Assignments(
+        np.array(cluster.to_numpy()), strength=np.array(strength.to_numpy()) if known else None
+    )
 
 
 def _damaged(path: Path, what: str) -> str:

@@ -64,8 +64,10 @@ def test_run_prints_scores_and_says_where_the_row_is(root, digits_file):
 def test_force_computes_again_and_labels_are_saved_on_request(root, digits_file):
     done = run_vectors(digits_file, root, "--clusterer", "kmeans", "--force", "--save-labels")
     assert "already computed" not in done.stderr
-    labels = np.load(next((root / "labels").glob("*.npy")), allow_pickle=False)
-    assert labels.shape == (600,)
+    (path,) = (root / "labels").glob("*.csv")
+    assert f"labels: {path}" in done.stderr
+    with path.open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == 600
 
 
 def test_report_ranks_and_writes_csv_and_markdown(root, tmp_path):
