@@ -154,7 +154,7 @@ KEYS = [
     ({"clusterer": "kmeans"}, "6ad96acce19a41570c65336f", "4f192733d6ae8f645f4edb8b"),
     (
         {
-            "clusterer": "hdbscan(metric=l1)",
+            "clusterer": "hdbscan(metric=l1, max_cluster_size=0.2)",  # the default at that time
             "reducer": "zscore|umap(n_components=5)",
             "seed": 3,
         },

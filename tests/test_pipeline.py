@@ -160,3 +160,27 @@ def test_unlabelled_data_gets_internal_scores_only(digits):
     assert "ami" not in row["scores"]
     assert row["n_classes"] is None
     assert row["scores"]["silhouette_euclidean_original"] > 0.1
+
+
+def groups(k, each, d=64, far=10):
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(k), each)
+    X = rng.normal(size=(k * each, d)) + far * np.eye(d)[y]
+    return Data(X.astype(np.float32), y, "groups")
+
+
+@pytest.mark.parametrize("k", [2, 3, 4])
+def test_hdbscan_finds_a_few_large_groups_unless_their_size_is_limited(k):
+    unit = unit_of("hdbscan(min_cluster_size=3)", "hdbscan(max_cluster_size=0.2)")
+    free, limited = rows(unit, groups(k, each=50))
+    assert free["scores"]["ami"] == 1.0
+    assert free["warnings"] == []
+    assert limited["scores"]["ami"] < 0.5
+    assert "max_cluster_size=None" in limited["warnings"][0]
+    assert "no cluster may hold more than 20%" in limited["warnings"][0]
+
+
+def test_a_limit_on_the_size_of_clusters_that_costs_nothing_is_not_told():
+    (row,) = rows(unit_of("hdbscan(max_cluster_size=0.2)"), groups(8, each=40))
+    assert row["scores"]["ami"] == 1.0
+    assert row["warnings"] == []

@@ -18,6 +18,8 @@ from .inputs import KMEANS, Samples, load
 UNIT = "unit"
 NEIGHBORS = "neighbors"
 K_NEIGHBORS = 15
+# All clusterers with the settings of the study.
+STUDY = tuple("hdbscan(max_cluster_size=0.2)" if one == "hdbscan" else one for one in CLUSTERERS)
 # The study's unit: six clusterers on UMAP, scored in the original and the reduced embedding.
 UNIT_METRICS = (
     "ami",
@@ -127,10 +129,10 @@ def _unit(job: Job, data: Data, on: Any) -> Run:
 
     def run(seed: int) -> dict[str, Any]:
         how = {"k": job.k, "seed": seed, "metrics": UNIT_METRICS}
-        unit = execute.unit_of([reducer], CLUSTERERS, **how)
+        unit = execute.unit_of([reducer], STUDY, **how)
         found: dict[str, Any] = {"stages": {}, "scores": {}, "errors": {}}
         for result in execute.run_unit(unit, data, on):
-            row, name = result.row, result.row["clusterer"]
+            row, name = result.row, result.row["clusterer"].partition("(")[0]
             if result.error is not None:
                 found["errors"][name] = f"{type(result.error).__name__}: {result.error}"
                 continue

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from array_api_compat import array_namespace
+
 from ..errors import CellError, InputError
 from .method import Fit
 from .param import Params
@@ -165,6 +167,31 @@ def _max_size(params: Params, fit: Fit) -> int | None:
     """Convert the largest allowed cluster from a share of n to a number of samples."""
     share = params["max_cluster_size"]
     return None if share is None else max(1, round(share * fit.n))
+
+
+def check_largest(name: str, params: Params) -> None:
+    """Refuse a largest cluster of no samples."""
+    if params["max_cluster_size"] == 0:
+        raise InputError(
+            f"{name}: max_cluster_size is a share of the samples above 0 and up to 1, or None for "
+            "no limit; got 0."
+        )
+
+
+def limit_remark(params: Params, labels: Any) -> str | None:
+    """Tell that most samples are noise while the size of a cluster is limited."""
+    share = params["max_cluster_size"]
+    if share is None or share == 1:
+        return None
+    xp = array_namespace(labels)
+    noise = float(xp.mean(xp.astype(labels == -1, xp.float32)))
+    if noise < 0.5:
+        return None
+    return (
+        f"{noise:.0%} of the samples are noise, and no cluster may hold more than {share:.0%} of "
+        "them (max_cluster_size). Clear groups above this size are lost: max_cluster_size=None "
+        "removes the limit."
+    )
 
 
 def trees_help(params: Params, fit: Fit) -> bool:

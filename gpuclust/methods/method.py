@@ -49,6 +49,10 @@ def _accept_size(params: Params, fit: Fit) -> None:
     """Accept every number of samples, dimensions and clusters."""
 
 
+def _no_remark(params: Params, labels: Any) -> str | None:
+    """Make no remark."""
+
+
 def _supports_all(params: Params, fit: Fit) -> bool:
     """Support every input."""
     return True
@@ -94,6 +98,9 @@ class Method(Entry):
         Raises `InputError` for a combination of parameters that can never work.
     needs : callable (params, fit)
         Raises `CellError` when this number of samples, dimensions or clusters cannot work.
+    remark : callable (params, labels) -> str or None
+        Remark on the labels (n,) of a clusterer for its row and the user, such as a limit that
+        took effect.
     takes_k : bool
         Whether the number of clusters is an input; see `wants_k`.
     extra : str or None
@@ -112,6 +119,7 @@ class Method(Entry):
     params: Mapping[str, Param] = field(default_factory=dict)
     check: Callable[[str, Params], None] = _accept_params
     needs: Callable[[Params, Fit], None] = _accept_size
+    remark: Callable[[Params, Any], str | None] = _no_remark
     takes_k: bool = False
     seconds: Callable[[int, int, int], float] | None = None
     growth: Callable[[Params], Growth] | None = None

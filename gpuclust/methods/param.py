@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,11 +10,15 @@ from typing import Any
 from ..errors import InputError, unknown
 
 Params = Mapping[str, Any]
+# Libraries hold whole numbers in 32 bits.
+LARGEST = 2**31 - 1
 
 
 @dataclass(frozen=True)
 class Param:
     """A parameter: its default and its allowed values.
+
+    Numbers are finite, and whole numbers at most `LARGEST`.
 
     Attributes
     ----------
@@ -56,15 +61,20 @@ class Param:
                 raise unknown(f"{name} of {method}", value, self.choices)
             return value
         if float in self.kinds and int not in self.kinds and type(value) is int:
-            value = float(value)
+            value = _as_float(value)
         in_range = type(value) in self.kinds and self._within(value)
         if not in_range:
-            raise InputError(f"{method}: {name} must be {self.allowed()}; got {value!r}.")
-        return value
+            limit = f" (and at most {LARGEST})" if type(value) is int and value > LARGEST else ""
+            raise InputError(
+                f"{method}: {name} must be {self.allowed()}{limit}; got {_shown(value)}."
+            )
+        return value + 0.0 if type(value) is float else value  # -0.0 is 0.0, with the same key
 
     def _within(self, value: Any) -> bool:
         if isinstance(value, bool):
             return True
+        if not math.isfinite(value) or (type(value) is int and abs(value) > LARGEST):
+            return False
         low_ok = self.low is None or value >= self.low
         return low_ok and (self.high is None or value <= self.high)
 
@@ -78,13 +88,31 @@ class Param:
         """
         if self.choices:
             return "one of " + ", ".join(map(str, self.choices))
-        names = {int: "a whole number", float: "a number", bool: "True or False"}
+        names = {int: "a whole number", float: "a finite number", bool: "True or False"}
+        if self.low is not None and self.high is not None:
+            names[float] = "a number"
         text = " or ".join(names[kind] for kind in self.kinds)
         if self.low is not None and self.high is not None:
             text += f" from {self.low:g} to {self.high:g}"
         elif self.low is not None:
             text += f" of at least {self.low:g}"
         return text + (" or None" if self.optional else "")
+
+
+def _as_float(value: int) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+def _shown(value: Any) -> str:
+    """Write a value for a message, shortened: a number may have thousands of digits."""
+    try:
+        text = repr(value)
+    except ValueError:  # more digits than Python writes
+        return f"a number of {value.bit_length()} bits"
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def count(default: int | None, *, low: int = 1, optional: bool = False) -> Param:

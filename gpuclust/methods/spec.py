@@ -117,7 +117,10 @@ def _parse_one(text: str, table: Mapping[str, Method], kind: str) -> Spec:
     if name not in table:
         raise unknown(kind, name, table, hint=f"`gpuclust list {kind}s` shows them all.")
     method = table[name]
-    values = _bind_positional(name, method, args) | keywords
+    first = _bind_positional(name, method, args)
+    for key in first.keys() & keywords.keys():
+        raise _twice(text, key)
+    values = first | keywords
     for key in values:
         if key not in method.params:
             of_k = "The number of clusters is k: --k, or k in a grid file."
@@ -135,13 +138,14 @@ def _call(text: str, kind: str) -> tuple[str, list[Any], dict[str, Any]]:
     """Read ``name`` or ``name(value, key=value)`` without evaluating anything."""
     if not isinstance(text, str):
         raise InputError(f"a {kind} is a text such as 'name(parameter=value)'; got {text!r}.")
+    shown = text if len(text) <= 100 else f"{text[:97]}..."
     problem = (
-        f"{text!r} is not a {kind}. Write name or name(parameter=value), "
+        f"{shown!r} is not a {kind}. Write name or name(parameter=value), "
         "for example 'umap(n_components=10)' or 'agglomerative(linkage=average)'."
     )
     try:
         node = ast.parse(text.strip(), mode="eval").body
-    except SyntaxError as error:
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # all of hostile text
         raise InputError(problem) from error
     if isinstance(node, ast.Name):
         return node.id, [], {}
@@ -149,8 +153,16 @@ def _call(text: str, kind: str) -> tuple[str, list[Any], dict[str, Any]]:
         raise InputError(problem)
     if any(keyword.arg is None for keyword in node.keywords):
         raise InputError(problem)
-    keywords = {str(k.arg): _value(k.value, problem) for k in node.keywords}
+    keywords: dict[str, Any] = {}
+    for keyword in node.keywords:
+        if keyword.arg in keywords:
+            raise _twice(text, str(keyword.arg))
+        keywords[str(keyword.arg)] = _value(keyword.value, problem)
     return node.func.id, [_value(arg, problem) for arg in node.args], keywords
+
+
+def _twice(text: str, key: str) -> InputError:
+    return InputError(f"{text!r} gives {key} twice. Give it once.")
 
 
 def _value(node: ast.expr, problem: str) -> Any:
@@ -158,7 +170,7 @@ def _value(node: ast.expr, problem: str) -> Any:
         return node.id  # a bare word: linkage=average
     try:
         return ast.literal_eval(node)
-    except ValueError as error:
+    except (ValueError, TypeError, RecursionError, MemoryError) as error:
         raise InputError(problem) from error
 
 

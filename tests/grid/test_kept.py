@@ -74,7 +74,7 @@ def test_a_killed_run_loses_the_running_clustering_only(store, many, fits, tmp_p
 
 
 def test_the_rows_of_a_killed_run_are_those_of_one_that_was_not(store, fits, tmp_path):
-    text = MANY.replace("external", "internal") + 'reducer=["none", "pca(10)", "zscore|pca(4)"]\n'
+    text = MANY.replace("external", "default") + 'reducer=["none", "pca(10)", "zscore|pca(4)"]\n'
     (tmp_path / "three.toml").write_text(text)
     units = load_grid(tmp_path / "three.toml")
     run_grid(units, store, CPU)

@@ -58,7 +58,9 @@ def test_the_defaults_are_the_studys():
     affinity = dict(parse_clusterer("affinity").params)
     assert (affinity["damping"], affinity["convergence_iter"]) == (0.9, 15)
     hdbscan = build_on_cpu("hdbscan", "hdbscan", fit(n=1000))
-    assert (hdbscan.min_cluster_size, hdbscan.max_cluster_size) == (5, 200)
+    assert (hdbscan.min_cluster_size, hdbscan.max_cluster_size) == (5, None)  # the study: a fifth
+    hdbscan = build_on_cpu("hdbscan", "hdbscan(max_cluster_size=0.2)", fit(n=1000))
+    assert hdbscan.max_cluster_size == 200
     spectral = dict(parse_clusterer("spectral").params)
     assert (spectral["n_neighbors"], spectral["assign_labels"]) == (10, "cluster_qr")
 

@@ -50,7 +50,20 @@ def test_text_and_spec_are_each_others_inverse(params):
 
 
 @pytest.mark.parametrize(
-    "text", ["umap(", "", "1 + 1", "umap(n_components=f())", "umap(**{})", "a.b()"]
+    "text",
+    [
+        "umap(",
+        "",
+        "1 + 1",
+        "umap(n_components=f())",
+        "umap(**{})",
+        "a.b()",
+        "umap\0",
+        "(" * 5000 + "umap" + ")" * 5000,
+        f"umap(n_components={'-' * 3000}1)",
+        f"umap(n_components={'9' * 5000})",
+        "umap(n_components={1, [2]})",
+    ],
 )
 def test_what_is_not_a_spec_is_refused_and_nothing_is_evaluated(text):
     with pytest.raises(InputError, match="is not a reducer"):
@@ -82,6 +95,21 @@ def test_the_number_of_clusters_is_not_a_parameter():
         ("hdbscan(metric=manhatten)", "Known: chebyshev, cosine, euclidean, l1"),
         ("agglomerative(metric=cosine)", "linkage=ward is defined for metric=euclidean only"),
         ("kmeans(1, 2)", "one value without a name"),
+        ("kmeans(n_init=3, n_init=4)", "gives n_init twice"),
+        ("kmeans(3, n_init=4)", "gives n_init twice"),
+        ("kmeans(n_init=2147483648)", "at most 2147483647"),
+        (f"kmeans(n_init=1{'0' * 4000})", "at most 2147483647"),
+        ("kmeans(n_init=[3])", "whole number"),
+        ("kmeans(init=[1, 2])", "Known: k-means"),
+        ("agglomerative_threshold(distance_threshold=1e999)", "finite number of at least 0"),
+        (f"agglomerative_threshold(distance_threshold=1{'0' * 400})", "finite number"),
+        ("agglomerative(distance_threshold=-1e999)", "finite number"),
+        ("affinity(preference=1e999)", "finite number or None; got inf"),
+        ("affinity(preference=nan)", "finite number"),
+        ("affinity(preference=1j)", "finite number"),
+        ("hdbscan(max_cluster_size=1e999)", "from 0 to 1"),
+        ("hdbscan(max_cluster_size=0)", "above 0"),
+        ("hdbscan(max_cluster_size=-0.0)", "above 0"),
     ],
 )
 def test_a_wrong_value_says_what_is_allowed(text, said):
@@ -99,3 +127,8 @@ def test_a_positional_value_is_refused_where_there_is_no_parameter():
     assert not REDUCERS["l2"].params
     with pytest.raises(InputError, match="no value without a name"):
         parse_reducer("l2(3)")
+
+
+def test_zero_has_one_sign_and_one_key():
+    assert str(parse_reducer("umap(min_dist=-0.0)")[0].given) == "umap"
+    assert "-0.0" not in repr(parse_clusterer("agglomerative(distance_threshold=-0.0)").params)
