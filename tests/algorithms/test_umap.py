@@ -238,7 +238,7 @@ def test_duplicates_and_far_apart_groups_give_finite_layouts_that_keep_the_group
 def test_a_graph_in_many_parts_starts_without_eigenvectors(
     monkeypatch, caplog, n_components, start
 ):
-    monkeypatch.setattr("gpuclust.algorithms.umap.estimator._MOST_COMPONENTS", 10)
+    monkeypatch.setattr("gpuclust.algorithms.umap.start._MOST_COMPONENTS", 10)
     X, y = make_blobs(300, centers=30, n_features=6, cluster_std=0.01, random_state=0)
     X = X.astype(np.float32)
     with caplog.at_level("WARNING", logger="gpuclust"):

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import numpy as np
 
+from ...arrays.unit import unit_scaled
 from ...errors import InputError
 
-LOG = logging.getLogger("gpuclust")
-# umap-learn places connected components by the eigenvectors of a dense matrix of all components.
-# For ten noisy copies of 10,000 samples that took more than 20 minutes on two cores.
-_MOST_COMPONENTS = 1_000
+# Largest distances of this size are used unchanged.
+_LEAST, _MOST = 2.0**-20, 2.0**50
 
 
 class UMAP:
@@ -20,9 +18,9 @@ class UMAP:
 
     Graph weights, similarity curve and spectral initialization are functions of umap-learn, with
     its defaults.  umap-learn searches neighbors itself, approximately above 4,096 samples; here
-    they are given, and can be shared.  The layout makes the moves of umap-learn in another order,
-    on all cores, see `layout`.  A graph of more than 1,000 connected components starts from
-    principal components instead, with a warning in the log.
+    they are given, and can be shared.  All random numbers come from the seed, see `start`; in
+    umap-learn those of the eigensolver do not.  The layout makes the moves of umap-learn in another
+    order, on all cores, see `layout`.
 
     Parameters
     ----------
@@ -89,6 +87,7 @@ class UMAP:
         from umap.umap_ import find_ab_params, fuzzy_simplicial_set
 
         from .layout import lay_out
+        from .start import initial_positions
 
         n = X.shape[0]
         distances, indices = self._nearest(n)
@@ -102,7 +101,14 @@ class UMAP:
         graph.data[graph.data < graph.data.max() / n_epochs] = 0
         graph.eliminate_zeros()
         curve = find_ab_params(1.0, self.min_dist)
-        start = self._start(X, graph, curve, random)
+        start = initial_positions(
+            # Means of connected components are compared at a size of about 1.
+            unit_scaled(np, np.asarray(X))[0],
+            graph,
+            self.n_components,
+            metric=self.metric,
+            random=random,
+        )
         seed = int(random.randint(2**63, dtype=np.uint64))
         return lay_out(start, graph, curve=curve, n_epochs=n_epochs, seed=seed)
 
@@ -119,34 +125,7 @@ class UMAP:
                 f"got {indices.shape[1]}. Give more neighbors or a smaller n_neighbors."
             )
         distances, indices = (part[:, : self.n_neighbors] for part in (distances, indices))
+        # Weights depend on ratios of distances; umap-learn's search for them starts from 1.
+        if not _LEAST <= distances.max(initial=0.0) <= _MOST:
+            distances = distances / 2.0 ** np.frexp(distances.max(initial=0.0))[1]
         return np.ascontiguousarray(distances, np.float32), np.ascontiguousarray(indices)
-
-    def _start(self, X: Any, graph: Any, curve: tuple, random: Any) -> np.ndarray:
-        """Return umap-learn's initial positions, from 0 to 10: its layout after 0 epochs."""
-        from scipy.sparse.csgraph import connected_components
-        from umap.umap_ import simplicial_set_embedding
-
-        init = "spectral"
-        components = connected_components(graph, directed=False)[0]
-        if components > _MOST_COMPONENTS:
-            init = "pca" if self.n_components <= min(X.shape) else "random"
-            LOG.warning("graph of %d connected components: UMAP starts from %s", components, init)
-        start, _ = simplicial_set_embedding(
-            X,
-            graph,
-            n_components=self.n_components,
-            initial_alpha=1.0,
-            a=curve[0],
-            b=curve[1],
-            gamma=1.0,
-            negative_sample_rate=5,
-            n_epochs=0,
-            init=init,
-            random_state=random,
-            metric=self.metric,
-            metric_kwds={},
-            densmap=False,
-            densmap_kwds={},
-            output_dens=False,
-        )
-        return start
