@@ -261,10 +261,15 @@ def place(dataset: str, split: str | None, encoder: str) -> Place:
     """Check the names of an embedding and return them in canonical spelling.
 
     Paths become absolute, so that a folder is the same dataset from every working directory.  The
-    path of a folder means ``folder:<path>``, unless a dataset has this name.
+    path of a folder means ``folder:<path>``, unless a dataset has this name.  For vectors of a
+    user's own, ``vectors:<path>``, the encoder is ``vectors``, whatever was given.
     """
     from . import datasets
 
+    if is_own(dataset):
+        dataset = source_of(dataset).name
+        datasets.check(dataset, split)
+        return Place(dataset=dataset, split="all", encoder="vectors")
     dataset = datasets.full_name(dataset)
     dataset = _absolute(dataset, datasets.entry_of(dataset))
     # A folder's name may have bytes outside UTF-8, which JSON and terminals cannot take.

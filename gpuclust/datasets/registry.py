@@ -10,7 +10,10 @@ from ..registry import describe, find, load_target
 from .dataset import Dataset
 from .table import DATASETS, DatasetEntry
 
-_SEE = "Your own images: folder:<path>. `gpuclust list datasets` shows all."
+_SEE = (
+    "Your own images: folder:<path>; your own vectors: vectors:<path>. `gpuclust list datasets` "
+    "shows all."
+)
 
 
 def available() -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..cell import ResolvedUnit, Unit
 from ..device.backend import Backend
@@ -20,6 +20,7 @@ from ..vectors.dataset import is_own, source_of
 from . import own
 from .compute import embed_unit, help_unit
 from .data import Data, check_finite
+from .own import own_vectors
 
 if TYPE_CHECKING:
     from ..datasets import Dataset
@@ -36,6 +37,7 @@ __all__ = [
     "is_current",
     "load_unit",
     "look_up",
+    "own_vectors",
 ]
 
 

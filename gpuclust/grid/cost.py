@@ -18,9 +18,11 @@ from ..errors import DamagedFileError, InputError
 from ..methods.spec import Spec
 from ..methods.table import CLUSTERERS, REDUCERS
 from ..store.store import Store
+from ..vectors.dataset import is_own
 
 if TYPE_CHECKING:
     from ..embeddings.files import EmbeddingMeta
+    from ..embeddings.own import Facts
 
 BASIS = "Estimates are rough: measured on 2 cores, on the CPU backend."
 
@@ -127,9 +129,11 @@ def _seconds(method: Any, n: int, d: int, k: int) -> float:
     return seconds
 
 
-def _meta(unit: Unit, store: Store) -> EmbeddingMeta | None:
-    from ..embeddings import files
+def _meta(unit: Unit, store: Store) -> EmbeddingMeta | Facts | None:
+    from ..embeddings import files, own
 
+    if is_own(unit.dataset):
+        return own.remembered(unit.dataset, store)
     try:
         return files.load_meta(store.embedding(unit))
     except DamagedFileError:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..cell import Cell, Unit, place, units_of
+from ..cell import Cell, Place, Unit, place, units_of
 from ..errors import InputError, unknown
 from ..methods.spec import parse_clusterer, parse_reducer
+from ..vectors.dataset import is_own
+from ..vectors.dataset import source as own_source
 
 GRID_DEFAULTS: dict[str, list[Any]] = {
     "split": [None],
@@ -20,7 +23,14 @@ GRID_DEFAULTS: dict[str, list[Any]] = {
     "seed": [0],
 }
 PLACE_KEYS = ("dataset", "split", "encoder")
-GRID_KEYS = (*PLACE_KEYS, "preprocess", "reducer", "clusterer", "k", "seed", "metrics")
+OWN_KEYS = ("embeddings", "labels")
+GRID_KEYS = (
+    *PLACE_KEYS,
+    *OWN_KEYS,
+    *("preprocess", "reducer", "clusterer", "k", "seed", "metrics"),
+)
+
+_log = logging.getLogger(__name__)
 
 
 def load_grid(path: Path) -> list[Unit]:
@@ -30,7 +40,9 @@ def load_grid(path: Path) -> list[Unit]:
     ----------
     path : Path
         TOML with `dataset`, `encoder`, `clusterer` and optionally `split`, `preprocess`,
-        `reducer`, `k`, `seed`, `metrics`; each a list or a single value.
+        `reducer`, `k`, `seed`, `metrics`; each a list or a single value.  `embeddings` lists files
+        of vectors, in place of or beside `dataset` and `encoder`, and `labels` one file of labels
+        for all of them or one for each.  Relative paths belong to the working directory.
 
     Raises
     ------
@@ -38,41 +50,141 @@ def load_grid(path: Path) -> list[Unit]:
         When the file cannot be read, is not TOML, has an unknown key, or names something that does
         not exist.  Every name is checked before anything runs.
     """
-    lists = _grid_lists(path)
+    return grid_units(_read_toml(path), path)
+
+
+def grid_units(table: dict[str, Any], source: Path | str) -> list[Unit]:
+    """Return every combination of the lists of a grid, as units.
+
+    Parameters
+    ----------
+    table : dict
+        Content of a grid file, see `load_grid`.
+    source : path or str
+        Name of the grid in messages.
+
+    Raises
+    ------
+    InputError
+        As `load_grid`.
+
+    Examples
+    --------
+    >>> lists = {"dataset": "digits", "encoder": "raw", "clusterer": ["kmeans", "affinity"]}
+    >>> (unit,) = grid_units(lists, "the grid")
+    >>> len(unit.cells)
+    2
+    """
+    lists = _grid_lists(table, source)
     metrics = lists.pop("metrics")
-    places = [place(*names) for names in itertools.product(*(lists.pop(key) for key in PLACE_KEYS))]
+    own, images = _own_places(lists, source), _image_places(lists)
     lists["reducer"] = [parse_reducer(text) for text in lists["reducer"]]  # once, not per cell
     lists["clusterer"] = [parse_clusterer(text) for text in lists["clusterer"]]
-    rest = [dict(zip(lists, values, strict=True)) for values in itertools.product(*lists.values())]
-    return units_of(Cell.of(**at, **how, metrics=metrics) for at in places for how in rest)
+    _note_unused(table, own)
+    groups = [(images, lists), (own, lists | {"preprocess": ["own"]})]
+    return units_of(
+        Cell.of(**at, **how, metrics=metrics)
+        for places, one in groups
+        for at in places
+        for how in _combinations(one)
+    )
 
 
-def _grid_lists(path: Path) -> dict[str, list[Any]]:
-    table = _read_toml(path)
+def _combinations(lists: dict[str, list[Any]]) -> list[dict[str, Any]]:
+    """Return every combination of the values of all lists."""
+    return [dict(zip(lists, values, strict=True)) for values in itertools.product(*lists.values())]
+
+
+def _own_places(lists: dict[str, list[Any]], source: Path | str) -> list[Place]:
+    """Take the files of vectors out of the lists: `embeddings`, and ``vectors:`` datasets."""
+    files, labels = lists.pop("embeddings", []), lists.pop("labels", [])
+    if labels and not files:
+        raise InputError(
+            f"labels in {source} belongs to embeddings, and there are none. Leave it out."
+        )
+    if labels and len(labels) not in (1, len(files)):
+        raise InputError(
+            f"labels in {source} lists {len(labels)} files for {len(files)} embeddings. Give one "
+            "for all of them, or one for each."
+        )
+    if len(labels) < len(files):
+        labels = (labels or [None]) * len(files)
+    named = [own_source(*both).name for both in zip(files, labels, strict=True)]
+    datasets = lists["dataset"]
+    lists["dataset"] = [name for name in datasets if not is_own(name)]
+    named += [name for name in datasets if is_own(name)]
+    return [place(name, None, "vectors") for name in named]
+
+
+def _image_places(lists: dict[str, list[Any]]) -> list[Place]:
+    """Take the names of images and encoders out of the lists."""
+    return [place(*names) for names in itertools.product(*(lists.pop(key) for key in PLACE_KEYS))]
+
+
+def _note_unused(table: dict[str, Any], own: list[Place]) -> None:
+    """Log which lists do not apply to files of vectors."""
+    unused = [key for key in ("encoder", "split", "preprocess") if key in table]
+    if own and unused:
+        verb = "does" if len(unused) == 1 else "do"
+        files = "1 file" if len(own) == 1 else f"{len(own)} files"
+        _log.info("%s %s not apply to the %s of vectors", " and ".join(unused), verb, files)
+
+
+def _grid_lists(table: dict[str, Any], path: Path | str) -> dict[str, list[Any]]:
     for key in table:
         if key not in GRID_KEYS:
             raise unknown(f"key in {path}", key, GRID_KEYS)
     lists = {key: value if isinstance(value, list) else [value] for key, value in table.items()}
-    for key in ("dataset", "encoder", "clusterer"):
+    for key in _required(lists):
         if key not in lists:
             raise InputError(f'{path} names no {key}. Write {key} = ["..."].')
     for key, values in lists.items():
         if not values:
             raise InputError(f"{key} in {path} is an empty list. Give it at least one entry.")
         _check_types(path, key, values)
-    return {"metrics": ["default"], **GRID_DEFAULTS, **lists}
+    empty: dict[str, list[Any]] = {"dataset": [], "encoder": []}
+    return {"metrics": ["default"], **GRID_DEFAULTS, **empty, **lists}
+
+
+def _required(lists: dict[str, list[Any]]) -> tuple[str, ...]:
+    """Return the keys that a grid must have; vectors need neither a dataset nor an encoder."""
+    datasets = lists.get("dataset", [])
+    images = [name for name in datasets if not (isinstance(name, str) and is_own(name))]
+    if images or not (datasets or "embeddings" in lists):
+        return ("dataset", "encoder", "clusterer")
+    return ("clusterer",)
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"cannot read the grid file {path}: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise InputError(f"{path} is not a TOML file: {error}.") from error
+    return parse_toml(text, path)
 
 
-def _check_types(path: Path, key: str, values: Sequence[Any]) -> None:
+def parse_toml(text: str, source: Path | str) -> dict[str, Any]:
+    """Parse the text of a grid file; `source` names it in messages.
+
+    Raises
+    ------
+    InputError
+        When it is not TOML.
+
+    Examples
+    --------
+    >>> parse_toml("k = [5, 10]", "the grid")
+    {'k': [5, 10]}
+    """
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{source} is not a TOML file: {error}.") from error
+
+
+def _check_types(path: Path | str, key: str, values: Sequence[Any]) -> None:
     kind, words = (int, "whole numbers") if key in ("k", "seed") else (str, "texts")
     for value in values:
         if type(value) is not kind:
