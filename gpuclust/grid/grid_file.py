@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-import tomllib
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from ..errors import InputError, unknown
 from ..methods.spec import parse_clusterer, parse_reducer
 from ..vectors.dataset import is_own
 from ..vectors.dataset import source as own_source
+from .toml_file import read_toml
 
 GRID_DEFAULTS: dict[str, list[Any]] = {
     "split": [None],
@@ -22,6 +23,7 @@ GRID_DEFAULTS: dict[str, list[Any]] = {
     "k": [None],
     "seed": [0],
 }
+MOST_CELLS = 1_000_000
 PLACE_KEYS = ("dataset", "split", "encoder")
 OWN_KEYS = ("embeddings", "labels")
 GRID_KEYS = (
@@ -50,7 +52,7 @@ def load_grid(path: Path) -> list[Unit]:
         When the file cannot be read, is not TOML, has an unknown key, or names something that does
         not exist.  Every name is checked before anything runs.
     """
-    return grid_units(_read_toml(path), path)
+    return grid_units(read_toml(path), path)
 
 
 def grid_units(table: dict[str, Any], source: Path | str) -> list[Unit]:
@@ -142,6 +144,7 @@ def _grid_lists(table: dict[str, Any], path: Path | str) -> dict[str, list[Any]]
         if not values:
             raise InputError(f"{key} in {path} is an empty list. Give it at least one entry.")
         _check_types(path, key, values)
+    _check_size(lists, path)
     empty: dict[str, list[Any]] = {"dataset": [], "encoder": []}
     return {"metrics": ["default"], **GRID_DEFAULTS, **empty, **lists}
 
@@ -155,37 +158,21 @@ def _required(lists: dict[str, list[Any]]) -> tuple[str, ...]:
     return ("clusterer",)
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"cannot read the grid file {path}: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not a TOML file: {error}.") from error
-    return parse_toml(text, path)
-
-
-def parse_toml(text: str, source: Path | str) -> dict[str, Any]:
-    """Parse the text of a grid file; `source` names it in messages.
-
-    Raises
-    ------
-    InputError
-        When it is not TOML.
-
-    Examples
-    --------
-    >>> parse_toml("k = [5, 10]", "the grid")
-    {'k': [5, 10]}
-    """
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{source} is not a TOML file: {error}.") from error
-
-
 def _check_types(path: Path | str, key: str, values: Sequence[Any]) -> None:
     kind, words = (int, "whole numbers") if key in ("k", "seed") else (str, "texts")
-    for value in values:
+    for i, value in enumerate(values):
         if type(value) is not kind:
-            raise InputError(f"{key} in {path} takes {words}; got {value!r}.")
+            shown = repr(value) if len(repr(value)) <= 60 else f"{repr(value)[:57]}..."
+            raise InputError(f"{key} in {path} takes {words}; got {shown}.")
+        if key != "labels" and value in values[:i]:
+            raise InputError(f"{key} in {path} lists {value!r} twice. Give it once.")
+
+
+def _check_size(lists: dict[str, list[Any]], path: Path | str) -> None:
+    """Refuse more combinations than fit into memory."""
+    count = math.prod(max(1, len(values)) for key, values in lists.items() if key != "metrics")
+    if count > MOST_CELLS:
+        raise InputError(
+            f"{path} has {count:,} combinations; at most {MOST_CELLS:,} are taken. Write several "
+            "grid files."
+        )
