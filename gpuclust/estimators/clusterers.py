@@ -1,0 +1,423 @@
+"""Clusterers in scikit-learn's conventions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import ClusterMixin
+
+from ..arrays import accept, parameters
+from .base import Estimator, input_errors, kept
+
+
+class KMeans(ClusterMixin, Estimator):
+    """K-Means: `sklearn.cluster.KMeans` on the CPU, ``cuml.cluster.KMeans`` on a GPU.
+
+    Parameters, defaults and results on the CPU are scikit-learn's; `tol`, `algorithm`, `verbose`,
+    arrays as `init` and sample weights are not offered.  O(n d n_clusters) time per iteration.
+
+    Parameters
+    ----------
+    n_clusters : int
+        Number of clusters, 1 to n.
+    init : {"k-means++", "random"}
+        Choice of the first centers.
+    n_init : int or "auto"
+        Number of starts, the best one wins; "auto" is 1 for k-means++ and 10 for random centers.
+    max_iter : int
+        Largest number of iterations of a start.
+    random_state : int, RandomState or None
+        Seed; an int gives the same labels in every run.
+    device : {"auto", "cpu", "gpu"}
+        ``auto`` computes arrays on a GPU there, others on the GPU if there is one with RAPIDS.
+
+    Attributes
+    ----------
+    labels_ : array (n,), int64
+        Cluster of each sample.  This and other arrays are in the array type of X and on its
+        device: torch gives torch, CuPy gives CuPy, everything else gives NumPy.
+    cluster_centers_ : array (n_clusters, d)
+        Centers.
+    inertia_ : float
+        Sum of the squared distances to the centers.
+    n_iter_ : int
+        Number of iterations.
+    n_features_in_, feature_names_in_ : int, array of str
+        Features of the fit; names only for DataFrames.
+    backend_, ran_ : str
+        Device of the fit, and import path of the class that ran.
+
+    Examples
+    --------
+    >>> import gpuclust
+    >>> X = [[1.0, 2.0], [1.0, 4.0], [9.0, 2.0], [9.0, 4.0]]
+    >>> model = gpuclust.KMeans(n_clusters=2, random_state=0, device="cpu").fit(X)
+    >>> len(set(model.labels_.tolist())), model.inertia_
+    (2, 4.0)
+    >>> model.predict([[0.0, 3.0]]) == model.labels_[:1]
+    array([ True])
+    """
+
+    _entry = "kmeans"
+
+    def __init__(
+        self,
+        n_clusters: int = 8,
+        *,
+        init: str = "k-means++",
+        n_init: int | str = "auto",
+        max_iter: int = 300,
+        random_state: Any = None,
+        device: str = "auto",
+    ):
+        self.n_clusters = n_clusters
+        self.init = init
+        self.n_init = n_init
+        self.max_iter = max_iter
+        self.random_state = random_state
+        self.device = device
+
+    def fit(self, X: Any, y: Any = None) -> KMeans:
+        """Cluster the samples `X` (n, d), see `gpuclust.arrays.accept.samples`; `y` is ignored.
+
+        Raises
+        ------
+        InputError
+            For an X that is not a finite matrix, and for a parameter of another type or out of
+            range.
+        """
+        del y
+        k = parameters.whole("n_clusters", self.n_clusters)
+        with input_errors():
+            Z, model = self._ready(X, k=k)
+            labels = model.fit_predict(Z)
+        self.labels_ = kept(labels, X)
+        self.cluster_centers_ = kept(model.cluster_centers_, X)
+        self.inertia_, self.n_iter_ = float(model.inertia_), int(model.n_iter_)
+        self.estimator_ = model
+        return self
+
+    def predict(self, X: Any) -> Any:
+        """Return the nearest center of each sample of `X` (n, d): int64 (n,), in the type of X.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        InputError
+            For an X that is not finite or has other features than in the fit.
+        """
+        Z = self._again(X)
+        return kept(self.estimator_.predict(Z), X)
+
+    def _given(self, n: int, d: int) -> dict[str, Any]:
+        given = super()._given(n, d)
+        if isinstance(self.n_init, str) and self.n_init == "auto":
+            given["n_init"] = 10 if self.init == "random" else 1
+        return given
+
+
+class SpectralClustering(ClusterMixin, Estimator):
+    """Spectral clustering of the nearest-neighbor graph: scikit-learn's class, or cuML's embedding.
+
+    Different from `sklearn.cluster.SpectralClustering`: the affinity is always that of nearest
+    neighbors, and `assign_labels` is "cluster_qr" by default, which needs no random starts.
+    O(n^2 d) time for the graph.
+
+    Parameters
+    ----------
+    n_clusters : int
+        Number of clusters, below n.
+    n_neighbors : int
+        Neighbors per sample, the sample itself counted, below n.
+    assign_labels : {"cluster_qr", "discretize", "kmeans"}
+        Assignment of clusters to the embedding.
+    random_state : int, RandomState or None
+        Seed of the eigensolver and of the assignment.
+    device : {"auto", "cpu", "gpu"}
+        See `KMeans`.
+
+    Attributes
+    ----------
+    labels_ : array (n,), int64
+        In the array type and on the device of X.
+    n_features_in_, feature_names_in_, backend_, ran_
+        See `KMeans`.
+
+    Examples
+    --------
+    >>> import gpuclust
+    >>> X = np.random.default_rng(0).normal(size=(40, 2)) + [[0, 0], [9, 9]] * 20
+    >>> model = gpuclust.SpectralClustering(2, random_state=0, n_neighbors=25, device="cpu")
+    >>> labels = model.fit_predict(X)
+    >>> bool((labels[::2] == labels[0]).all()), bool((labels[1::2] == labels[1]).all())
+    (True, True)
+    """
+
+    _entry = "spectral"
+
+    def __init__(
+        self,
+        n_clusters: int = 8,
+        *,
+        n_neighbors: int = 10,
+        assign_labels: str = "cluster_qr",
+        random_state: Any = None,
+        device: str = "auto",
+    ):
+        self.n_clusters = n_clusters
+        self.n_neighbors = n_neighbors
+        self.assign_labels = assign_labels
+        self.random_state = random_state
+        self.device = device
+
+    def fit(self, X: Any, y: Any = None) -> SpectralClustering:
+        """Cluster the samples `X` (n, d); see `KMeans.fit` for input and errors.
+
+        Warns
+        -----
+        UserWarning
+            When the graph is not connected, as in scikit-learn.
+        """
+        del y
+        k = parameters.whole("n_clusters", self.n_clusters)
+        with input_errors():
+            Z, model = self._ready(X, k=k)
+            self.labels_ = kept(model.fit_predict(Z), X)
+        return self
+
+
+class Agglomerative(ClusterMixin, Estimator):
+    """Hierarchical clustering, cut at a number of clusters or at a height, by our own trees.
+
+    Clusters are those of `sklearn.cluster.AgglomerativeClustering`, for the same `linkage` and
+    without a `connectivity`.  O(n^2 d) time; memory O(n d) for Ward and single linkage, 4 n^2 bytes
+    for the others.
+
+    Parameters
+    ----------
+    n_clusters : int or None
+        Number of clusters, 1 to n; not used when `distance_threshold` is given.
+    linkage : {"ward", "average", "complete", "weighted", "single"}
+        Ward needs the euclidean metric.
+    metric : {"euclidean", "cosine", "l1", "chebyshev"}
+        Distance between samples.
+    distance_threshold : float or None
+        Clusters are not merged at this height or above.
+    device : {"auto", "cpu", "gpu"}
+        See `KMeans`.
+
+    Attributes
+    ----------
+    labels_ : array (n,), int64
+        In the array type and on the device of X, as `children_` and `distances_`.
+    n_clusters_, n_leaves_ : int
+        Number of clusters found, and of samples.
+    children_ : array (n - 1, 2), int64
+        The two nodes of each merge; node n + i is the i-th merge.
+    distances_ : array (n - 1,), float64
+        Heights of the merges.
+    n_features_in_, feature_names_in_, backend_, ran_
+        See `KMeans`.
+
+    Examples
+    --------
+    >>> import gpuclust
+    >>> model = gpuclust.Agglomerative(n_clusters=2, device="cpu")
+    >>> model.fit_predict([[0.0], [1.0], [9.0], [10.0]])
+    array([0, 0, 1, 1])
+    """
+
+    _entry = "agglomerative"
+
+    def __init__(
+        self,
+        n_clusters: int | None = 2,
+        *,
+        linkage: str = "ward",
+        metric: str = "euclidean",
+        distance_threshold: float | None = None,
+        device: str = "auto",
+    ):
+        self.n_clusters = n_clusters
+        self.linkage = linkage
+        self.metric = metric
+        self.distance_threshold = distance_threshold
+        self.device = device
+
+    def fit(self, X: Any, y: Any = None) -> Agglomerative:
+        """Cluster the samples `X` (n, d); see `KMeans.fit` for input and errors."""
+        del y
+        k = None
+        if self.distance_threshold is None:
+            k = parameters.whole("n_clusters", self.n_clusters)
+        with input_errors():
+            Z, model = self._ready(X, k=k)
+            self.labels_ = kept(model.fit_predict(Z), X)
+        merges = model.tree_.Z
+        self.n_clusters_, self.n_leaves_ = model.n_clusters_, len(merges) + 1
+        self.children_ = kept(merges[:, :2].astype(np.int64), X)
+        self.distances_ = kept(merges[:, 2].copy(), X)
+        return self
+
+
+class AffinityPropagation(ClusterMixin, Estimator):
+    """Affinity propagation by our own class, on the CPU and on a GPU.
+
+    Parameters, defaults and labels are those of `sklearn.cluster.AffinityPropagation`, unless a
+    decision depends on float32 rounding; precomputed affinities are not offered.  O(n^2 d) time and
+    5.4 n^2 bytes of memory on the CPU, 12 n^2 on a GPU.
+
+    Parameters
+    ----------
+    damping : float
+        Weight of the old message in an update, in [0.5, 1).
+    max_iter, convergence_iter : int
+        Largest number of iterations, and number without a change that counts as convergence.
+    preference : float or array-like (n,) or None
+        Similarity of a sample to itself: a larger one gives more clusters.  None is the median.
+    random_state : int, RandomState or None
+        Seed of the tie-breaking noise.
+    device : {"auto", "cpu", "gpu"}
+        See `KMeans`.
+
+    Attributes
+    ----------
+    labels_ : array (n,), int64
+        In the array type and on the device of X; all -1 without convergence to any center.
+    cluster_centers_indices_ : array (k,), int64
+        Sample that is the center of each cluster.
+    cluster_centers_ : array (k, d)
+        These samples.
+    n_iter_ : int
+        Number of iterations.
+    n_features_in_, feature_names_in_, backend_, ran_
+        See `KMeans`.
+
+    Examples
+    --------
+    >>> import gpuclust
+    >>> X = [[1, 2], [1, 4], [1, 0], [4, 2], [4, 4], [4, 0]]
+    >>> gpuclust.AffinityPropagation(random_state=5, device="cpu").fit_predict(X)
+    array([0, 0, 0, 1, 1, 1])
+    """
+
+    _entry = "affinity"
+
+    def __init__(
+        self,
+        *,
+        damping: float = 0.5,
+        max_iter: int = 200,
+        convergence_iter: int = 15,
+        preference: Any = None,
+        random_state: Any = None,
+        device: str = "auto",
+    ):
+        self.damping = damping
+        self.max_iter = max_iter
+        self.convergence_iter = convergence_iter
+        self.preference = preference
+        self.random_state = random_state
+        self.device = device
+
+    def fit(self, X: Any, y: Any = None) -> AffinityPropagation:
+        """Cluster the samples `X` (n, d); see `KMeans.fit` for input and errors.
+
+        Warns
+        -----
+        ConvergenceWarning
+            When the centers still change after `max_iter` iterations, as in scikit-learn.
+        """
+        del y
+        parameters.number("damping", self.damping, low=0.5, high=1, below=True)
+        with input_errors():
+            Z, model = self._ready(X)
+            model.set_params(damping=self.damping, preference=self.preference).fit(Z)
+        centers = accept.as_array(model.cluster_centers_indices_, "centers", "(k,)")
+        self.labels_ = kept(model.labels_, X)
+        self.cluster_centers_indices_ = kept(centers, X)
+        self.cluster_centers_ = kept(Z[centers, :], X)
+        self.n_iter_ = model.n_iter_
+        return self
+
+    def _given(self, n: int, d: int) -> dict[str, Any]:
+        # The table limits damping to 0.999 and takes one preference for all samples.
+        return super()._given(n, d) | {"damping": 0.5, "preference": None}
+
+
+class HDBSCAN(ClusterMixin, Estimator):
+    """HDBSCAN: scikit-learn's class up to 20 dimensions, otherwise ours; cuML's on a GPU.
+
+    Parameters, defaults and clusters are those of `sklearn.cluster.HDBSCAN`; `algorithm`, `alpha`,
+    `leaf_size`, `store_centers`, `allow_single_cluster`, `cluster_selection_epsilon` and
+    precomputed distances are not offered.  O(n^2 d) time.
+
+    Parameters
+    ----------
+    min_cluster_size : int
+        Smallest number of samples in a cluster, 2 or more.
+    min_samples : int or None
+        Neighbors that decide on the density around a sample, itself counted; None is
+        `min_cluster_size`.
+    max_cluster_size : int or None
+        Larger clusters are replaced by their children; None sets no limit.
+    metric : {"euclidean", "cosine", "l1", "chebyshev"}
+        Distance between samples.
+    cluster_selection_method : {"eom", "leaf"}
+        Clusters with the largest excess of mass, or the leaves of the tree.
+    device : {"auto", "cpu", "gpu"}
+        See `KMeans`.
+
+    Attributes
+    ----------
+    labels_ : array (n,), int64
+        In the array type and on the device of X; -1 is noise.
+    probabilities_ : array (n,), float64
+        Strength of membership, 0 for noise.
+    n_features_in_, feature_names_in_, backend_, ran_
+        See `KMeans`.
+
+    Examples
+    --------
+    >>> import gpuclust
+    >>> X = [[0.0], [0.1], [0.2], [5.0], [5.1], [5.2], [99.0]]
+    >>> model = gpuclust.HDBSCAN(min_cluster_size=3, min_samples=1, device="cpu")
+    >>> model.fit_predict(X)[-1] == -1
+    np.True_
+    """
+
+    _entry = "hdbscan"
+
+    def __init__(
+        self,
+        min_cluster_size: int = 5,
+        *,
+        min_samples: int | None = None,
+        max_cluster_size: int | None = None,
+        metric: str = "euclidean",
+        cluster_selection_method: str = "eom",
+        device: str = "auto",
+    ):
+        self.min_cluster_size = min_cluster_size
+        self.min_samples = min_samples
+        self.max_cluster_size = max_cluster_size
+        self.metric = metric
+        self.cluster_selection_method = cluster_selection_method
+        self.device = device
+
+    def fit(self, X: Any, y: Any = None) -> HDBSCAN:
+        """Cluster the samples `X` (n, d); see `KMeans.fit` for input and errors."""
+        del y
+        with input_errors():
+            Z, model = self._ready(X)
+            self.labels_ = kept(model.fit_predict(Z), X)
+        self.probabilities_ = kept(model.probabilities_, X)
+        return self
+
+    def _given(self, n: int, d: int) -> dict[str, Any]:
+        most = parameters.optional_whole("max_cluster_size", self.max_cluster_size)
+        # The table holds a share of the samples.
+        share = None if most is None else min(most / n, 1.0)
+        return super()._given(n, d) | {"max_cluster_size": share}
