@@ -11,6 +11,7 @@ from ..errors import unknown
 from ..registry import load_target
 from .names import EncoderName, check
 from .table import ENCODERS, Parts
+from .thin import ThinSafe
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -104,7 +105,7 @@ def load(
     return Encoder(
         name=str(parsed),
         module=parts.module,
-        transform=chosen.transform,
+        transform=ThinSafe(chosen.transform, chosen.facts),
         preprocessing=chosen.facts,
         preprocess=preprocess,
         pool=parsed.pool,
