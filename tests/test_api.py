@@ -177,7 +177,7 @@ def test_an_interrupt_leaves_nothing_broken(X, root, monkeypatch):
         patch.setattr("gpuclust.pipeline.cluster", interrupted)
         with pytest.raises(KeyboardInterrupt):
             gpuclust.run(X, k=3, root=root)
-    assert not [path for path in root.rglob(".tmp-*")]
+    assert not list(root.rglob(".tmp-*"))
     assert len(gpuclust.run(X, k=3, root=root)) == 120
 
 

@@ -47,8 +47,8 @@ def run(
     ----------
     X : str, path, Embeddings or array-like
         What to cluster.  Images: a dataset's name or a folder, with `encoder`.  Vectors: the
-        result of `gpuclust.embed`, a file (.npy, .npz, .parquet, ...), or an array-like (n, d): list
-        of rows, NumPy, DataFrame, torch, CuPy.  Arrays on a GPU stay there.
+        result of `gpuclust.embed`, a file (.npy, .npz, .parquet, ...), or an array-like (n, d):
+        list of rows, NumPy, DataFrame, torch, CuPy.  Arrays on a GPU stay there.
     encoder : str, optional
         Encoder of the images, see `gpuclust.embed`.
     reducer : str
@@ -130,7 +130,9 @@ def run(
             watcher=watcher,
         )
         if made.row is None:
-            raise GpuclustError(f"the run of {cell.dataset} was stopped before its row was written.")
+            raise GpuclustError(
+                f"the run of {cell.dataset} was stopped before its row was written."
+            )
         watcher.texts += [text for text in made.row["warnings"] if text not in watcher.texts]
         made_notes = tuple(watcher.texts)
         return result_of(made, cell, store, on, options, like=found.like, notes=made_notes)

@@ -104,18 +104,15 @@ def embed(
         options = options_of(data_dir, batch_size, loaders, skip_bad=skip_bad)
         on = backend.select(device)
         found = given.images(images, watcher)
-        if isinstance(found, str):
-            names, dataset = place(found, split, encoder), None
-        else:
-            names, dataset = place_of(found, split, encoder), found
+        names = place_of(found, split, encoder)
         unit = Unit(**names, preprocess=check_preprocess(preprocess), cells=())
         if isinstance(found, given.ImagesInMemory):
             return _in_memory(unit, found, on, options, watcher)
         store = Store(Path(root).expanduser())
-        if dataset is None:
-            lookup = look_up(unit, store, options, watcher)
+        if isinstance(found, given.ListedFiles):
+            lookup = _look_up_files(unit, found, store)
         else:
-            lookup = _look_up_files(unit, dataset, store)
+            lookup = look_up(unit, store, options, watcher)
         if force:
             lookup = dataclasses.replace(lookup, meta=None, problem=None)
         return stored(lookup, store, on, options, watcher)
@@ -133,8 +130,10 @@ def options_of(
     )
 
 
-def place_of(dataset: given.Given, split: str | None, encoder: str) -> Place:
-    """Name an embedding of images that are no dataset of the table."""
+def place_of(dataset: given.Named | given.Given, split: str | None, encoder: str) -> Place:
+    """Name an embedding of a dataset of the table, or of other images."""
+    if isinstance(dataset, given.Named):
+        return place(dataset, split, encoder)
     if split is not None:
         raise InputError(f"split={split!r} belongs to a dataset; these are only images.")
     return Place(dataset=dataset.name, split="all", encoder=canonical_encoder(encoder))

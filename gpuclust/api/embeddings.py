@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _DAMAGED = (OSError, ValueError, LookupError, EOFError, zlib.error, zipfile.BadZipFile)
-_META = "gpuclust_meta"  # array of a saved file; a text of JSON
+# Arrays of a saved file beside X, y (the names of the classes) and paths.
+_OWN = "gpuclust_"
+_EXACT = ("labels", "labelled", "class_names")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -67,7 +69,11 @@ class Embeddings:
         """Number of vectors and of dimensions, (n, d)."""
         return self.array.shape
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+    def __array__(
+        self,
+        dtype: Any = None,
+        copy: bool | None = None,  # noqa: FBT001 - NumPy's protocol
+    ) -> np.ndarray:
         """Return the vectors for NumPy and everything that calls ``numpy.asarray``."""
         if copy:
             return np.array(self.array, dtype=dtype)
@@ -126,12 +132,14 @@ class Embeddings:
 
         path = Path(path).expanduser()
         path = output.check(path if path.suffix == ".npz" else path.with_name(path.name + ".npz"))
-        arrays = {"X": self.array, "y": self.labels, "labelled": self.labelled}
-        arrays |= {"paths": self.paths, "class_names": self.class_names}
-        kept = {name: np.asarray(one) for name, one in arrays.items() if one is not None}
-        meta = np.array(json.dumps(self.meta, default=str))
+        paths, truth = names_and_truth(self.data())
+        y = None if truth is None else np.array(["" if one is None else str(one) for one in truth])
+        arrays: dict[str, Any] = {"X": self.array, "y": y, "paths": paths}
+        arrays |= {_OWN + name: getattr(self, name) for name in _EXACT}
+        arrays[_OWN + "meta"] = json.dumps(self.meta, default=str)
+        kept: dict[str, Any] = {k: np.asarray(one) for k, one in arrays.items() if one is not None}
         with atomic(path.resolve()) as temporary, temporary.open("wb") as file:
-            np.savez(file, **kept, **{_META: meta})
+            np.savez(file, **kept)
         return path
 
     @classmethod
@@ -149,7 +157,7 @@ class Embeddings:
         try:
             with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                 found = {name: file[name] for name in file.files}
-            meta = json.loads(str(found[_META]))
+            meta = json.loads(str(found[_OWN + "meta"]))
             array = found["X"]
         except FileNotFoundError as error:
             raise InputError(f"there is no file {path}. Check the path.") from error
@@ -158,5 +166,7 @@ class Embeddings:
                 f"{path} is no file of Embeddings.save, or it is damaged ({error}). For other "
                 "vectors give the file to gpuclust.run."
             ) from error
-        texts = {key: tuple(found[key].tolist()) for key in ("paths", "class_names") if key in found}
-        return cls(array, labels=found.get("y"), labelled=found.get("labelled"), meta=meta, **texts)
+        exact = {name: found.get(_OWN + name) for name in _EXACT}
+        texts = {"paths": found.get("paths"), "class_names": exact.pop("class_names")}
+        names = {name: None if one is None else tuple(one.tolist()) for name, one in texts.items()}
+        return cls(array, meta=meta, **exact, **names)  # type: ignore[arg-type]

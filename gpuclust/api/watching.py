@@ -37,7 +37,7 @@ class Notes(Watcher):
     ['2 images were skipped; skip_bad=True was given']
     """
 
-    def __init__(self, progress: Progress = False):
+    def __init__(self, progress: Progress = False):  # noqa: FBT002 - reads like progress=False
         self.texts: list[str] = []
         self.quiet: set[str] = set()
         receive = Line() if progress is True else progress

@@ -57,7 +57,7 @@ class ListedFiles:
         """
         from . import image
 
-        files = [os.path.abspath(Path(path).expanduser()) for path in paths]
+        files = [str(Path(path).expanduser().absolute()) for path in paths]
         digest = hashlib.sha256(b"%d" % image.DECODING)
         for file in files:
             digest.update(os.fsencode(file) + _state(file))
@@ -84,7 +84,7 @@ class ListedFiles:
 def _state(file: str) -> bytes:
     """Return size and time of change of a file, as bytes to hash."""
     try:
-        status = os.stat(file)
+        status = Path(file).stat()
     except (OSError, ValueError) as error:
         raise InputError(f"there is no image {file!r} ({error}). Check the list.") from error
     if not Path(file).is_file():

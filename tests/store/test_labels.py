@@ -12,7 +12,7 @@ from gpuclust.store import labels
 from gpuclust.store.labels import Assignments
 
 # Names that a spreadsheet or a parser might take for something else.
-NAMES = ["=1+2.png", "+a", "-b", "@c", "a,b\n\"c\".png", "NA", "", "ä.png", os.fsdecode(b"\xff.png")]
+NAMES = ["=1+2.png", "+a", "-b", "@c", 'a,b\n"c".png', "NA", "", "ä.png", os.fsdecode(b"\xff.png")]
 CLUSTER = np.array([0, 1, -1, 0, 1, -1, 2, 2, 0])
 
 
@@ -51,10 +51,12 @@ def test_clusters_and_strength_are_read_again(tmp_path):
     assert labels.read(tmp_path / "none.csv") is None
 
 
-@pytest.mark.parametrize("content", [b"", b"\x93NUMPY\x01\x00", b"path,label\na,1\n", b"cluster\nx\n"])
+@pytest.mark.parametrize(
+    "content", [b"", b"\x93NUMPY\x01\x00", b"path,label\na,1\n", b"cluster\nx\n"]
+)
 def test_a_damaged_file_is_named(tmp_path, content):
     (tmp_path / "x.csv").write_bytes(content)
-    with pytest.raises(DamagedFileError, match="x.csv"):
+    with pytest.raises(DamagedFileError, match=r"x\.csv"):
         labels.read(tmp_path / "x.csv")
 
 
