@@ -70,3 +70,7 @@ TraceTransfers = Annotated[
     ),
 ]
 DEFAULT_ROOT = Path("gpuclust-results")
+Preprocess = Annotated[
+    str, typer.Option("--preprocess", help="own: the encoder's; study: resize and crop to 224.")
+]
+Split = Annotated[str | None, typer.Option("--split", help="Default: the dataset's own default.")]

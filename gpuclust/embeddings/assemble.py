@@ -12,8 +12,8 @@ import numpy as np
 from ..store.store import EmbeddingFiles, atomic
 from . import provenance
 from .decoding import Sample
-from .encode import Job, bad_images
 from .files import EmbeddingMeta, npy_header, sha256
+from .job import Job, bad_images
 from .label_table import write_labels
 from .parts import Part, Parts
 
@@ -42,7 +42,7 @@ def assemble(files: EmbeddingFiles, job: Job, parts: Parts) -> EmbeddingMeta:
         labels = _write_vectors(path, parts, good)
         digest = sha256(path)
         files.meta.unlink(missing_ok=True)  # the old metadata do not describe the new vectors
-    samples = [Sample(int(i), None, _label(dataset, i, labels)) for i in np.flatnonzero(good)]
+    samples = [Sample(i, None, _label(dataset, i, labels)) for i in np.flatnonzero(good).tolist()]
     with atomic(files.labels) as path:
         n_classes = write_labels(path, dataset, samples, parts.plan.images)
         labels_digest = sha256(path)

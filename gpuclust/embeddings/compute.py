@@ -61,9 +61,9 @@ def help_unit(found: Lookup, store: Store, on: Backend, options: Options, watche
     files = store.embedding(found.unit)
     if not parts.home(files).is_dir():
         return 0
-    from . import embed, encode
+    from . import embed, ranges
 
-    if not any(map(encode.has_free_range, parts.plans(files))):
+    if not any(map(ranges.has_free_range, parts.plans(files))):
         return 0
     watcher.note(f"another process embeds {found.unit}: this one helps")
     dataset, encoder, how = _given(found, on, options, watcher)

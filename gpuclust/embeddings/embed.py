@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InputError
 from ..store.store import EmbeddingFiles
 from . import parts
-from .parts import DamagedPart
 from .files import Embedding, EmbeddingMeta, load, load_meta, verify
+from .parts import DamagedPart
 from .vector_files import read_vectors
 
 if TYPE_CHECKING:
     from ..datasets import Dataset
-    from .encode import Job, Note, Progress, Share
+    from .encode import Share
+    from .job import Job, Note, Progress
 
 __all__ = [
     "Embedding",
@@ -131,7 +132,8 @@ def embed(
     """
     from . import encode, planning
 
-    job = _job(dataset, encoder, device, dtype, compile, batch_size, workers)
+    how = {"device": device, "dtype": dtype, "compile": compile}
+    job = _job(dataset, encoder, batch_size=batch_size, workers=workers, **how)
     job = job._replace(skip_bad=skip_bad, progress=progress, note=note)
     try:
         plan = planning.prepare(files, job, batch_size=batch_size, reuse_rows=reuse)
@@ -206,7 +208,8 @@ def help_embed(
 
     if dataset.sequential or not parts.home(files).is_dir():
         return 0
-    job = _job(dataset, encoder, device, dtype, compile, batch_size, workers)
+    how = {"device": device, "dtype": dtype, "compile": compile}
+    job = _job(dataset, encoder, batch_size=batch_size, workers=workers, **how)
     job = job._replace(skip_bad=skip_bad, progress=progress, note=note)
     plan = planning.find_plan(files, job)
     if plan is None:
@@ -217,24 +220,17 @@ def help_embed(
 
 
 def _job(
-    dataset: Dataset,
-    encoder: Any,
-    device: Any,
-    dtype: str | None,
-    compile: bool,
-    batch_size: int,
-    workers: int | None,
+    dataset: Dataset, encoder: Any, *, batch_size: int, workers: int | None, **how: Any
 ) -> Job:
-    from . import decoding, encode, inference, planning
+    from . import decoding, inference, planning
+    from .job import Job
 
     _check_options(dataset, batch_size, workers)
-    forward = inference.Forward(
-        encoder.module, device=device, batch_size=batch_size, dtype=dtype, compile=compile
-    )
+    forward = inference.Forward(encoder.module, batch_size=batch_size, **how)
     step = planning.decoded_at_once(forward.device, encoder, batch_size)
     size = 4 * step * planning.input_values(encoder)
     workers = decoding.choose_workers(forward.device, dataset, workers, batch_bytes=size)
-    return encode.Job(dataset, encoder, forward, workers)
+    return Job(dataset, encoder, forward, workers)
 
 
 def _check_options(dataset: Dataset, batch_size: int, workers: int | None) -> None:

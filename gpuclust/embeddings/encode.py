@@ -8,77 +8,29 @@ not depend on the number of processes or on interruptions.
 from __future__ import annotations
 
 import contextlib
-import logging
 import time
-from collections import deque
-from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from filelock import BaseFileLock
 
 from ..device import dlpack
 from ..errors import BadImagesError, GpuclustError
-from ..store import claims
 from . import decoding
 from .files import check_space
 from .inference import Forward
+from .job import Job, refuse_bad
 from .parts import Part, Parts, Plan, write_part
+from .pending import Pending
+from .ranges import Claims
 
 if TYPE_CHECKING:
-    from ..datasets import Dataset
     from .decoding import Batch, Sample
 
-# A part is written after so many seconds or bytes of vectors.
-PART_SECONDS = 5.0
-_PART_BYTES = 1 << 26
 # Longest wait for a process that has claimed a range and writes no part.
 PATIENCE_SECONDS = 60.0
 _LOOK_SECONDS = 0.2
-
-LOG = logging.getLogger("gpuclust")
-Progress = Callable[[int, int], None]
-Note = Callable[[str], None]
-
-
-class Job(NamedTuple):
-    """Images, encoder and options of an embedding; see `embed.embed`."""
-
-    dataset: Dataset
-    encoder: Any
-    forward: Forward
-    workers: int
-    skip_bad: bool = False
-    progress: Progress | None = None
-    note: Note = LOG.info
-
-
-@dataclass
-class _Pending:
-    """Vectors that are encoded and not yet on the disk."""
-
-    ranges: list[list[int]] = field(default_factory=list)
-    rows: list[np.ndarray] = field(default_factory=list)
-    labels: list[int | None] = field(default_factory=list)
-    bad: list[tuple[int, str]] = field(default_factory=list)
-    began: float = field(default_factory=time.perf_counter)
-    images: int = 0
-
-    def add(self, start: int, stop: int) -> None:
-        """Add a range of positions."""
-        self.images += stop - start
-        if self.ranges and self.ranges[-1][1] == start:
-            self.ranges[-1][1] = stop
-        else:
-            self.ranges.append([start, stop])
-
-    @property
-    def is_due(self) -> bool:
-        """Return whether the vectors should be written."""
-        size = sum(block.nbytes for block in self.rows)
-        return time.perf_counter() - self.began > PART_SECONDS or size > _PART_BYTES
 
 
 class Share:
@@ -108,12 +60,10 @@ class Share:
         self.examines = examines
         self.encoded = 0
         self._kept = dlpack.Rows(len(job.dataset)) if keep else None
-        self._held: dict[int, BaseFileLock | None] = {}
-        self._pending = _Pending()
-        self._issued: deque[tuple[int, int]] = deque()
-        self._ignore_claims = self._has_room = False
+        self._claims = Claims(plan, self.parts, sequential=job.dataset.sequential)
+        self._pending = Pending()
+        self._has_room = False
         self._next = 0
-        self._ranges = plan.ranges()
         job.forward.chunk = plan.chunk
         self.parts.scan()
         limits = [part.used["limit"] for part in self._fresh_parts()]
@@ -140,23 +90,23 @@ class Share:
                 waited = time.monotonic()
                 continue
             # Another process may be stopped, and hold a range without end.
-            self._ignore_claims = time.monotonic() - waited > PATIENCE_SECONDS
+            self._claims.ignored = time.monotonic() - waited > PATIENCE_SECONDS
             self._report()
             time.sleep(_LOOK_SECONDS)
 
     def work(self) -> None:
         """Encode free ranges until none is free."""
         job = self.job
-        if not self._is_free():
+        if not self._claims.any_free():
             return
         stream = decoding.batches(
             job.dataset,
             job.encoder.transform,
-            indices=self._claims(),
+            indices=self._claims.indices(),
             workers=job.workers,
             pin_memory=job.forward.device.type == "cuda",
         )
-        self._pending = _Pending()
+        self._pending = Pending()
         try:
             with _threads(self.plan, job.forward), contextlib.closing(stream):
                 self._take_all(stream)
@@ -167,71 +117,17 @@ class Share:
                 self._write()
             raise
         finally:
-            self._issued.clear()
-            for number in list(self._held):
-                self._release(number)
+            self._claims.release_all()
 
     def _take_all(self, stream: Generator[Batch]) -> None:
         for batch in stream:
-            start, stop = self._issued.popleft()
+            start, stop = self._claims.issued.popleft()
             if batch.bad and not self.job.skip_bad:
                 stream.close()
                 self._write()
                 raise self._all_bad(batch.bad, range(start, stop))
             self._take(start, stop, batch)
             self._report()
-
-    # ---- claims -------------------------------------------------------------------------------
-
-    def _is_free(self) -> bool:
-        """Return whether this process may encode an image."""
-        if self._ignore_claims or self.job.dataset.sequential:
-            return not self.parts.done.all()
-        return has_free_range(self.plan, self.parts)
-
-    def _claims(self) -> Iterator[list[int]]:
-        """Claim one range after another; yield the indices of its images, some at a time."""
-        sequential = self.job.dataset.sequential
-        for number, (first, last) in enumerate(self._ranges):
-            if sequential or self._claim(number):
-                for start, stop in self._steps(first, last):
-                    self._issued.append((start, stop))
-                    yield self.plan.order[start:stop].tolist()
-
-    def _claim(self, number: int) -> bool:
-        first, last = self._ranges[number]
-        if self.parts.done[first:last].all() or not self.plan.exists():
-            return False
-        lock = claims.lock_now(self.plan.lock(number))
-        if lock is None and not self._ignore_claims:
-            return False
-        self._held[number] = lock
-        self.parts.scan()  # its last owner may have written a part in the meantime
-        if self.parts.done[first:last].all():
-            self._release(number)
-            return False
-        return True
-
-    def _steps(self, first: int, last: int) -> Iterator[tuple[int, int]]:
-        """Divide a range into steps without the images that are encoded.
-
-        A stream is read from its beginning, so nothing is left out of it.
-        """
-        chunk = self.plan.chunk
-        for start in range(first, last, self.plan.step):
-            stop = min(start + self.plan.step, last)
-            missing = ~self.parts.done[start:stop]
-            if self.job.dataset.sequential:
-                yield start, stop
-            elif missing.any():
-                # Parts end with a forward pass.
-                low = int(missing.argmax()) // chunk * chunk
-                yield start + low, stop - int(missing[::-1].argmax())
-
-    def _release(self, number: int) -> None:
-        lock = self._held.pop(number)
-        if lock is not None:
-            lock.release()
 
     # ---- encoding -----------------------------------------------------------------------------
 
@@ -293,7 +189,7 @@ class Share:
 
     def _write(self) -> None:
         """Write the pending vectors as a part, and release the ranges that are complete."""
-        pending, self._pending = self._pending, _Pending()
+        pending, self._pending = self._pending, Pending()
         if pending.ranges and self.plan.exists():
             part = write_part(
                 self.plan,
@@ -305,10 +201,7 @@ class Share:
                 seconds=time.perf_counter() - pending.began,
             )
             self.parts.add(part)
-        for number in list(self._held):
-            first, last = self._ranges[number]
-            if self.parts.done[first:last].all():
-                self._release(number)
+        self._claims.release_done()
 
     def _fresh_parts(self) -> list[Part]:
         return [part for part in self.parts.found.values() if not part.used.get("carried")]
@@ -345,27 +238,6 @@ class Share:
         return array if array is not None and len(array) == n else None
 
 
-def refuse_bad(dataset: Dataset, bad: dict[int, str], *, kept: int = 0) -> BadImagesError:
-    """Return the error with all bad images; `kept` images are encoded and on the disk."""
-    done = f"the {kept:,} images embedded so far are kept" if kept else "nothing was written"
-    again = "; the same command then embeds only the others" if kept else ""
-    return bad_images(
-        dataset,
-        bad,
-        f"{len(bad)} of {len(dataset)} images cannot be decoded; {done}. Delete them, or use "
-        f"--skip-bad (skip_bad=True in Python){again}",
-    )
-
-
-def bad_images(dataset: Dataset, bad: dict[int, str], what: str) -> BadImagesError:
-    """Return the error with a message and all bad images by their index; twenty are shown."""
-    paths = [dataset.where(index) for index in sorted(bad)]
-    shown = [f"  {dataset.where(index)}: {bad[index]}" for index in sorted(bad)[:20]]
-    if len(paths) > 20:
-        shown.append(f"  ... and {len(paths) - 20} more")
-    return BadImagesError("\n".join([f"{what}:", *shown]), paths)
-
-
 @contextlib.contextmanager
 def _threads(plan: Plan, forward: Forward) -> Iterator[None]:
     """Compute with the threads of the plan: sums round differently with another number."""
@@ -378,14 +250,3 @@ def _threads(plan: Plan, forward: Forward) -> Iterator[None]:
     finally:
         if wanted != before:
             torch.set_num_threads(before)
-
-
-def has_free_range(plan: Plan, parts: Parts | None = None) -> bool:
-    """Return whether images of a plan are neither encoded nor claimed by a process."""
-    if parts is None:
-        parts = Parts(plan)
-        parts.scan()
-    return any(
-        not parts.done[a:b].all() and not claims.is_locked(plan.lock(number))
-        for number, (a, b) in enumerate(plan.ranges())
-    )

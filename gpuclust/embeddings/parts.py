@@ -111,8 +111,8 @@ def read_plan(folder: Path) -> Plan | None:
         with np.load(folder / "images.npz", allow_pickle=False) as file:
             images, order, fresh = file["images"], file["order"], int(file["fresh"])
         plan = Plan(folder, facts, images, order, fresh)
-        sound = plan.step >= plan.chunk > 0 and images.shape[1:] == (16,) and 0 <= fresh <= len(order)
-        return plan if sound and isinstance(plan.bad, dict) else None
+        sound = plan.step >= plan.chunk > 0 and images.shape[1:] == (16,) and plan.bad is not None
+        return plan if sound and 0 <= fresh <= len(order) else None
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         return None
 
@@ -260,11 +260,12 @@ class Parts:
     def scan(self) -> None:
         """Read the headers of new parts, also of other processes; remove damaged parts."""
         try:
-            names = sorted(name for name in os.listdir(self.plan.folder) if name.endswith(".part"))
+            names = sorted(entry.name for entry in os.scandir(self.plan.folder))
         except FileNotFoundError:
             names = []
         for name in names:
-            if name not in self.found and not name.startswith("."):
+            is_part = name.endswith(".part") and not name.startswith(".")
+            if is_part and name not in self.found:
                 try:
                     self.add(read_part(self.plan.folder / name))
                 except DamagedFileError:

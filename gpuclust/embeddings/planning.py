@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from . import headers, inference, reuse
-from .encode import Job, refuse_bad
 from .files import hash_json, plain
+from .job import Job, refuse_bad
 from .parts import Parts, Plan, home, read_plan, remove, write_plan
 
 if TYPE_CHECKING:
@@ -86,7 +86,12 @@ def prepare(files: EmbeddingFiles, job: Job, *, batch_size: int, reuse_rows: boo
         _say_resumed(plan, job)
     else:
         rows = reuse.find(files, who) if reuse_rows else []
-        plan = _new_plan(folder, job, images, reuse.match(rows, images), who, batch_size)
+        facts = {
+            "identity": who,
+            "chunk": _chunk(job.forward.device, job.encoder, batch_size),
+            "step": decoded_at_once(job.forward.device, job.encoder, batch_size),
+        }
+        plan = _new_plan(folder, job, images, facts, rows)
     if plan.bad and not job.skip_bad:
         raise refuse_bad(job.dataset, plan.bad)
     for other in sorted(home(files).iterdir()):
@@ -104,27 +109,16 @@ def find_plan(files: EmbeddingFiles, job: Job) -> Plan | None:
 
 
 def _new_plan(
-    folder: Path,
-    job: Job,
-    images: np.ndarray,
-    carried: reuse.Carried,
-    who: dict[str, Any],
-    batch_size: int,
+    folder: Path, job: Job, images: np.ndarray, facts: dict[str, Any], rows: list[reuse.Rows]
 ) -> Plan:
+    carried = reuse.match(rows, images)
     taken = carried.indices()
     new = np.setdiff1d(np.arange(len(images)), taken)
-    bad = headers.bad_headers(job.dataset, new)
+    bad = headers.bad_headers(job.dataset, new.tolist())
     if bad and not job.skip_bad:
         raise refuse_bad(job.dataset, bad)
     new = np.setdiff1d(new, np.fromiter(bad, np.int64, len(bad)))
-    facts = {
-        "identity": who,
-        "chunk": _chunk(job.forward.device, job.encoder, batch_size),
-        "step": decoded_at_once(job.forward.device, job.encoder, batch_size),
-        "threads": torch.get_num_threads(),
-        "cpu": _cpu(),
-        "bad": sorted(bad.items()),
-    }
+    facts |= {"bad": sorted(bad.items()), "threads": torch.get_num_threads(), "cpu": _cpu()}
     remove(folder)  # a damaged plan
     plan = Plan(folder, facts, images, np.concatenate([new, taken]), len(new))
     carried.write(plan)
