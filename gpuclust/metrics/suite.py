@@ -113,8 +113,8 @@ def score_all(
     # "fitted" equals "reduced" up to a scale factor, to which all internal scores are invariant.
     arrays: dict[str | None, Any] = {"original": X, "reduced": Z, "fitted": Z}
     for name, values in _internal(internal, arrays, clusterings).items():
-        for result, (plain, clustered) in zip(results, values, strict=True):
-            _put(result, name, plain, clustered)
+        for result, pair, one in zip(results, values, clusterings, strict=True):
+            _put(result, name, pair, one)
     return results
 
 
@@ -155,28 +155,41 @@ def _add_external(
             some = bool(array_namespace(keep).any(keep))
         clustered = external_scores(y, one.labels, mask=keep) if some else {}
     for name in names:
-        _put(result, name, plain[name], clustered.get(name))
+        _put(result, name, (plain[name], clustered.get(name)), one)
 
 
-def _put(result: Scored, name: str, plain: float | None, clustered: float | None) -> None:
-    for key, value in ((name, plain), (f"{name}_clustered", clustered)):
+def _put(
+    result: Scored, name: str, values: tuple[float | None, float | None], one: _Clustering
+) -> None:
+    """Add the score of all samples and that of the clustered samples, or the reasons."""
+    for key, value in zip((name, f"{name}_clustered"), values, strict=True):
         if value is not None and math.isfinite(value):
             result.scores[key] = float(value)
         else:
             result.scores[key] = None
-            result.undefined[key] = _reason(key, value, result.scores)
+            result.undefined[key] = _reason(key, value, one)
 
 
-def _reason(name: str, value: float | None, scores: Mapping[str, float | int | None]) -> str:
-    n_clusters, share = scores["n_clusters"], scores["share_clustered"]
-    if name.endswith("_clustered") and share == 0:
+def _reason(name: str, value: float | None, one: _Clustering) -> str:
+    """Explain why a score of a clustering is missing."""
+    scored = one.clustered if name.endswith("_clustered") else one.plain
+    if scored is one.clustered and scored.kept == 0:
         return "no sample is clustered"
     if value is None:
         return "no clustered sample has a label"
     score = score_of(name)
     if score and score.measure == "accuracy":
-        return f"matching {n_clusters} clusters with the classes would take too much memory"
-    return f"needs from 2 to n - 1 different labels; got {n_clusters} clusters"
+        return f"matching {scored.k} clusters with the classes would take too much memory"
+    if scored.defined:
+        return "the value is not a finite number: it exceeds the range of float64"
+    if scored.k >= 2:
+        return (
+            f"needs fewer different labels than samples; got {scored.k} labels of {scored.kept} "
+            "samples"
+        )
+    samples = "samples" if scored is one.plain else "clustered samples"
+    kind = "are unclustered" if one.clustered.kept == 0 else "are in one cluster"
+    return f"needs 2 different labels or more; all {scored.kept} {samples} {kind}"
 
 
 # The score of all samples, and that of the clustered samples.

@@ -154,15 +154,35 @@ def test_all_noise_has_no_clustered_scores_and_says_why(digits):
     assert result.scores["ami_clustered"] is None
     assert result.undefined["ami_clustered"] == "no sample is clustered"
     assert result.scores["silhouette_euclidean_original"] is None
+    assert "all 600 samples are unclustered" in result.undefined["silhouette_euclidean_original"]
 
 
-@pytest.mark.parametrize("k", [1, 600])
-def test_one_cluster_and_as_many_as_samples_have_no_internal_scores(digits, k):
+@pytest.mark.parametrize(
+    ("k", "reason"),
+    [(1, "all 600 samples are in one cluster"), (600, "got 600 labels of 600 samples")],
+)
+def test_one_cluster_and_as_many_as_samples_have_no_internal_scores(digits, k, reason):
     labels = np.arange(600) % k
     (result,) = suite.score_all([labels], X=digits.X, Z=digits.X, y=digits.y, names=suite.DEFAULT)
     assert result.scores["calinski_harabasz_reduced"] is None
-    assert "from 2 to n - 1" in result.undefined["silhouette_cosine_reduced"]
+    assert reason in result.undefined["silhouette_cosine_reduced"]
     assert result.scores["ami"] == pytest.approx(0, abs=1e-12)
+
+
+def test_the_reason_of_a_clustered_score_counts_clustered_samples_only(digits):
+    labels = np.where(np.arange(600) < 590, -1, 3)
+    names = ("davies_bouldin_original",)
+    (result,) = suite.score_all([labels], X=digits.X, Z=digits.X, y=None, names=names)
+    assert result.scores["davies_bouldin_original"] > 0
+    reason = result.undefined["davies_bouldin_original_clustered"]
+    assert reason.endswith("all 10 clustered samples are in one cluster")
+
+
+def test_a_score_beyond_float64_is_not_blamed_on_the_number_of_clusters(digits, monkeypatch):
+    monkeypatch.setattr(suite, "silhouette_scores", lambda X, sets, **how: [np.inf] * len(sets))
+    names = ("silhouette_l1_original",)
+    (result,) = suite.score_all([digits.y], X=digits.X, Z=digits.X, y=None, names=names)
+    assert "not a finite number" in result.undefined["silhouette_l1_original"]
 
 
 def test_groups_expand_in_a_fixed_order_and_slow_scores_are_opt_in():
