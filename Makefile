@@ -65,10 +65,10 @@ lint: $(INSTALLED)
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml
 lock: $(UV)
-	$(COMPILE) --extra weights --extra pacmap --extra plots --extra dask --extra dev -o requirements/cpu.txt
-	$(COMPILE) --extra weights --extra pacmap --extra dask --extra dev --extra gpu-cu13 -o requirements/gpu-cu13.txt
-	$(COMPILE) -c requirements/cpu.txt --extra weights --extra pacmap --extra dask -o requirements/docker-cpu.txt
-	$(COMPILE) -c requirements/gpu-cu13.txt --extra weights --extra pacmap --extra dask --extra gpu-cu13 -o requirements/docker-gpu-cu13.txt
+	$(COMPILE) --extra weights --extra heic --extra pacmap --extra plots --extra dask --extra dev -o requirements/cpu.txt
+	$(COMPILE) --extra weights --extra heic --extra pacmap --extra dask --extra dev --extra gpu-cu13 -o requirements/gpu-cu13.txt
+	$(COMPILE) -c requirements/cpu.txt --extra weights --extra heic --extra pacmap --extra dask -o requirements/docker-cpu.txt
+	$(COMPILE) -c requirements/gpu-cu13.txt --extra weights --extra heic --extra pacmap --extra dask --extra gpu-cu13 -o requirements/docker-gpu-cu13.txt
 
 $(UV):
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gpuclust needs Python 3.11 or newer; set PYTHON=python3.x")'

@@ -103,8 +103,17 @@ def default_split(name: str) -> str:
     return next(iter(entry_of(name).splits))
 
 
-def check(name: str, split: str | None = None) -> None:
+def check(name: str, split: str | None = None, *, source: bool = True) -> None:
     """Raise for an impossible name or split, without reading images or labels.
+
+    Parameters
+    ----------
+    name : str
+        Name of the dataset.
+    split : str, optional
+        Name of the split.
+    source : bool
+        Also look for the folder of a dataset that is a path; without it only names are checked.
 
     Raises
     ------
@@ -122,7 +131,7 @@ def check(name: str, split: str | None = None) -> None:
         raise InputError(f"{name} has no split {split!r}; it has {', '.join(names)}.")
     if split is not None and not split:
         raise InputError(f"{name}: the split is empty. Leave it out for {default_split(name)!r}.")
-    if entry.check is not None:
+    if entry.check is not None and (source or not entry.is_path):
         load_target(entry.check)(name, split)
 
 

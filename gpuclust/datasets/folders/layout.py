@@ -138,8 +138,8 @@ def _flat(files: Sequence[str], base: str, reason: str, *, said: bool = False) -
 def _classes(files: Sequence[str], base: str, found: Listing, root: str) -> Layout:
     class_of = {path: _top(path, base) for path in files}
     classes = tuple(sorted(set(class_of.values())))
-    at = printable(base) or "the top level"
-    reason = f"the {len(classes)} folders in {at} are the classes"
+    at = f"in {printable(base)}" if base else "at the top level"
+    reason = f"the {len(classes)} folders {at} are the classes"
     warnings = [*_about_classes(classes, found, [base]), *_about_depth(files, base, classes)]
     if base:
         warnings.insert(0, f"{reason}: no image lies above them in {root}.")
