@@ -19,8 +19,11 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 BY_CI = ("make demo", "make test")
 
 
-def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+PYTHON_PAGE = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+
+
+def blocks(language, page=README):
+    return re.findall(rf"^```{language}\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
 
 
 def commands():
@@ -77,6 +80,27 @@ def test_every_python_example_of_the_readme_runs(workplace, monkeypatch):
     monkeypatch.chdir(workplace)
     for block in blocks("python"):
         exec(compile(block, "README.md", "exec"), {})
+
+
+def test_the_python_examples_of_the_page_on_python_run_one_after_another(workplace, monkeypatch):
+    monkeypatch.chdir(workplace)
+    names = {}
+    for block in blocks("python", PYTHON_PAGE):
+        exec(compile(block, "docs/python.md", "exec"), names)
+
+
+def test_five_lines_lead_from_a_folder_of_images_to_a_table(workplace, monkeypatch, capsys):
+    import pandas as pd
+
+    monkeypatch.chdir(workplace)
+    block = blocks("python")[0]
+    assert len([line for line in block.splitlines() if line]) == 5
+    exec(compile(block, "README.md", "exec"), {})
+    table = pd.read_csv("clusters.csv")
+    photos = sorted(map(str, (workplace / "photos").rglob("*.jpg")))
+    assert sorted(table["path"]) == photos
+    assert table["cluster"].nunique() == 10
+    assert "path  cluster" in capsys.readouterr().out
 
 
 def test_the_readme_speaks_of_every_command():
