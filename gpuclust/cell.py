@@ -263,6 +263,9 @@ def place(dataset: str, split: str | None, encoder: str) -> Place:
     Paths become absolute, so that a folder is the same dataset from every working directory.  The
     path of a folder means ``folder:<path>``, unless a dataset has this name.  For vectors of a
     user's own, ``vectors:<path>``, the encoder is ``vectors``, whatever was given.
+
+    A folder or a checkpoint need not exist: its embedding may be stored.  For an embedding that is
+    not stored, `embeddings.load.check_sources` raises.
     """
     from . import datasets
 
@@ -275,7 +278,7 @@ def place(dataset: str, split: str | None, encoder: str) -> Place:
     # A folder's name may have bytes outside UTF-8, which JSON and terminals cannot take.
     dataset = os.fsencode(dataset).decode("utf-8", "backslashreplace")
     split = datasets.default_split(dataset) if split is None else split
-    datasets.check(dataset, split)
+    datasets.check(dataset, split, source=False)
     return Place(dataset=dataset, split=split, encoder=canonical_encoder(encoder))
 
 
@@ -283,8 +286,10 @@ def canonical_encoder(name: str) -> str:
     """Check the name of an encoder and return it in canonical spelling."""
     from . import encoders
 
-    name = _absolute(name, encoders.entry_of(name))
-    encoders.check(name)
+    entry = encoders.entry_of(name)
+    name = _absolute(name, entry)
+    if not entry.is_path:
+        encoders.check(name)
     return str(encoders.parse(name))
 
 

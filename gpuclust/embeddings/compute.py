@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ..device import memory
 from ..device.backend import Backend
 from ..events import Watcher
 from ..store.store import Store
+from ..vectors.dataset import is_own
 
 if TYPE_CHECKING:
+    from ..cell import Unit
     from ..datasets import Dataset
     from ..encoders.encoder import Encoder
     from .embed import Embedding
@@ -49,6 +52,25 @@ def embed_unit(
     if on.torch_device() != "cpu":
         memory.release()
     return embedded
+
+
+def check_sources(units: Iterable[Unit], store: Store) -> None:
+    """Raise for images or an encoder that do not exist, unless their embedding is stored.
+
+    Costs one look for a file per unit.
+
+    Raises
+    ------
+    InputError
+        For a folder or a checkpoint that does not exist, or cannot be used.
+    """
+    from .. import datasets, encoders
+
+    missing = [unit for unit in units if not store.embedding(unit).meta.exists()]
+    for dataset, split in dict.fromkeys((unit.dataset, unit.split) for unit in missing):
+        datasets.check(dataset, split)
+    for encoder in dict.fromkeys(unit.encoder for unit in missing if not is_own(unit.dataset)):
+        encoders.check(encoder)
 
 
 def help_unit(found: Lookup, store: Store, on: Backend, options: Options, watcher: Watcher) -> int:

@@ -18,7 +18,7 @@ from ..events import Watcher
 from ..store.store import Store
 from ..vectors.dataset import is_own, source_of
 from . import own
-from .compute import embed_unit, help_unit
+from .compute import check_sources, embed_unit, help_unit
 from .data import Data, check_finite
 from .own import own_vectors
 
@@ -32,6 +32,7 @@ __all__ = [
     "DEFAULT_OPTIONS",
     "Lookup",
     "Options",
+    "check_sources",
     "embed_unit",
     "help_unit",
     "is_current",

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from ..cell import ResolvedUnit, Unit
 from ..device.backend import Backend
 from ..device.transfers import check_trace
-from ..embeddings.load import DEFAULT_OPTIONS, Options, look_up
+from ..embeddings.load import DEFAULT_OPTIONS, Options, check_sources, look_up
 from ..errors import CellError
 from ..events import Watcher
 from ..row import Outcome, Result
@@ -105,7 +105,8 @@ def run_grid(
     Raises
     ------
     InputError
-        To trace without a GPU.
+        To trace without a GPU, or for images or an encoder that do not exist, unless their
+        embedding is stored.
     StorageError
         When a row or an embedding cannot be written.
     """
@@ -123,6 +124,9 @@ def run_grid(
         trace=trace,
         keep=keep,
     )
+    units = list(units)
+    if options.vectors is None:
+        check_sources(units, store)
     store.sweep()
     progress = _Progress(run, deque(units))
     while (progress.waiting or progress.later) and not stop():
