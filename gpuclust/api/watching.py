@@ -18,6 +18,7 @@ from ..errors import GpuclustNote
 from ..events import Event, Watcher
 from .words import errors_in_python, in_python
 
+_WIDTH = 79
 Progress = bool | Watcher | Callable[[Event], None]
 
 
@@ -82,15 +83,15 @@ class Line(Watcher):
         kind = event["event"]
         self._rows += kind == "row"
         if kind == "done":
-            self._write(f"{event['unit']}: {self._rows} rows computed\n")
+            self._write(f"{event['unit']}: {self._rows} rows computed", end="\n")
         elif kind in ("embedding", "stage") and time.monotonic() - self._shown > 0.2:
             text = event.get("what") or f"{event['done']} of {event['total']} images"
             self._write(f"{event['unit']}: {text}")
 
-    def _write(self, text: str) -> None:
+    def _write(self, text: str, end: str = "") -> None:
         self._shown = time.monotonic()
         file = self._file or sys.stderr
-        file.write(f"\r{text[:118]:<118}" if not text.endswith("\n") else f"\r{text:<118}")
+        file.write(f"\r{text[:_WIDTH]:<{_WIDTH}}{end}")
         file.flush()
 
 

@@ -91,6 +91,11 @@ class Run:
         """Return whether a cell in this state is to be computed."""
         return state == MISSING or (state.run != self.id and state.name in REDO[self.redo])
 
+    def _lacks_labels(self, state: State, key: str) -> bool:
+        """Return whether the labels of a finished cell were asked for and are not on the disk."""
+        done = self.save_labels and state.name == "done"
+        return done and not self.store.labels_path(key).exists()
+
     def look_up(self, unit: Unit) -> Lookup:
         """Look for the embedding of a unit; see `gpuclust.embeddings.load.look_up`."""
         return look_up(unit, self.store, self.options, self.watcher)
@@ -98,7 +103,8 @@ class Run:
     def split(self, resolved: ResolvedUnit) -> tuple[ResolvedUnit, list[State]]:
         """Return the unit reduced to the cells to compute, and the states of the other cells."""
         states = states_of(resolved, self.store, self.watcher)
-        wanted = [self.wants(state) for state in states]
+        each = zip(states, resolved.cells, strict=True)
+        wanted = [self.wants(state) or self._lacks_labels(state, cell.key) for state, cell in each]
         rest = [state for state, want in zip(states, wanted, strict=True) if not want]
         return resolved.only(wanted), rest
 
