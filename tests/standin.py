@@ -47,7 +47,13 @@ class KMeans:
         )
 
     def fit_predict(self, X):
-        return put(self._inner.fit_predict(host(X)).astype(np.int32))
+        labels = put(self._inner.fit_predict(host(X)).astype(np.int32))
+        self.cluster_centers_ = put(self._inner.cluster_centers_)
+        self.inertia_, self.n_iter_ = self._inner.inertia_, self._inner.n_iter_
+        return labels
+
+    def predict(self, X):
+        return put(self._inner.predict(host(X)).astype(np.int32))
 
 
 class HDBSCAN:
@@ -65,7 +71,9 @@ class HDBSCAN:
         )
 
     def fit_predict(self, X):
-        return put(self._inner.fit_predict(host(X)).astype(np.int64))
+        labels = put(self._inner.fit_predict(host(X)).astype(np.int64))
+        self.probabilities_ = put(self._inner.probabilities_)
+        return labels
 
 
 class PCA:
@@ -76,6 +84,9 @@ class PCA:
 
     def fit_transform(self, X):
         Z = self._inner.fit_transform(host(X))
+        for name in ("components_", "mean_", "singular_values_"):
+            setattr(self, name, put(getattr(self._inner, name)))
+        self.explained_variance_ = put(self._inner.explained_variance_)
         self.explained_variance_ratio_ = put(self._inner.explained_variance_ratio_)
         return put(Z)
 

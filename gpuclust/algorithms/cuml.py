@@ -96,6 +96,11 @@ class PCA:
     whiten : bool
         Scale the components to variance 1.
 
+    Attributes
+    ----------
+    fitted_ : cuml.decomposition.PCA
+        Fitted class of cuML; for a share of the variance it holds all min(n, d) components.
+
     Examples
     --------
     >>> import cupy  # doctest: +SKIP
@@ -116,6 +121,7 @@ class PCA:
         number = min(X.shape) if share else self.n_components
         pca = Cuml(n_components=number, whiten=self.whiten, svd_solver="full", output_type="cupy")
         Z = pca.fit_transform(X)
+        self.fitted_ = pca
         if share:
             xp = array_api_compat.array_namespace(Z)
             Z = Z[:, : components_for(xp, pca.explained_variance_ratio_, self.n_components)]

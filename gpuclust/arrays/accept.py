@@ -232,8 +232,8 @@ def _on_host(X: Any, name: str, shape: str) -> np.ndarray:
         ) from error
     if found.ndim == 0:
         raise InputError(
-            f"{name} is one {type(X).__name__}, not an array {shape}. Reshape your data, or give "
-            "a list, a NumPy array, a DataFrame or a tensor."
+            f"{name} is one {type(X).__name__}, not an array {shape}. Give a list, a NumPy array, "
+            "a DataFrame or a tensor."
         )
     return found
 

@@ -96,13 +96,13 @@ class Estimator(BaseEstimator):
 
 
 def _plain(value: Any) -> Any:
-    """Return a number or text of NumPy as one of Python, and an array, which none can be, as text.
+    """Return a number or text of NumPy as one of Python.
 
-    Comparing an array with the allowed values would raise an error of NumPy.
+    An array is no allowed value, and cannot be compared with one: it becomes a text for the error.
     """
     if isinstance(value, np.generic):
         return value.item()
-    return repr(value) if hasattr(value, "__array__") else value
+    return f"an array of shape {np.shape(value)}" if hasattr(value, "__array__") else value
 
 
 def kept(values: Any, X: Any) -> Any:

@@ -185,15 +185,14 @@ class AffinityPropagation(Clusterer):
 
 def _as_preference(preference: Any, n: int) -> np.ndarray:
     """Return a preference given by the user for each of the n samples, float64."""
-    most = float(np.finfo(np.float64).max)
     if isinstance(preference, numbers.Number):
-        value = parameters.number("preference", preference, low=-most, high=most)
+        value = parameters.number("preference", preference)
         return np.full(n, value, np.float64)
     values = to_host(accept.labels(preference, name="preference"))
-    if values.dtype.kind not in "iuf" or values.shape != (n,) or np.any(np.abs(values) > most):
+    if values.dtype.kind not in "iuf" or values.shape != (n,):
         raise InputError(
             f"preference has shape {values.shape} and dtype {values.dtype}; give one number, or "
-            f"one for each of the {n} samples, within the range of float64."
+            f"one for each of the {n} samples."
         )
     return values.astype(np.float64)
 
