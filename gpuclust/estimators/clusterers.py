@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from array_api_compat import array_namespace
 from sklearn.base import ClusterMixin
 
-from ..arrays import accept, parameters
+from ..arrays import parameters
+from ..methods.units import fit_predict, unit_for
 from .base import Estimator, input_errors, kept
 
 
@@ -91,11 +93,12 @@ class KMeans(ClusterMixin, Estimator):
         k = parameters.whole("n_clusters", self.n_clusters)
         with input_errors():
             Z, model = self._ready(X, k=k)
-            labels = model.fit_predict(Z)
+            unit = unit_for(model, Z)
+            labels = model.fit_predict(unit.scaled(Z))
         self.labels_ = kept(labels, X)
-        self.cluster_centers_ = kept(model.cluster_centers_, X)
-        self.inertia_, self.n_iter_ = float(model.inertia_), int(model.n_iter_)
-        self.estimator_ = model
+        self.cluster_centers_ = kept(unit.points(model.cluster_centers_), X)
+        self.inertia_, self.n_iter_ = float(unit.squares(model.inertia_)), int(model.n_iter_)
+        self.estimator_, self._unit = model, unit
         return self
 
     def predict(self, X: Any) -> Any:
@@ -109,12 +112,12 @@ class KMeans(ClusterMixin, Estimator):
             For an X that is not finite or has other features than in the fit.
         """
         Z = self._again(X)
-        return kept(self.estimator_.predict(Z), X)
+        return kept(self.estimator_.predict(self._unit.scaled(Z)), X)
 
     def _given(self, n: int, d: int) -> dict[str, Any]:
         given = super()._given(n, d)
         if isinstance(self.n_init, str) and self.n_init == "auto":
-            given["n_init"] = 10 if self.init == "random" else 1
+            given["n_init"] = 10 if str(self.init) == "random" else 1
         return given
 
 
@@ -184,7 +187,7 @@ class SpectralClustering(ClusterMixin, Estimator):
         k = parameters.whole("n_clusters", self.n_clusters)
         with input_errors():
             Z, model = self._ready(X, k=k)
-            self.labels_ = kept(model.fit_predict(Z), X)
+            self.labels_ = kept(fit_predict(model, Z), X)
         return self
 
 
@@ -254,7 +257,7 @@ class Agglomerative(ClusterMixin, Estimator):
             k = parameters.whole("n_clusters", self.n_clusters)
         with input_errors():
             Z, model = self._ready(X, k=k)
-            self.labels_ = kept(model.fit_predict(Z), X)
+            self.labels_ = kept(fit_predict(model, Z), X)
         merges = model.tree_.Z
         self.n_clusters_, self.n_leaves_ = model.n_clusters_, len(merges) + 1
         self.children_ = kept(merges[:, :2].astype(np.int64), X)
@@ -335,10 +338,10 @@ class AffinityPropagation(ClusterMixin, Estimator):
         with input_errors():
             Z, model = self._ready(X)
             model.set_params(damping=self.damping, preference=self.preference).fit(Z)
-        centers = accept.as_array(model.cluster_centers_indices_, "centers", "(k,)")
+        centers = model.cluster_centers_indices_
         self.labels_ = kept(model.labels_, X)
         self.cluster_centers_indices_ = kept(centers, X)
-        self.cluster_centers_ = kept(Z[centers, :], X)
+        self.cluster_centers_ = kept(array_namespace(Z).take(Z, centers, axis=0), X)
         self.n_iter_ = model.n_iter_
         return self
 
@@ -412,7 +415,7 @@ class HDBSCAN(ClusterMixin, Estimator):
         del y
         with input_errors():
             Z, model = self._ready(X)
-            self.labels_ = kept(model.fit_predict(Z), X)
+            self.labels_ = kept(fit_predict(model, Z), X)
         self.probabilities_ = kept(model.probabilities_, X)
         return self
 

@@ -8,6 +8,7 @@ import array_api_compat
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from ..arrays import accept
+from ..methods.units import unit_for
 from .base import Estimator, input_errors, kept, on_device_of
 
 
@@ -114,12 +115,17 @@ class PCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
     def _fit(self, X: Any) -> Any:
         with input_errors():
             Z, model = self._ready(X)
-            found = model.fit_transform(Z)
+            unit, xp = unit_for(model, Z), array_api_compat.array_namespace(Z)
+            found = model.fit_transform(unit.scaled(Z))
+        if unit.origin is not None:
+            found = xp.astype(found if self.whiten else unit.lengths(found), Z.dtype)
         m = found.shape[1]
         source = getattr(model, "fitted_", model)  # our wrapper keeps cuML's class
+        in_unit = {"explained_variance_": unit.squares, "singular_values_": unit.lengths}
         for name in (*self._arrays, "singular_values_"):
-            setattr(self, name, kept(getattr(source, name)[:m, ...], X))
-        self.mean_ = kept(source.mean_, X)
+            values = getattr(source, name)[:m, ...]
+            setattr(self, name, kept(in_unit[name](values) if name in in_unit else values, X))
+        self.mean_ = kept(unit.points(source.mean_), X)
         self.n_components_ = m
         return accept.returned(found, X)
 
