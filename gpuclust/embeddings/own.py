@@ -25,6 +25,10 @@ from .vector_files import read_vectors
 _SETTLED_NS = 2_000_000_000
 
 
+# Name, size, time of the content and time of the last change of a file.
+Stamp = tuple[str, int, int, int]
+
+
 @dataclass(frozen=True)
 class Facts:
     """Facts about a file of vectors, known without reading it again."""
@@ -106,7 +110,7 @@ def find(dataset: str, store: Store) -> tuple[Facts, Data | None]:
     if facts is not None:
         return facts, None
     data, facts = read(given)
-    newest = max(max(times) for _, _, *times in stamp)
+    newest = max(max(changed, moved) for _, _, changed, moved in stamp)
     if time.time_ns() - newest > _SETTLED_NS and stamp == _stamp(given):
         with contextlib.suppress(StorageError):  # it is read again next time
             write_json(path, {"files": stamp, "facts": dataclasses.asdict(facts)})
@@ -130,19 +134,20 @@ def _path(dataset: str, store: Store) -> Path:
     return store.root / "vectors" / f"{slug(dataset)}.json"
 
 
-def _stamp(given: Source) -> list[list[str | int]]:
+def _stamp(given: Source) -> list[Stamp]:
     """List name, size and times of all files; one of them differs when a file was changed."""
     files = files_of(given.path) if given.path.is_dir() else [given.path]
-    found = []
+    found: list[Stamp] = []
     for file in [*files, *([given.labels] if given.labels else [])]:
         status = file.stat()
-        found.append([str(file), status.st_size, status.st_mtime_ns, status.st_ctime_ns])
+        found.append((str(file), status.st_size, status.st_mtime_ns, status.st_ctime_ns))
     return found
 
 
-def _remembered(path: Path, stamp: list[list[str | int]]) -> Facts | None:
+def _remembered(path: Path, stamp: list[Stamp]) -> Facts | None:
     try:
         content = json.loads(path.read_bytes())
-        return Facts(**content["facts"]) if content["files"] == stamp else None
+        known = [tuple(one) for one in content["files"]]
+        return Facts(**content["facts"]) if known == stamp else None
     except (OSError, ValueError, KeyError, TypeError):  # missing, or of another version
         return None

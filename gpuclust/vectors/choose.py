@@ -129,7 +129,7 @@ def _from_columns(contents: Contents) -> tuple[list[Field], np.ndarray, str]:
             f"{contents.source} has no numeric columns to use as features; it has the columns "
             f"{have}. Each feature must be one column of numbers, or all one list column."
         )
-    arrays = [column.load() for column in columns]
+    arrays = [_numbers(column) for column in columns]
     dtype = np.result_type(*arrays)
     check_memory((n, len(arrays)), dtype.itemsize, contents.source)
     X = np.empty((n, len(arrays)), dtype)
@@ -137,6 +137,14 @@ def _from_columns(contents: Contents) -> tuple[list[Field], np.ndarray, str]:
         X[:, k] = array
     plural = "columns" if len(columns) > 1 else "column"
     return columns, X, f"{plural} {listed(column.name for column in columns)}"
+
+
+def _numbers(column: Field) -> np.ndarray:
+    """Read a column of numbers; a missing integer becomes NaN, which is refused later."""
+    values: np.ndarray = column.load()
+    if values.dtype.kind != "O":
+        return values
+    return np.array([np.nan if value is None else value for value in values], np.float64)
 
 
 def _features(contents: Contents) -> list[Field]:
@@ -165,8 +173,7 @@ def _list_column(contents: Contents) -> Field | None:
     if not lists:
         return None
     others = len(_features(contents))
-    longest = max(field.shape[1] for field in lists)
-    if len(lists) == 1 and (longest == UNKNOWN or longest >= others):
+    if len(lists) == 1 and (not others or _length(lists[0]) >= others):
         return lists[0]
     have = listed(field.name for field in lists)
     beside = f" beside {others} columns of numbers" if others else ""
@@ -174,6 +181,11 @@ def _list_column(contents: Contents) -> Field | None:
         f"{contents.source} has the list columns {have}{beside}, and none has a usual name. Rename "
         "the column of the vectors to embedding."
     )
+
+
+def _length(field: Field) -> int:
+    """Return the length of the vectors of a list column, which may have to be read for it."""
+    return field.load().shape[1] if field.shape[1] == UNKNOWN else field.shape[1]
 
 
 def _labels(contents: Contents, picked: list[Field], n: int) -> list[Field]:

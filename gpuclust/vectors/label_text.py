@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import InputError
 from .contents import Contents, Field, of_array
-from .names import LABELS, PATHS, by_role, listed, role, shown
+from .names import LABELS, by_role, listed, role, shown
 from .text import DELIMITERS, delimiter_of, parse, read_text
 
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
@@ -67,9 +67,9 @@ def _texts(values: Sequence[str]) -> np.ndarray:
 def _split(path: Path, lines: list[str]) -> _Rows:
     """Split lines into columns; a .txt file is one column unless its header names labels."""
     filled = [line for line in lines if line.strip()]
-    delimiter = delimiter_of(filled) if filled else ","
-    rows = parse(filled, delimiter)
-    several = bool(rows) and len(rows[0]) > 1
+    delimiter = delimiter_of(filled, str(path)) if filled else ","
+    rows = parse(filled, delimiter, str(path))
+    several = bool(rows) and len(rows[0]) > 1 and len({len(row) for row in rows}) == 1
     if several and (path.suffix.lower() != ".txt" or by_role(rows[0], LABELS)):
         return _Rows(rows, delimiter)
     spaced = [_SPACED.fullmatch(line.strip()) for line in filled]
@@ -85,7 +85,7 @@ def _split(path: Path, lines: list[str]) -> _Rows:
 def _check_one_column(path: Path, filled: list[str]) -> None:
     """Raise `InputError` when some lines of a table have more columns than others."""
     for delimiter in (",", ";", "\t"):
-        counts = [len(row) for row in parse(filled, delimiter)]
+        counts = [len(row) for row in parse(filled, delimiter, str(path))]
         usual = max(counts, default=1)
         if usual > 1:
             line = next(k for k, count in enumerate(counts) if count != usual) + 1
@@ -134,11 +134,11 @@ def _looks_like_header(labels: list[str]) -> bool:
 def _header_of_table(path: Path, rows: list[list[str]], n: int) -> bool:
     """Return whether the first row of a table of several columns is a header."""
     named = bool(by_role(rows[0], LABELS))
-    if len(rows) == n or (len(rows) == n + 1 and named):
-        return len(rows) != n
-    names = [role(name) in (LABELS, PATHS) for name in rows[0]]
     numbers = [all(map(_NUMBER.fullmatch, column)) for column in zip(*rows[1:], strict=True)]
     above = [under and not _NUMBER.fullmatch(c) for c, under in zip(rows[0], numbers, strict=False)]
+    names = [role(name) is not None for name in rows[0]]
+    if len(rows) == n and not (named and (all(names) or any(above))):
+        return False
     if len(rows) == n + 1 and (any(names) or any(above)):
         return True
     count = len(rows) - named

@@ -66,7 +66,6 @@ def encode(raw: Any, source: str) -> Labels:
     values = _one_per_row(np.asarray(raw), source)
     if values.dtype.kind in "biu" and hidden is None:
         return _from_integers(values)
-    texts = values.dtype.kind in "UST"
     listed = [_plain(value) for value in values.tolist()]
     missing = np.array([_is_missing(value) for value in listed], bool)
     if hidden is not None:
@@ -76,9 +75,8 @@ def encode(raw: Any, source: str) -> Labels:
     labels = _encode([v for v, no in zip(listed, missing, strict=True) if not no], missing, source)
     if not missing.any():
         return labels
-    assert labels.y is not None or texts
     y = np.zeros(len(missing), np.int64)
-    y[~missing] = labels.y
+    np.place(y, ~missing, labels.y if labels.y is not None else [])
     return Labels(y, labels.class_names, ~missing)
 
 
@@ -132,8 +130,9 @@ def _checked(value: Any, k: int, missing: np.ndarray, source: str) -> int | str:
         return value
     if isinstance(value, bool | np.bool_ | numbers.Integral):
         return int(value)
-    if isinstance(value, numbers.Real) and math.isfinite(value) and value == int(value):
-        return int(value)
+    number = float(value) if isinstance(value, numbers.Real) else math.nan
+    if math.isfinite(number) and number == int(number):
+        return int(number)
     raise _refused(value, k, missing, source)
 
 

@@ -24,7 +24,8 @@ def facts_of(vectors: Vectors) -> dict[str, str]:
     ('1', '1', 'none')
     """
     X = vectors.X
-    norms, seen = [], set()
+    norms: list[np.ndarray] = []
+    seen: set[bytes] = set()
     low, high = X[0].copy(), X[0].copy()
     for _, block in blocks(X):
         norms.append(np.linalg.norm(block.astype(np.float64, copy=False), axis=1))

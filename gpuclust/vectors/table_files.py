@@ -110,10 +110,9 @@ def delimited(path: Path) -> Contents:
         table = _arrow_table(text, layout)
     except (*DAMAGED, pa.ArrowException) as error:
         raise damaged(path, error, "CSV") from error
-    fields = [
-        arrow_field(name, column.type, len(table), lambda _, column=column: column, str(path))
-        for name, column in zip(layout.names, table.columns, strict=True)
-    ]
+    columns = dict(zip(layout.names, table.columns, strict=True))
+    n, read = len(table), columns.__getitem__
+    fields = [arrow_field(name, one.type, n, read, str(path)) for name, one in columns.items()]
     notes = [] if layout.delimiter == "," else [f"delimiter {DELIMITERS[layout.delimiter]}"]
     notes += ["decimal comma"] if layout.decimal == "," else []
     notes += [] if layout.has_header else ["no header"]
@@ -125,8 +124,8 @@ def _layout(path: Path, text: str) -> _Layout:
     lines = [line for line in lines if line.strip()]
     if not lines:
         raise InputError(f"{path} is empty.")
-    delimiter = number_delimiter(lines)
-    first, *rest = parse(lines, delimiter)
+    delimiter = number_delimiter(lines, str(path))
+    first, *rest = parse(lines, delimiter, str(path))
     if len(first) > _MOST_COLUMNS:
         raise InputError(
             f"{path} has {len(first):,} columns; at most {_MOST_COLUMNS:,} are read from text. "
@@ -166,7 +165,7 @@ def _arrow_table(text: str, layout: _Layout) -> pa.Table:
     from pyarrow import csv as pa_csv
 
     names = [str(k) for k in range(len(layout.names))]
-    texts = {str(k): pa.string() for k, n in enumerate(layout.names) if role(n) in (LABELS, PATHS)}
+    texts = {str(k): pa.string() for k, n in enumerate(layout.names) if role(n) == LABELS}
     data = text.encode()
     return pa_csv.read_csv(
         io.BytesIO(data),

@@ -114,8 +114,8 @@ def _in_order(
         return given.raw, ""
     ours, theirs = paths, given.paths
     if set(ours) != set(theirs):
-        ours, theirs = ([Path(name).name for name in names] for names in (ours, theirs))
-        if list(ours) == list(theirs):
+        ours, theirs = (tuple(Path(name).name for name in names) for names in (ours, theirs))
+        if ours == theirs:
             return given.raw, ""
     row = {name: k for k, name in enumerate(theirs)}
     if len(row) != n or set(ours) != set(row):

@@ -45,6 +45,8 @@ def torch_file(path: Path) -> Contents:
         return Contents(str(path), (_field("", found),))
     if isinstance(found, list | tuple) and found and isinstance(found[0], torch.Tensor):
         found = {str(k): value for k, value in enumerate(found)}
+    if isinstance(found, list) and (field := _field("", found)).kind != OTHER:
+        return Contents(str(path), (field,))
     if not isinstance(found, Mapping):
         raise InputError(
             f"{path} holds a {type(found).__name__}; expected a tensor (n, d) or a dict of them."

@@ -41,8 +41,8 @@ def read_text(path: Path) -> str:
     return text
 
 
-def parse(lines: Sequence[str], delimiter: str) -> list[list[str]]:
-    """Split lines into stripped cells; quotes protect a delimiter.
+def parse(lines: Sequence[str], delimiter: str, source: str = "text") -> list[list[str]]:
+    """Split lines into stripped cells; quotes protect a delimiter, and `source` names the file.
 
     Examples
     --------
@@ -53,10 +53,10 @@ def parse(lines: Sequence[str], delimiter: str) -> list[list[str]]:
     try:
         return [[cell.strip() for cell in row] for row in rows]
     except csv.Error as error:
-        raise InputError(f"a text table cannot be split into columns: {error}.") from error
+        raise InputError(f"{source} cannot be split into columns: {error}.") from error
 
 
-def number_delimiter(lines: Sequence[str]) -> str:
+def number_delimiter(lines: Sequence[str], source: str = "text") -> str:
     """Find the delimiter of a table of numbers, which may also be a space, as of ``np.savetxt``.
 
     Examples
@@ -64,15 +64,15 @@ def number_delimiter(lines: Sequence[str]) -> str:
     >>> number_delimiter(["0.5 1.5", "0.25 1e3"])
     ' '
     """
-    found = delimiter_of(lines)
-    if len(parse(lines[:1], found)[0]) > 1:
+    found = delimiter_of(lines, source)
+    if len(parse(lines[:1], found, source)[0]) > 1:
         return found
     rows = [line.split(" ") for line in lines]
     same = len({len(row) for row in rows}) == 1 and len(rows[0]) > 1
     return " " if same and all(_NUMBER.fullmatch(cell) for cell in rows[-1]) else found
 
 
-def delimiter_of(lines: Sequence[str]) -> str:
+def delimiter_of(lines: Sequence[str], source: str = "text") -> str:
     """Find the delimiter that splits all lines into the same number of columns, the most of them.
 
     ``,`` for a single column.
@@ -84,7 +84,9 @@ def delimiter_of(lines: Sequence[str]) -> str:
     """
     best, most = ",", 1
     for delimiter in (";", "\t", "|", ","):
-        counts = {len(row) for row in parse(lines, delimiter)}
+        if delimiter not in lines[0]:
+            continue
+        counts = {len(row) for row in parse(lines, delimiter, source)}
         if len(counts) == 1 and (count := counts.pop()) > most:
             # "0,5;1,5" has more commas than semicolons; the rarer character is the delimiter
             best, most = delimiter, count

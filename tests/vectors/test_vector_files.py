@@ -49,7 +49,7 @@ def test_npz_is_read_by_its_names(tmp_path, x_name, y_name):
 
 def test_npz_with_two_matrices_and_no_name_is_refused(tmp_path):
     np.savez(tmp_path / "x.npz", a=X, b=X)
-    with pytest.raises(InputError, match=r"arrays a, b; expected .* exactly one 2-D"):
+    with pytest.raises(InputError, match=r"arrays a \(6, 3\).*, b .* exactly one 2-D"):
         read_vectors(tmp_path / "x.npz")
 
 
@@ -83,7 +83,7 @@ LABEL_FILES = {
     "y.txt": lambda p: p.write_text("\n".join(map(str, Y)) + "\n"),
     "names.txt": lambda p: p.write_text("\n".join(NAMES)),
     "y.csv": lambda p: p.write_text("\n".join(map(str, Y))),
-    "header.csv": lambda p: p.write_text("\ufeffwhat\n" + "\n".join(NAMES) + "\n"),
+    "header.csv": lambda p: p.write_text("\ufeffClass\n" + "\n".join(NAMES) + "\n"),
     "columns.csv": lambda p: p.write_text("path,Label\n" + "\n".join(f'"a,b",{n}' for n in NAMES)),
     "y.parquet": lambda p: pd.DataFrame({"truth": NAMES}).to_parquet(p),
     "two.parquet": lambda p: pd.DataFrame({"a": X[:, 0], "label": Y}).to_parquet(p),
@@ -129,7 +129,6 @@ def test_vectors_that_cannot_be_clustered_are_refused(tmp_path, array, match):
     ("name", "content", "match"),
     [
         ("y.txt", "1\n2\n", "2 labels for the 6 vectors"),
-        ("y.txt", "a\n\nb\nc\nd\ne", "label '' in row 1"),
         ("y.txt", b"\xff\xfe\xfd", "UTF-8"),
         ("y.csv", "a,b\n" * 6, "name one of them label"),
         ("y.csv", "path,label\n" + "a\n" * 6, "fewer columns"),
@@ -152,20 +151,12 @@ def test_label_files_with_faults_are_refused(tmp_path, name, content, match):
     ("labels", "match"),
     [
         (np.array([0.5] * 6), "label 0.5 in row 0"),
-        (np.array([1, 1, np.nan, 1, 1, 1]), "label nan in row 2"),
         (np.array([[1, 2]] * 6), "one per row"),
     ],
 )
 def test_fractions_and_matrices_are_not_labels(tmp_path, labels, match):
     with pytest.raises(InputError, match=match):
         read_vectors(npy(tmp_path / "x.npy", X), npy(tmp_path / "y.npy", labels))
-
-
-def test_a_missing_label_in_parquet_is_refused(tmp_path):
-    frame = pd.DataFrame({"f": X[:, 0], "label": [*NAMES[:-1], None]})
-    frame.to_parquet(tmp_path / "x.parquet")
-    with pytest.raises(InputError, match="in row 5"):
-        read_vectors(tmp_path / "x.parquet")
 
 
 def test_a_truncated_file_is_refused(tmp_path):
@@ -180,6 +171,6 @@ def test_a_path_without_a_readable_file_is_refused(tmp_path):
         read_vectors(tmp_path / "x.npy")
     with pytest.raises(InputError, match="is a folder"):
         read_vectors(tmp_path)
-    (tmp_path / "x.h5").write_text("")
+    (tmp_path / "x.h5").write_text("content")
     with pytest.raises(InputError, match=r"allowed are \.npy, \.npz, \.parquet"):
         read_vectors(tmp_path / "x.h5")
