@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -81,7 +81,7 @@ def listing(root: Path) -> Listing:
             end = _extension(entry.name)
             known = end in image.extensions()
             # False for broken links, pipes and devices, which must never be opened.
-            if (known or end in image.HEIF) and entry.is_file():
+            if (known or end in image.HEIF) and _holds(entry.is_file):
                 if known:
                     status = entry.stat()
                     found.images[relative] = Stat(status.st_size, status.st_mtime_ns)
@@ -100,6 +100,14 @@ def _extension(name: str) -> str:
     """Return the last extension in lower case with the dot."""
     stem, dot, end = name.rpartition(".")
     return f".{end.lower()}" if dot and stem else ""
+
+
+def _holds(question: Callable[[], bool]) -> bool:
+    """Ask ``is_file`` or ``is_dir``; False for a link to itself and other broken links."""
+    try:
+        return question()
+    except OSError:
+        return False
 
 
 @dataclass(frozen=True)
@@ -135,9 +143,9 @@ def _walk(root: Path, found: Listing) -> Iterator[tuple[os.DirEntry[str], str]]:
                 relative = folder.prefix + entry.name
                 maker = names.system(entry.name)
                 if maker is not None:
-                    name = f"{relative}/" if entry.is_dir() else relative
+                    name = f"{relative}/" if _holds(entry.is_dir) else relative
                     found.system.setdefault(maker, []).append(name)
-                elif not entry.is_dir():
+                elif not _holds(entry.is_dir):
                     yield entry, relative
                 else:
                     below = _folder(entry.path, f"{relative}/", folder)

@@ -21,6 +21,7 @@ _NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 _JPEG = ("JPEG", "MPO")
 
 HEIF = frozenset({".heic", ".heif", ".heics", ".heifs", ".hif"})
+_HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 
 MOST_BYTES = 2**31  # of a file
 MOST_PIXELS = 2**28  # 268 million; 1 GiB in memory
@@ -119,7 +120,16 @@ def _identify(file: BinaryIO) -> ImageFile.ImageFile:
             continue
         image.info.update({key: value for key, value in metadata.items() if value})
         return image
-    raise OSError("no image, or in a format that is not read")
+    raise OSError(_unknown(prefix))
+
+
+def _unknown(prefix: bytes) -> str:
+    """Return the reason why no format accepts a file."""
+    if prefix[4:8] == b"ftyp" and prefix[8:12] in _HEIF_BRANDS:
+        if has_heif():
+            return "a HEIC photo that pillow-heif cannot read"
+        return 'a HEIC photo; install pillow-heif: pip install "gpuclust[heic]"'
+    return "no image, or in a format that is not read"
 
 
 def _check_tags(file: BinaryIO) -> None:
