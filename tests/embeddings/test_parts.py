@@ -496,7 +496,7 @@ def test_a_helper_that_is_killed_costs_its_part_only(photos, files, tmp_path):
     time.sleep(0.5)
     helper.kill()
     helper.communicate()
-    out, err = owner.communicate(timeout=100)
+    _, err = owner.communicate(timeout=100)
     assert owner.returncode == 0, err
     assert np.array_equal(embed.load(files).X, undisturbed(photos, tmp_path))
 
