@@ -17,13 +17,14 @@ Decoding takes at most 8 bytes per pixel: 0.4 GB for a JPEG, 2 GB for other form
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import warnings
 import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from PIL import Image, ImageFile
 
@@ -99,8 +100,9 @@ def read(source: str | Path | BinaryIO, *, where: str) -> Image.Image:
 
 def _read(source: str | Path | BinaryIO) -> Image.Image:
     with opening.opened(source) as image:
-        orientation = 1 if image.format == "TIFF" else exif.of(image)  # Pillow turns TIFF
-        deep = _deep_png(source, image)
+        deep = _deep(source, image) if _is_16_bit(image) else None
+        # Pillow turns TIFF images itself when it decodes them.
+        orientation = exif.of(image) if image.format != "TIFF" else _tiff_orientation(image, deep)
         if deep is None:
             opening.reduce_jpeg(image)
             rgb = color.to_rgb(image)
@@ -110,19 +112,26 @@ def _read(source: str | Path | BinaryIO) -> Image.Image:
     return exif.upright(rgb, orientation)
 
 
-def _deep_png(source: str | Path | BinaryIO, image: ImageFile.ImageFile) -> Image.Image | None:
-    """Decode a PNG with several channels of 16 bits, of which Pillow keeps the high bytes."""
-    if image.format != "PNG" or image.mode == "P" or not _is_16_bit(image):
-        return None
-    if not isinstance(source, (str, Path)):
-        source.seek(0)
-        return depth.deep_png(source, png.split(source).header)
-    with Path(source).open("rb") as file:
+def _tiff_orientation(image: ImageFile.ImageFile, deep: Image.Image | None) -> int:
+    tags: Any = getattr(image, "tag_v2", {})
+    return 1 if deep is None else int(tags.get(exif.ORIENTATION, 1))
+
+
+def _deep(source: str | Path | BinaryIO, image: ImageFile.ImageFile) -> Image.Image | None:
+    """Decode several channels of 16 bits, of which Pillow keeps only the high bytes."""
+    with contextlib.ExitStack() as stack:
+        file = source
+        if isinstance(file, (str, Path)):
+            file = stack.enter_context(Path(file).open("rb"))
+        file.seek(0)
+        if image.format == "TIFF":
+            return depth.deep_tiff(image, file)
         return depth.deep_png(file, png.split(file).header)
 
 
 def _is_16_bit(image: ImageFile.ImageFile) -> bool:
-    return any("16" in str(tile.args) for tile in image.tile)
+    colors = image.format in ("PNG", "TIFF") and image.mode in ("RGB", "RGBA", "LA", "RGBX")
+    return colors and any("16" in str(tile.args) for tile in image.tile)
 
 
 def check(path: str | Path) -> str | None:

@@ -157,6 +157,35 @@ def test_colors_with_16_bits_are_scaled_by_the_same_rule(tmp_path, bits, color, 
         image.read(path, where="x")
 
 
+def tiff48(values, order, orientation=1):
+    height, width, channels = values.shape
+    kinds = {3: "H", 4: "L"}
+    tags = [(256, 4, width), (257, 4, height), (258, 3, 0), (259, 3, 1), (262, 3, 2), (273, 4, 0)]
+    tags += [(274, 3, orientation), (277, 3, channels), (278, 4, height), (279, 4, values.size * 2)]
+    end = 8 + 2 + 12 * len(tags) + 4
+    out = struct.pack(order + "HLH", 42, 8, len(tags))
+    for tag, kind, value in tags:
+        count = channels if tag == 258 else 1
+        value = {258: end, 273: end + 2 * channels}.get(tag, value)
+        field = struct.pack(order + kinds[kind if tag != 258 else 4], value).ljust(4, b"\0")
+        out += struct.pack(order + "HHL", tag, kind, count) + field
+    bits = struct.pack(f"{order}{channels}H", *[16] * channels)
+    data = values.astype(order + "u2").tobytes()
+    return {"<": b"II", ">": b"MM"}[order] + out + bytes(4) + bits + data
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("bits", [12, 16])
+def test_tiff_colors_with_16_bits_are_scaled_by_the_same_rule(tmp_path, order, bits):
+    values = np.stack([RAMP, RAMP[::-1], RAMP.T], -1)[:8]
+    raw = np.rint(values * (2**bits - 1))
+    path = tmp_path / "a.tiff"
+    path.write_bytes(tiff48(raw, order))
+    assert np.abs(pixels(path) - np.rint(values * 255)).max() <= 1
+    path.write_bytes(tiff48(raw, order, orientation=6))
+    assert pixels(path).shape == (16, 8, 3)
+
+
 def test_a_declared_maximum_counts_not_the_largest_value(tmp_path):
     (tmp_path / "a.pgm").write_bytes(b"P5 2 1 4095\n" + struct.pack(">HH", 0, 100))
     assert pixels(tmp_path / "a.pgm")[0, 1, 0] == round(100 / 4095 * 255)

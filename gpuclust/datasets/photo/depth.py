@@ -12,11 +12,11 @@ import io
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFile
 
 _CEILINGS = tuple(float(2**bits - 1) for bits in (8, 10, 12, 14, 16))
 _ROWS = 2**22  # values per block
-_BITS_PER_SAMPLE = 258
+_BITS_PER_SAMPLE, _COMPRESSION, _PHOTOMETRIC, _PLANES = 258, 259, 262, 284
 
 
 def is_deep(image: Image.Image) -> bool:
@@ -24,7 +24,7 @@ def is_deep(image: Image.Image) -> bool:
 
     Examples
     --------
-    >>> from PIL import Image
+    >>> from PIL import Image, ImageFile
     >>> is_deep(Image.new("I;16", (1, 1))), is_deep(Image.new("RGB", (1, 1)))
     (True, False)
     """
@@ -47,7 +47,7 @@ def to_bytes(image: Image.Image) -> Image.Image:
     Examples
     --------
     >>> import numpy as np
-    >>> from PIL import Image
+    >>> from PIL import Image, ImageFile
     >>> twelve_bits = Image.fromarray(np.array([[0, 4095]], np.uint16))
     >>> np.asarray(to_bytes(twelve_bits)).tolist()
     [[0, 255]]
@@ -84,6 +84,33 @@ def _scaled(values: np.ndarray, declared: float | None) -> np.ndarray:
     for at, block in zip(range(0, len(values), step), blocks, strict=True):
         out[at : at + step] = np.rint((block.astype(np.float64) - floor) * scale)
     return out
+
+
+def deep_tiff(image: ImageFile.ImageFile, file: BinaryIO) -> Image.Image | None:
+    """Decode an uncompressed TIFF with three or four channels of 16 bits; None for all others.
+
+    Compressed ones are decoded by Pillow, which keeps the high byte of each value: full 16 bits are
+    right, 10 or 12 bits in 16 are nearly black.
+    """
+    tags: Any = getattr(image, "tag_v2", {})
+    bits = tags.get(_BITS_PER_SAMPLE, ())
+    tiles = image.tile
+    plain = tags.get(_COMPRESSION, 1) == 1 and tags.get(_PLANES, 1) == 1
+    if bits not in ((16,) * 3, (16,) * 4) or not plain or tags.get(_PHOTOMETRIC) != 2:
+        return None
+    order, width = ("<" if tags.prefix == b"II" else ">"), tags[256]
+    blocks = []
+    for tile in tiles:
+        left, top, right, bottom = tile.extents or (0, 0, 0, 0)
+        if (left, right) != (0, width):  # tiles, not strips
+            return None
+        file.seek(tile.offset)
+        count = (bottom - top) * width * len(bits)
+        data = file.read(2 * count)
+        if len(data) < 2 * count:
+            raise OSError("image file is truncated")
+        blocks.append(np.frombuffer(data, f"{order}u2").reshape(-1, width, len(bits))[..., :3])
+    return Image.fromarray(_scaled(np.concatenate(blocks), None))
 
 
 def deep_png(file: BinaryIO, header: bytes) -> Image.Image | None:

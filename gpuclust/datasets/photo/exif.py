@@ -14,7 +14,7 @@ from typing import BinaryIO, NamedTuple
 
 from PIL import Image
 
-_ORIENTATION = 0x0112
+ORIENTATION = 0x0112
 _BYTES = (1, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4)  # per value, by type of a tag
 _XMP = re.compile(rb"tiff:Orientation(?:=[\"']|>)([1-8])")
 
@@ -76,7 +76,7 @@ def orientation(block: bytes | None) -> int:
     """
     block = (block or b"").removeprefix(b"Exif\0\0")
     for entry in entries(io.BytesIO(block)):
-        if entry.tag == _ORIENTATION:
+        if entry.tag == ORIENTATION:
             short, long = struct.unpack(entry.order + "H", entry.field[:2])[0], 0
             if entry.size == 4:
                 long = struct.unpack(entry.order + "L", entry.field)[0]
