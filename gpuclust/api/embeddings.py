@@ -74,7 +74,7 @@ class Embeddings:
         dtype: Any = None,
         copy: bool | None = None,  # noqa: FBT001 - NumPy's protocol
     ) -> np.ndarray:
-        """Return the vectors for NumPy and everything that calls ``numpy.asarray``."""
+        """Return the vectors to ``numpy.asarray`` and all its callers."""
         if copy:
             return np.array(self.array, dtype=dtype)
         return np.asarray(self.array, dtype=dtype)
@@ -108,7 +108,7 @@ class Embeddings:
         return pd.concat([pd.DataFrame(columns), vectors], axis=1)
 
     def save(self, path: str | Path) -> Path:
-        """Write an .npz file, which `load`, NumPy and ``gpuclust run --embeddings`` read.
+        """Write an .npz file for `load`, NumPy and ``gpuclust run --embeddings``.
 
         Parameters
         ----------

@@ -86,7 +86,7 @@ def named(given: str | os.PathLike[str], watcher: Watcher) -> str:
 
 
 def _refuse(given: str) -> None:
-    """Raise the error of a name that is neither a dataset, a folder nor a file."""
+    """Raise the error of an unknown name of a dataset, folder or file."""
     if "/" in given or given.startswith((".", "~")):
         raise InputError(f"there is no folder or file {given!r}, and no dataset of this name.")
     try:

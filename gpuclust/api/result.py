@@ -43,7 +43,7 @@ class Result:
     >>> import gpuclust
     >>> result = gpuclust.run("digits", "raw", clusterer="kmeans", root=tmp_path)
     >>> result
-    Result: digits (all) x raw: none | kmeans, k=10, seed 0: 10 clusters of 1797 samples, AMI 0.742
+    Result: digits (all) x raw: none | kmeans, k=10, seed 0: 10 clusters of 1797 samples, AMI 0...
     >>> result.to_frame().columns.tolist()
     ['path', 'cluster', 'truth', 'strength']
     """

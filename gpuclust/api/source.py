@@ -30,7 +30,7 @@ from .watching import Notes
 
 
 class Asked(NamedTuple):
-    """Arguments of `gpuclust.run` that say what to cluster."""
+    """Arguments of `gpuclust.run` about its input."""
 
     X: Any
     encoder: str | None = None
@@ -51,7 +51,7 @@ class Source(NamedTuple):
 
 
 def source(asked: Asked, watcher: Notes) -> Source:
-    """Find out what is to be clustered.
+    """Find the samples of a run.
 
     Raises
     ------
@@ -189,12 +189,12 @@ def _are_images(X: Any) -> bool:
 
 
 def _like(X: Any) -> Any | None:
-    """Return an empty array of the type of `X`, so that the results do not keep X alive."""
+    """Return an empty array of the type of `X`; a result must not keep X alive."""
     return X[:0] if hasattr(X, "shape") and hasattr(X, "dtype") else None
 
 
 def _refuse(asked: Asked, what: str, **not_for_it: Any) -> None:
-    """Raise for arguments that do not belong to the input."""
+    """Raise an error for arguments of another kind of input."""
     given_ = [name for name, value in not_for_it.items() if value is not None]
     if asked.preprocess != "own" and "split" in not_for_it:
         given_.append("preprocess")

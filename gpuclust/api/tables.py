@@ -38,7 +38,7 @@ def run_grid(
     progress: Progress = False,
     map_: grid.Map | None = None,
 ) -> pd.DataFrame:
-    """Compute every combination of a grid that has no row yet, and return the table of all rows.
+    """Compute every combination of a grid without a row, and return the table of all rows.
 
     Ctrl-C keeps the rows written so far; the same call goes on from there.
 

@@ -54,7 +54,7 @@ class Notes(Watcher):
         self._to(event)
 
     def note_quietly(self, text: str) -> None:
-        """Keep a note for the result that needs no warning."""
+        """Keep a note for the result, without a warning."""
         if text not in self.texts:
             self.texts.append(text)
             self.quiet.add(text)
