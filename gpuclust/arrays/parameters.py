@@ -70,9 +70,9 @@ def number(
     0.5
     """
     real = isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_)
-    finite = real and -math.inf < value < math.inf
-    if finite and low <= value and (value < high if below else value <= high):
-        return float(value)
+    found = _as_float(value) if real else math.nan
+    if math.isfinite(found) and low <= found and (found < high if below else found <= high):
+        return found
     limits = []
     if low > -math.inf:
         limits.append(f"at least {low:g}")
@@ -140,6 +140,13 @@ def seed(random_state: Any) -> Any:
         f"random_state is {_short(random_state)}; it must be a whole number from 0 to "
         f"{_MOST_SEED}, a numpy.random.RandomState or None."
     )
+
+
+def _as_float(value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # an int beyond the range of floats
+        return math.inf
 
 
 def _is_whole(value: Any) -> bool:

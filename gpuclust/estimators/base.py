@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ..api.words import errors_in_python
 from ..arrays import accept, distances, parameters
 from ..arrays.transfer import to_device, to_host
 from ..device import backend
@@ -142,6 +143,8 @@ def on_device_of(values: Any, Z: Any) -> Any:
 def input_errors() -> Iterator[None]:
     """Raise a size that the method cannot work on as an InputError, which is a ValueError.
 
+    Messages name arguments of Python instead of options of the command line.
+
     Examples
     --------
     >>> with input_errors():
@@ -150,7 +153,8 @@ def input_errors() -> Iterator[None]:
     ...
     gpuclust.errors.InputError: too few samples
     """
-    try:
-        yield
-    except CellError as error:
-        raise InputError(str(error)) from error
+    with errors_in_python():
+        try:
+            yield
+        except CellError as error:
+            raise InputError(str(error)) from error
