@@ -14,7 +14,7 @@ from ..errors import unknown
 
 
 class Parameters:
-    """Parameters of the constructor as values: what `sklearn.base.clone` and pipelines read."""
+    """Parameters of the constructor as values, for `sklearn.base.clone` and pipelines."""
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:  # noqa: FBT001, FBT002 - as theirs
         """Return the parameters by name.

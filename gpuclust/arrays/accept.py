@@ -21,7 +21,7 @@ _NUMBERS = "biuf"
 
 
 class InputTypeError(InputError, TypeError):
-    """Entries that are no numbers; also a TypeError, as scikit-learn raises for them."""
+    """Entries other than numbers; also a TypeError, as in scikit-learn."""
 
 
 def samples(X: Any, *, name: str = "X", least: int = 1) -> Any:
@@ -139,7 +139,7 @@ def as_array(X: Any, name: str, shape: str) -> Any:
 
 
 def returned(values: Any, given: Any) -> Any:
-    """Return an array in the type of the array that a user gave, on its device.
+    """Return an array in the type of a user's array, on its device.
 
     Parameters
     ----------
@@ -242,7 +242,7 @@ def _on_host(X: Any, name: str, shape: str) -> np.ndarray:
 
 
 def _real(X: Any) -> bool:
-    """Return whether `X` holds bools, integers or floats of a dtype that all code can read."""
+    """Return whether `X` holds bools, integers or floats of a dtype readable by all code."""
     if isinstance(X, np.ndarray):
         return X.dtype.kind in _NUMBERS and X.dtype.isnative and X.dtype.itemsize <= 8
     xp = compat.array_namespace(X)
@@ -288,7 +288,7 @@ def _from_objects(X: np.ndarray, name: str) -> np.ndarray:
 
 
 def _as_text(values: Any, name: str) -> np.ndarray:
-    """Return label arrays of text and objects; refuse the entries that are no labels."""
+    """Return label arrays of text and objects; refuse all other entries."""
     if not isinstance(values, np.ndarray) or values.dtype.kind == "c":
         raise InputError(f"{name} has dtype {values.dtype}; give integer labels or text.")
     if values.dtype.kind in "iuf":

@@ -1,4 +1,4 @@
-"""What all estimators share: input, device, parameters and the class that runs."""
+"""Base of the estimators: input, device, parameters and the class to run."""
 
 from __future__ import annotations
 
