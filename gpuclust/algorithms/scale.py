@@ -8,6 +8,7 @@ from typing import Any
 from array_api_compat import array_namespace
 
 from ..arrays import accept, distances
+from ..arrays.unit import unit_scaled
 from ..errors import InputError
 from .surface import Parameters
 
@@ -172,5 +173,6 @@ def mean_spread(X: Any) -> float:
     1.5
     """
     xp = array_namespace(X)
-    spread = float(xp.mean(xp.std(X, axis=0)))
+    X, unit = unit_scaled(xp, distances.as_floating(xp, X))
+    spread = float(xp.mean(xp.std(X, axis=0))) * unit
     return spread if spread > 0 else 1.0
