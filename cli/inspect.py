@@ -1,4 +1,4 @@
-"""`inspect`: what a file of vectors or a folder of images would be taken for, without a run."""
+"""`inspect`: contents of a file of vectors or a folder of images, without a run."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def inspect(
         ),
     ] = None,
 ) -> None:
-    """Show what is taken and what is left out of a file or a folder, without a run."""
+    """Show the vectors and labels, or the images, that a run would take, and the unused rest."""
     from gpuclust.errors import InputError
     from gpuclust.vectors.folder import files_of
 

@@ -262,7 +262,7 @@ def place(dataset: str, split: str | None, encoder: str) -> Place:
 
     Paths become absolute, so that a folder is the same dataset from every working directory.  The
     path of a folder means ``folder:<path>``, unless a dataset has this name.  For vectors of a
-    user's own, ``vectors:<path>``, the encoder is ``vectors``, whatever was given.
+    user's own, ``vectors:<path>``, the encoder is always ``vectors``.
 
     A folder or a checkpoint need not exist: its embedding may be stored.  For an embedding that is
     not stored, `embeddings.load.check_sources` raises.

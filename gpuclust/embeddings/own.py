@@ -1,4 +1,4 @@
-"""A user's own vectors as the data of a run, and what is remembered of them under the root."""
+"""A user's own vectors as the data of a run, and facts about them under the root."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ def _image_places(lists: dict[str, list[Any]]) -> list[Place]:
 
 
 def _note_unused(table: dict[str, Any], own: list[Place]) -> None:
-    """Log which lists do not apply to files of vectors."""
+    """Log the lists without effect on files of vectors."""
     unused = [key for key in ("encoder", "split", "preprocess") if key in table]
     if own and unused:
         verb = "does" if len(unused) == 1 else "do"
@@ -150,7 +150,7 @@ def _grid_lists(table: dict[str, Any], path: Path | str) -> dict[str, list[Any]]
 
 
 def _required(lists: dict[str, list[Any]]) -> tuple[str, ...]:
-    """Return the keys that a grid must have; vectors need neither a dataset nor an encoder."""
+    """Return the required keys of a grid; vectors need neither a dataset nor an encoder."""
     datasets = lists.get("dataset", [])
     images = [name for name in datasets if not (isinstance(name, str) and is_own(name))]
     if images or not (datasets or "embeddings" in lists):

@@ -1,4 +1,4 @@
-"""Choose vectors, labels and paths among the fields of a source, and say what was left out."""
+"""Choose vectors, labels and paths among the fields of a source, and name the unused ones."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def choose(contents: Contents) -> Chosen:
 
 
 def _unused(fields: list[Field], *, is_table: bool) -> list[str]:
-    """Name the fields that are not used; a type is named where it is the reason."""
+    """Name the unused fields, with their type where it is the reason."""
     if not is_table:
         return [str(field) for field in fields]
     return [f"{f.name} ({f.dtype})" if f.kind == OTHER else f.name for f in fields]
@@ -140,7 +140,7 @@ def _from_columns(contents: Contents) -> tuple[list[Field], np.ndarray, str]:
 
 
 def _numbers(column: Field) -> np.ndarray:
-    """Read a column of numbers; a missing integer becomes NaN, which is refused later."""
+    """Read a column of numbers; a missing integer becomes NaN, to be refused later."""
     values: np.ndarray = column.load()
     if values.dtype.kind != "O":
         return values
@@ -148,7 +148,7 @@ def _numbers(column: Field) -> np.ndarray:
 
 
 def _features(contents: Contents) -> list[Field]:
-    """List the columns of numbers whose names do not say that they are no features."""
+    """List the columns of numbers, except those named as no features."""
     usable = [f for f in contents.fields if f.kind == NUMBERS and len(f.shape) == 1]
     return [field for field in usable if role(field.name) in (None, VECTORS)]
 
@@ -184,7 +184,7 @@ def _list_column(contents: Contents) -> Field | None:
 
 
 def _length(field: Field) -> int:
-    """Return the length of the vectors of a list column, which may have to be read for it."""
+    """Return the length of the vectors of a list column, reading it if needed."""
     return field.load().shape[1] if field.shape[1] == UNKNOWN else field.shape[1]
 
 

@@ -21,7 +21,7 @@ UNKNOWN = -1  # length of the vectors of a list column that was not read
 
 @dataclass(frozen=True)
 class Field:
-    """An array of a file, or a column of a table, that is read when it is wanted.
+    """An array of a file, or a column of a table, read when it is wanted.
 
     Attributes
     ----------
@@ -125,7 +125,7 @@ def check_memory(shape: tuple[int, ...], itemsize: int, source: str) -> None:
 
 
 def _free_memory() -> int:
-    """Return the bytes that a process can still get; on systems other than Linux, all there are."""
+    """Return the free memory in bytes; on systems other than Linux, all there is."""
     info = Path("/proc/meminfo")
     if info.exists():
         found = re.search(r"MemAvailable:\s+(\d+) kB", info.read_text())

@@ -55,7 +55,7 @@ def source_of(dataset: str) -> Source:
 
 
 def source(path: str | Path, labels: str | Path | None = None) -> Source:
-    """Check that files exist, and make their paths absolute.
+    """Check for the files, and make their paths absolute.
 
     Examples
     --------

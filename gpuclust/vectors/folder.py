@@ -1,4 +1,4 @@
-"""Folders of .npy files: one vector per file, chunks of vectors, or the arrays of one data set."""
+"""Folders of .npy files: one vector per file, chunks of vectors, or the arrays of one dataset."""
 
 from __future__ import annotations
 

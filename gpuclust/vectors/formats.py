@@ -18,7 +18,7 @@ from .tensor_files import is_safetensors, safetensors_file, torch_file
 Reader = Callable[[Path], Contents]
 
 TEXTS = (".csv", ".tsv", ".txt")
-# Suffix -> reader.  The content decides where it can be told.
+# Suffix -> reader.  The content decides where it is known.
 READERS: dict[str, Reader] = {
     ".npy": npy,
     ".npz": npz,
@@ -50,7 +50,7 @@ _PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"cos\n", b"cpos
 
 
 def existing(path: str | Path) -> Path:
-    """Return the path of a file or folder that can be opened, with ``~`` expanded.
+    """Return the path of an existing file or folder, with ``~`` expanded.
 
     Raises
     ------

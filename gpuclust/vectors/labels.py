@@ -1,4 +1,4 @@
-"""Labels of a user's own: integers or text, with samples that have none."""
+"""Labels of a user's own: integers or text, or none for some samples."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Labels(NamedTuple):
 
 
 def encode(raw: Any, source: str) -> Labels:
-    """Turn labels into int64 codes.
+    """Turn labels into int64 label codes.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def _from_integers(values: np.ndarray) -> Labels:
 
 
 def _plain(value: Any) -> Any:
-    """Return bytes as text; bytes that are no UTF-8 stay different from one another."""
+    """Return bytes as text; bytes outside UTF-8 stay different from one another."""
     return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value
 
 
@@ -115,7 +115,7 @@ def _is_missing(value: Any) -> bool:
 
 
 def _encode(values: list[Any], missing: np.ndarray, source: str) -> Labels:
-    """Encode the labels of the samples that have one."""
+    """Encode the labels of the labelled samples."""
     plain = [_checked(value, k, missing, source) for k, value in enumerate(values)]
     if all(isinstance(value, str) for value in plain):
         plain = _numbers(plain, missing, source)
@@ -145,7 +145,7 @@ def _refused(value: Any, k: int, missing: np.ndarray, source: str) -> InputError
 def _numbers(texts: list[Any], missing: np.ndarray, source: str) -> list[Any]:
     """Return texts as integers if all are whole numbers in their only spelling.
 
-    Codes with zeros in front, such as ``"007"`` beside ``"07"``, remain names.
+    Labels with zeros in front, such as ``"007"`` beside ``"07"``, remain names.
     """
     if all(_WHOLE.fullmatch(text) for text in texts):
         return [int(text) if len(text) < 40 else text for text in texts]

@@ -1,6 +1,6 @@
 """Table of the names of arrays and columns, shared by all formats.
 
-A name is compared without regard to case, and with ``-``, space and ``.`` read as ``_``.
+A name is compared without regard to case, and with ``-``, a blank and ``.`` read as ``_``.
 """
 
 from __future__ import annotations
@@ -115,6 +115,6 @@ def listed(names: Iterable[str], most: int = 12) -> str:
 
 
 def _follows(before: str, name: str) -> bool:
-    """Return whether a name ends in the number after that of another, as f1 after f0."""
+    """Return whether a name continues the numbers of another, as f1 after f0."""
     one, two = (re.fullmatch(r"(.*?)(\d{1,9})", text, re.DOTALL) for text in (before, name))
     return bool(one and two and one[1] == two[1] and int(two[2]) == int(one[2]) + 1)

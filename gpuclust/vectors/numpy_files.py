@@ -158,7 +158,7 @@ def _member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Fiel
 
 
 def _never() -> Any:
-    """Stand for the values of a field that is never read."""
+    """Stand for the values of a field without values."""
     raise InputError("the field has no values that can be read.")
 
 

@@ -62,7 +62,7 @@ def _check_names(path: Path, names: list[str]) -> None:
 
 
 def _index_columns(schema: pa.Schema) -> list[str]:
-    """List the columns that pandas stored for the index of its frame."""
+    """List the columns of the index of a frame of pandas."""
     try:
         found = json.loads((schema.metadata or {})[b"pandas"])["index_columns"]
         return [name for name in found if isinstance(name, str)]

@@ -1,4 +1,4 @@
-"""Vectors with their labels and paths, and the report of what was taken and what was left out."""
+"""Vectors with their labels and paths, and a report of used and unused fields."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Vectors(NamedTuple):
     y : ndarray (n,) int64 or None
         Label codes.
     class_names : tuple of str or None
-        Names of the codes, None if the labels were integers.
+        Names of the classes, None if the labels were integers.
     labelled : ndarray (n,) of bool, or None
         False for samples without a label; None if every sample has one, or none has.
     paths : tuple of str or None
@@ -131,7 +131,7 @@ def _in_order(
 def _report(
     contents: Contents, chosen: Chosen, X: np.ndarray, labels: Labels, given: LabelSource | None
 ) -> str:
-    """Write what was taken and what was left out in one line."""
+    """Write the sources of vectors and labels, and the unused fields, in one line."""
     dtype = X.dtype.name
     if chosen.X.dtype.name != dtype:
         dtype = f"{chosen.X.dtype.name} as {dtype}"

@@ -175,7 +175,7 @@ def _load_tensor(path: Path, name: str) -> np.ndarray:
 
 
 def is_safetensors(start: bytes) -> bool:
-    """Return whether the first 9 bytes of a file are those of a safetensors file.
+    """Return whether the first 9 bytes of a file start a safetensors file.
 
     Examples
     --------

@@ -57,7 +57,7 @@ def parse(lines: Sequence[str], delimiter: str, source: str = "text") -> list[li
 
 
 def number_delimiter(lines: Sequence[str], source: str = "text") -> str:
-    """Find the delimiter of a table of numbers, which may also be a space, as of ``np.savetxt``.
+    """Find the delimiter of a table of numbers; it may be a blank, as of ``np.savetxt``.
 
     Examples
     --------
@@ -73,7 +73,7 @@ def number_delimiter(lines: Sequence[str], source: str = "text") -> str:
 
 
 def delimiter_of(lines: Sequence[str], source: str = "text") -> str:
-    """Find the delimiter that splits all lines into the same number of columns, the most of them.
+    """Find the delimiter of a table: it splits all lines into the same number of columns.
 
     ``,`` for a single column.
 

@@ -1,4 +1,4 @@
-"""Values of vectors: dtype, NaN and inf, fingerprint; in blocks, so that a mapped file fits."""
+"""Values of vectors: dtype, NaN and inf, fingerprint; in blocks, for mapped files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BLOCK = 2**25  # bytes of vectors that are looked at together
 
 
 def as_features(X: np.ndarray, source: str) -> np.ndarray:
-    """Check vectors and return them C-ordered, as float32 where that is exact, else as float64.
+    """Check vectors and return them C-ordered, as float32 where it is exact, else as float64.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def as_features(X: np.ndarray, source: str) -> np.ndarray:
     Raises
     ------
     InputError
-        Another type or shape, no value, NaN, inf, or integers that float64 cannot tell apart.
+        Another type or shape, no value, NaN, inf, or integers beyond the precision of float64.
 
     Examples
     --------
@@ -70,14 +70,14 @@ def blocks(X: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
 
 
 def release(X: Any) -> None:
-    """Release the pages of a mapped file that are in memory; they are read again when wanted."""
+    """Release the pages of a mapped file; they are read again when wanted."""
     mapped = getattr(X, "_mmap", None)
     if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
         mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def _float_for(X: np.ndarray, source: str) -> np.dtype:
-    """Return the smallest float type that holds the values exactly."""
+    """Return the smallest float type for the exact values."""
     if X.dtype.kind == "f":
         return np.dtype(np.float32 if X.dtype.itemsize <= 4 else np.float64)
     if X.dtype.kind == "b" or X.dtype.itemsize <= 2:

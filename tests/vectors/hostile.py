@@ -1,4 +1,4 @@
-"""Damaged and hostile files of vectors and labels: name -> function that writes one."""
+"""Damaged and hostile files of vectors and labels: name -> function to write one."""
 
 import io
 import json
@@ -16,7 +16,7 @@ BAIT = "it-ran"  # the file that a pickle would write
 
 
 class Bomb:
-    """An object whose pickle writes a file when it is read."""
+    """An object with a pickle that writes a file when read."""
 
     def __init__(self, folder):
         self.command = f"touch {folder / BAIT}"
@@ -95,7 +95,7 @@ def zip_bomb(path):
 
 
 def lying_size(path):
-    """Say a small size in the directory of a member that inflates to 64 MiB."""
+    """Say a small size in the directory of a member of 64 MiB."""
     write_zip(path, {"X.npy": npy_of((2**24, 1)) + b"\0" * 2**26}, zipfile.ZIP_DEFLATED)
     content = bytearray(path.read_bytes())
     central = content.find(b"PK\x01\x02")

@@ -1,4 +1,4 @@
-"""Vectors of a user's own in runs and grids: names, fingerprints, what is remembered, notes."""
+"""Vectors of a user's own in runs and grids: names, fingerprints, facts under the root, notes."""
 
 import json
 import os

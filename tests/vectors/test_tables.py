@@ -1,4 +1,4 @@
-"""Parquet, CSV and DataFrames: which columns are the vectors, the labels, the paths."""
+"""Parquet, CSV and DataFrames: choice of the columns of vectors, labels and paths."""
 
 import datetime
 import decimal
