@@ -129,7 +129,7 @@ def look_up(unit: Unit, store: Store, options: Options, watcher: Watcher) -> Loo
 
 
 def _look_up_own(unit: Unit, store: Store) -> Lookup:
-    """Look up a file of vectors, which is read unless it is known and unchanged."""
+    """Look up a file of vectors, and read it unless it is known and unchanged."""
     try:
         facts, data = own.find(unit.dataset, store)
     except InputError as error:
