@@ -18,6 +18,8 @@ from ..errors import InputError
 from .transfer import to_device, to_host
 
 _NUMBERS = "biuf"
+# float64 holds all integers up to this one.
+_EXACT_INTEGERS = 2**53
 
 
 class InputTypeError(InputError, TypeError):
@@ -278,6 +280,11 @@ def _from_objects(X: np.ndarray, name: str) -> np.ndarray:
         )
     if any(isinstance(entry, complex | np.complexfloating) for entry in X.flat):
         raise InputError(f"Complex data not supported: {name} holds complex numbers.")
+    if any(isinstance(entry, int) and abs(entry) > _EXACT_INTEGERS for entry in X.flat):
+        raise InputError(
+            f"{name} has integers beyond 2**53, which float64 rounds. Convert {name} to float64 if "
+            "the rounding does not matter."
+        )
     try:
         return X.astype(np.float64)
     except (TypeError, ValueError, OverflowError) as error:

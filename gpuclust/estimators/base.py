@@ -64,6 +64,8 @@ class Estimator(BaseEstimator):
         named = hasattr(X, "columns") or hasattr(X, "__dataframe__")
         try:
             validate_data(self, X if named else array, skip_check_array=True, reset=reset)
+        except TypeError as error:  # names of columns that are partly texts
+            raise accept.InputTypeError(str(error)) from error
         except ValueError as error:  # other features than in the fit
             raise InputError(str(error)) from error
         return to_host(array) if on.name == "cpu" else on.put(array)

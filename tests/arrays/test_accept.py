@@ -32,13 +32,18 @@ def test_arrays_of_a_library_are_passed_on_without_a_copy(xp):
         (torch.ones(2, 2, dtype=torch.float8_e4m3fn), "f4"),
         (torch.ones(2, 2, dtype=torch.int32), "i4"),
         ([torch.ones(2), torch.zeros(2)], "f4"),
-        ([[2**70, 1], [1, 1]], "f8"),
+        (np.array([[2**53, 1], [0.5, True]], dtype=object), "f8"),
     ],
 )
 def test_samples_are_numbers_of_a_native_dtype(given, dtype):
     got = accept.samples(given)
     assert got.dtype == np.dtype(dtype)
     assert got.shape == (2, 2)
+
+
+def test_integers_that_float64_would_round_are_refused():
+    with pytest.raises(InputError, match="beyond"):
+        accept.samples([[2**70 + 1, 1], [1, 1]])
 
 
 def test_a_memory_map_is_not_copied(tmp_path):

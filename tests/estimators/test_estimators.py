@@ -161,6 +161,8 @@ def test_a_pipeline_of_ours_reduces_and_clusters(digits):
     assert reducer.feature_names_in_[0] == "pixel0"
     with pytest.raises(InputError, match="feature names"):
         reducer.transform(frame.add_prefix("x"))
+    with pytest.raises(InputError, match="all input features have string names"):
+        reducer.fit(frame.rename(columns={"pixel0": 0}))
 
 
 @each
