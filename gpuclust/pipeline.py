@@ -20,14 +20,20 @@ from .arrays.shared_neighbors import SharedNeighbors
 from .cell import Cell, KeyedCell, ResolvedUnit, Unit
 from .device.backend import Backend, Trace
 from .embeddings.data import Data
-from .errors import BackendError, CellError, InputError
+from .errors import CellError, InputError
 from .methods.build import build, neighbors_of
 from .methods.spec import Spec, chain_text
 from .methods.table import CLUSTERERS, REDUCERS, Fit
+from .methods.units import fit_predict, fit_transform
 from .metrics import suite
 from .registry import load_target
 from .row import Kept, NothingKept, Outcome, Result, UnitRows
 
+# Warnings for authors of libraries: nothing that a user can act on.
+QUIET = (
+    DeprecationWarning, PendingDeprecationWarning, FutureWarning, ImportWarning, ResourceWarning,
+    SyntaxWarning, BytesWarning, EncodingWarning,
+)  # fmt: skip
 Attempt = Callable[..., Outcome]  # (what, stage, *args)
 
 
@@ -78,9 +84,8 @@ def measured(
 
 
 def _texts(caught: list[warnings.WarningMessage]) -> tuple[str, ...]:
-    """Return the texts of warnings, without repeats and without deprecations of libraries."""
-    quiet = (DeprecationWarning, PendingDeprecationWarning, FutureWarning)
-    kept = [w for w in caught if not issubclass(w.category, quiet)]
+    """Return the texts of warnings, without repeats and those meant for authors of libraries."""
+    kept = [w for w in caught if not issubclass(w.category, QUIET)]
     return tuple(dict.fromkeys(f"{w.category.__name__}: {w.message}" for w in kept))
 
 
@@ -206,13 +211,15 @@ def _scored(
 
 
 def _import_ahead(unit: ResolvedUnit, on: Backend) -> None:
-    """Import the classes of all cells before any stage is timed."""
+    """Import and compile what the cells need before any stage is timed."""
     specs = [(CLUSTERERS, cell.clusterer) for cell, *_ in unit.cells]
     specs += [(REDUCERS, spec) for cell, *_ in unit.cells for spec in cell.reducer]
     implementations = {one for table, spec in specs for one in getattr(table[spec.name], on.name)}
     for implementation in implementations:
-        with contextlib.suppress(BackendError):  # raised again when the cell is built
+        with contextlib.suppress(Exception):  # raised again when the cell is built
             load_target(implementation.target)
+            if implementation.ahead is not None:
+                load_target(implementation.ahead)()
 
 
 def reduce(
@@ -229,7 +236,7 @@ def reduce(
         n, d = Z.shape
         fit = Fit(n=n, d=d, k=None, seed=seed, trees={}, neighbors=graph)
         built = build(spec.name, dict(spec.params), fit, on)
-        Z = built.estimator.fit_transform(Z)
+        Z = fit_transform(built.estimator, Z)
         ran.append(built.path)
     xp = array_api_compat.array_namespace(Z)
     if not bool(xp.all(xp.isfinite(Z))):
@@ -256,7 +263,7 @@ def cluster(representation: Representation, cell: Cell, on: Backend) -> Clustere
     trees, neighbors = representation.trees, representation.neighbors
     fit = Fit(n, d, cell.k, cell.seed, trees=trees, neighbors=neighbors)
     built = build(spec.name, dict(spec.params), fit, on)
-    labels = built.estimator.fit_predict(representation.Z)
+    labels = fit_predict(built.estimator, representation.Z)
     if remark := CLUSTERERS[spec.name].remark(dict(spec.params), labels):
         warnings.warn(remark, stacklevel=2)
     xp = array_api_compat.array_namespace(labels)

@@ -8,6 +8,8 @@ dimensions.
 
 from __future__ import annotations
 
+import dataclasses
+
 from ..arrays import METRICS
 from . import bindings as to
 from .costs import Growth, Work, all_pairs, linear, quadratic
@@ -33,7 +35,8 @@ _METRIC = Param("euclidean", choices=METRICS)
 _AGGLOMERATIVE = (
     Implementation("gpuclust.algorithms.linkage:Agglomerative", bind=to.agglomerative),
 )
-_AFFINITY = (Implementation("gpuclust.algorithms.affinity:AffinityPropagation", bind=to.seeded),)
+_AFFINITY = Implementation("gpuclust.algorithms.affinity:AffinityPropagation", bind=to.seeded)
+_COMPILED = "gpuclust.algorithms.affinity.ahead:prepare"
 _HDBSCAN = Implementation("gpuclust.algorithms.hdbscan:HDBSCAN", to.hdbscan_own)
 
 CLUSTERERS: dict[str, Method] = {
@@ -99,8 +102,8 @@ CLUSTERERS: dict[str, Method] = {
     ),
     "affinity": Method(
         summary="affinity propagation; k is found",
-        cpu=_AFFINITY,
-        gpu=_AFFINITY,
+        cpu=(dataclasses.replace(_AFFINITY, ahead=_COMPILED),),
+        gpu=(_AFFINITY,),
         params={
             "damping": Param(0.9, (float,), low=0.5, high=0.999),
             "max_iter": count(1000),

@@ -75,11 +75,15 @@ class Implementation:
         Keywords of the constructor.  Differences between libraries are handled only here.
     supports : callable (params, fit) -> bool
         Whether the class can run this fit; when it cannot, the next implementation is tried.
+    ahead : str or None
+        ``"module:function"`` called before the first stage of a unit is timed: it imports and
+        compiles what the first fit would.
     """
 
     target: str
     bind: Callable[[Params, Fit], dict[str, Any]] = _same_keywords
     supports: Callable[[Params, Fit], bool] = _supports_all
+    ahead: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -55,7 +55,13 @@ REDUCERS: dict[str, Method] = {
     ),
     "umap": Method(
         summary="UMAP with the study's settings: 50 dimensions, 30 neighbors, min_dist 0",
-        cpu=(Implementation("gpuclust.algorithms.umap:UMAP", to.umap_cpu),),
+        cpu=(
+            Implementation(
+                "gpuclust.algorithms.umap:UMAP",
+                to.umap_cpu,
+                ahead="gpuclust.algorithms.umap.ahead:prepare",
+            ),
+        ),
         gpu=(Implementation("cuml.manifold:UMAP", to.umap_gpu),),
         params={
             "n_components": count(50),

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...arrays.unit import unit_scaled
+from ...device import caches
 from ...errors import InputError
 
 # Largest distances of this size are used unchanged.
@@ -84,6 +85,7 @@ class UMAP:
         InputError
             When `neighbors` does not have n rows, or fewer than `n_neighbors` columns.
         """
+        caches.numba_folder()
         from umap.umap_ import find_ab_params, fuzzy_simplicial_set
 
         from .layout import lay_out
