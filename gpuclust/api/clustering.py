@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..arrays import accept
+from ..arrays.transfer import to_host
 from ..cell import Cell
 from ..device import backend
+from ..device.backend import Backend
+from ..embeddings.data import Data
 from ..errors import GpuclustError
+from ..events import Watcher
 from ..store.store import Store
 from .cells import result_of, run_cell
 from .embedding import ROOT, options_of
@@ -118,7 +124,7 @@ def run(
             watcher.note(f"{cell.clusterer.name} finds the number of clusters itself: k is ignored")
         store, on = Store(Path(root).expanduser()), backend.select(device)
         options = options_of(data_dir, batch_size, loaders, skip_bad=skip_bad)
-        options = options._replace(vectors=found.vectors)
+        options = options._replace(vectors=_on_backend(found.vectors, on, watcher))
         made = run_cell(
             cell,
             store,
@@ -136,3 +142,11 @@ def run(
         watcher.texts += [text for text in made.row["warnings"] if text not in watcher.texts]
         made_notes = tuple(watcher.texts)
         return result_of(made, cell, store, on, options, like=found.like, notes=made_notes)
+
+
+def _on_backend(vectors: Data | None, on: Backend, watcher: Watcher) -> Data | None:
+    """Copy vectors from a GPU to the host where the CPU computes; else leave them in place."""
+    if vectors is None or on.name == "gpu" or not accept.on_gpu(vectors.X):
+        return vectors
+    watcher.note(f"X is copied from the GPU to the host, because the CPU computes ({on.reason})")
+    return dataclasses.replace(vectors, X=to_host(vectors.X))

@@ -32,8 +32,8 @@ def of(X: Any) -> str:
 
     Each value is mixed with its position by the finalizer of splitmix64, and the results are
     summed modulo 2^64, for two seeds.  Equal arrays have equal hashes; other arrays differ with all
-    but 2^-128 probability, unless they are constructed for it.  O(n d) time, 16 bytes per value of a
-    block of rows.
+    but 2^-128 probability, unless they are constructed for it.  O(n d) time, 16 bytes per value of
+    a block of rows.
 
     Examples
     --------

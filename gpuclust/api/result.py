@@ -14,6 +14,7 @@ from ..embeddings.data import Data
 from ..row import Row, names_and_truth
 from ..store import labels as label_files
 from ..store.labels import Assignments
+from .words import errors_in_python
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,7 +96,8 @@ class Result:
     @functools.cached_property
     def paths(self) -> tuple[str, ...] | None:
         """Names of the samples; None for vectors without names."""
-        return self._data().names().paths
+        with errors_in_python():
+            return self._data().names().paths
 
     @functools.cached_property
     def reduced(self) -> Any:
@@ -104,7 +106,8 @@ class Result:
         In memory when the cell was computed just now; of an earlier row they are computed again,
         from the same seed, when first used.
         """
-        return self._reduced()
+        with errors_in_python():
+            return self._reduced()
 
     def _assignments(self) -> Assignments:
         paths, truth = names_and_truth(self._data())
@@ -119,7 +122,7 @@ class Result:
         """
         import pandas as pd
 
-        return pd.DataFrame(self._assignments().columns())
+        return pd.DataFrame(self._assignments().columns()).astype({"strength": float})
 
     def to_csv(self, path: str | Path) -> Path:
         """Write the table of `to_frame` as .csv, or as .parquet if `path` ends so.
@@ -140,7 +143,8 @@ class Result:
         >>> print(result.to_csv(tmp_path / "clusters.csv").read_text().splitlines()[0])
         "path","cluster","truth","strength"
         """
-        return label_files.save(Path(path).expanduser(), self._assignments())
+        with errors_in_python():
+            return label_files.save(Path(path).expanduser(), self._assignments())
 
 
 def to_host_array(values: Any) -> Any:

@@ -41,8 +41,11 @@ class Notes(Watcher):
     def __init__(self, progress: Progress = False):  # noqa: FBT002 - reads like progress=False
         self.texts: list[str] = []
         self.quiet: set[str] = set()
-        receive = Line() if progress is True else progress
-        self._to = receive.tell if isinstance(receive, Watcher) else receive or _ignore
+        self._line = Line() if progress is True else None
+        if isinstance(progress, bool):
+            self._to = _ignore if self._line is None else self._line.tell
+        else:
+            self._to = progress.tell if isinstance(progress, Watcher) else progress
 
     def tell(self, event: Event) -> None:
         """Keep a note, each text once, and pass the event on."""
@@ -59,8 +62,10 @@ class Notes(Watcher):
             self.texts.append(text)
             self.quiet.add(text)
 
-    def warn(self, level: int) -> None:
-        """Issue the notes as warnings."""
+    def close(self, level: int) -> None:
+        """End the line of progress and issue the notes as warnings."""
+        if self._line is not None:
+            self._line.end()
         for text in self.texts:
             if text not in self.quiet:
                 warnings.warn(text, GpuclustNote, stacklevel=level)
@@ -83,15 +88,23 @@ class Line(Watcher):
         kind = event["event"]
         self._rows += kind == "row"
         if kind == "done":
-            self._write(f"{event['unit']}: {self._rows} rows computed", end="\n")
+            self._write(f"{event['unit']}: {self._rows} rows computed")
+            self.end()
         elif kind in ("embedding", "stage") and time.monotonic() - self._shown > 0.2:
             text = event.get("what") or f"{event['done']} of {event['total']} images"
             self._write(f"{event['unit']}: {text}")
 
-    def _write(self, text: str, end: str = "") -> None:
+    def end(self) -> None:
+        """Begin a new line if something was written on this one."""
+        if self._shown:
+            self._shown = 0.0
+            file = self._file or sys.stderr
+            file.write("\n")
+
+    def _write(self, text: str) -> None:
         self._shown = time.monotonic()
         file = self._file or sys.stderr
-        file.write(f"\r{text[:_WIDTH]:<{_WIDTH}}{end}")
+        file.write(f"\r{text[:_WIDTH]:<{_WIDTH}}")
         file.flush()
 
 
@@ -107,4 +120,4 @@ def watched(progress: Progress, *, level: int = 4) -> Iterator[Notes]:
         with errors_in_python():
             yield notes
     finally:
-        notes.warn(level + 1)
+        notes.close(level + 1)

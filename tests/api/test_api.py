@@ -140,6 +140,22 @@ def test_names_of_samples_are_in_the_table(X, root, tmp_path):
     assert list(gpuclust.run(X, k=3, root=root).to_frame()["path"]) == list(range(120))
 
 
+def test_vectors_of_a_gpu_are_copied_with_a_word_when_the_cpu_computes(X, root, monkeypatch):
+    expected = gpuclust.run(X, k=3, root=root)
+    monkeypatch.setattr("gpuclust.arrays.accept.on_gpu", lambda X: True)
+    with pytest.warns(GpuclustNote, match="copied from the GPU"):
+        result = gpuclust.run(X, k=3, root=root, device="cpu")
+    np.testing.assert_array_equal(result.labels, expected.labels)
+
+
+def test_samples_without_a_label_have_no_truth_and_the_row_counts_the_others(X, root):
+    y = [None if i % 3 else f"c{i % 2}" for i in range(120)]
+    with pytest.warns(GpuclustNote, match="80 samples without a label"):
+        result = gpuclust.run(X, k=3, y=y, root=root)
+    assert result.row["n_labelled"] == 40
+    assert result.to_frame()["truth"].isna().tolist() == [one is None for one in y]
+
+
 @pytest.mark.parametrize(
     ("how", "said"),
     [
