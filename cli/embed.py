@@ -86,12 +86,17 @@ def embed(
         if meta is not None:
             note("already embedded; --force embeds again")
         else:
-            meta = _embed(found, store, on, options, watcher)
+            meta = _embed(found, store, on, options, watcher, stop)
     out.print(f"{files.array}: {meta.n} samples x {meta.d} dimensions", soft_wrap=True)
 
 
 def _embed(
-    found: Lookup, store: Store, on: Backend, options: Options, watcher: ConsoleWatcher
+    found: Lookup,
+    store: Store,
+    on: Backend,
+    options: Options,
+    watcher: ConsoleWatcher,
+    stop: Interrupt,
 ) -> EmbeddingMeta:
     """Embed a unit, or help the process that embeds it, and return the metadata."""
     from gpuclust.embeddings import load
@@ -112,8 +117,9 @@ def _embed(
                     return load.embed_unit(found, store, on, options, watcher).meta
             if not load.help_unit(found, store, on, options, watcher):
                 watcher.note(f"another process is computing {unit}: waiting for it")
-                watcher.embedding(unit, 0, 0)  # stops here on Ctrl-C
                 time.sleep(WAIT_SECONDS)
+            if stop():
+                raise Stopped("the run was asked to stop")
     except Stopped as stopped:
         note("Stopped. What is embedded is kept; the same command goes on from here.")
         raise typer.Exit(130) from stopped

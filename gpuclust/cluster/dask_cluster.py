@@ -16,7 +16,7 @@ import logging
 import queue
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,8 @@ from ..grid import cost
 from ..grid.run import Done, Lost
 from ..grid.unit import Run, Summary, never
 from ..store.store import Store
-from . import worker
+from . import reach, worker
+from .helpers import Helpers, resources
 from .plan import OWN_CLUSTER, Plan, has_pages, start
 
 if TYPE_CHECKING:
@@ -131,10 +132,8 @@ class Cluster:
         if self._started is not None:
             return Client(self._started)
         if where.startswith("file:"):
-            path = Path(where.removeprefix("file:"))
-            if not path.exists():
-                raise FileNotFoundError(f"there is no file {path}")
-            return Client(scheduler_file=str(path), timeout=10)
+            where = reach.scheduler_address(Path(where.removeprefix("file:")).expanduser())
+        reach.knock(where)
         return Client(where, timeout=10)
 
     def _unreachable(self, error: Exception) -> SchedulerError:
@@ -181,6 +180,7 @@ class Cluster:
         heard: queue.SimpleQueue[Any] = queue.SimpleQueue()
         halt = self._store.root / "running" / f"{run.id}.stop"
         waiting: dict[Any, Unit] = {}
+        helpers = Helpers()
         look = 0.0
         try:
             while waiting or units:
@@ -192,17 +192,22 @@ class Cluster:
                 if time.monotonic() > look:
                     look = time.monotonic() + LOOK_SECONDS
                     if client := self._running_client():
-                        run.watcher.workers(client.scheduler_info(n_workers=-1)["workers"])
+                        there = client.scheduler_info(n_workers=-1)["workers"]
+                        run.watcher.workers(there)
+                        task = self._task(worker.help_embed, run, halt)
+                        helpers.submit(client, task, waiting.values(), there)
                     yield None
                 with contextlib.suppress(queue.Empty):
                     said = heard.get(timeout=0.2)
                     if isinstance(said, dict):
+                        helpers.hear(said)
                         run.watcher.tell(said)
                     else:
                         yield waiting.pop(said), _outcome(said)
         finally:
             if client := self._running_client():
                 client.cancel(list(waiting))
+                helpers.cancel(client)
             halt.unlink(missing_ok=True)
             _pass_on_the_rest(heard, run.watcher)
 
@@ -212,15 +217,8 @@ class Cluster:
         """Submit the units to Dask, the longest first, and subscribe to their events."""
         client, topic = self._connected(), f"gpuclust-{run.id}"
         client.subscribe_topic(topic, lambda event: heard.put(event[1]))
-        task = functools.partial(
-            worker.compute,
-            run=dataclasses.replace(run, store=self._store, watcher=Watcher(), stop=never),
-            n_threads=self._plan.threads_each(self.workers),
-            topic=topic,
-            halt=halt,
-        )
-        there = client.scheduler_info(n_workers=-1)["workers"].values()
-        gpus = any("GPU" in one["resources"] for one in there)
+        task = self._task(worker.compute, run, halt)
+        needed = resources(client.scheduler_info(n_workers=-1)["workers"])
         futures = {}
         for unit, seconds in self._estimated(run, units):
             future = client.submit(
@@ -229,11 +227,21 @@ class Cluster:
                 key=f"{topic}-{next(self._numbers)}",
                 pure=False,
                 priority=int(seconds),
-                resources={"GPU": 1} if gpus else None,
+                resources=needed,
             )
             future.add_done_callback(heard.put)
             futures[future] = unit
         return futures
+
+    def _task(self, function: Callable[..., Any], run: Run, halt: Path) -> Callable[[Unit], Any]:
+        """Return a function of a worker with everything but its unit."""
+        return functools.partial(
+            function,
+            run=dataclasses.replace(run, store=self._store, watcher=Watcher(), stop=never),
+            n_threads=self._plan.threads_each(self.workers),
+            topic=f"gpuclust-{run.id}",
+            halt=halt,
+        )
 
     def _estimated(self, run: Run, units: deque[Unit]) -> list[tuple[Unit, float]]:
         """Empty the queue; a unit without an estimate counts as the longest: it is not embedded."""

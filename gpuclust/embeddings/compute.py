@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..device import memory
 from ..device.backend import Backend
-from ..events import Watcher
+from ..errors import GpuclustError
+from ..events import Stopped, Watcher
 from ..store.store import Store
 from ..vectors.dataset import is_own
 
@@ -76,10 +77,18 @@ def check_sources(units: Iterable[Unit], store: Store) -> None:
 def help_unit(found: Lookup, store: Store, on: Backend, options: Options, watcher: Watcher) -> int:
     """Encode images of a unit that another process embeds at present; return their number.
 
-    Returns 0 at once when no process embeds the unit, or all of its images are claimed.
+    Returns 0 at once when no process embeds the unit, or all of its images are claimed.  An error
+    is only reported: the process that embeds the unit meets it too.
+
+    Raises
+    ------
+    Stopped
+        When the watcher asks to stop.
     """
     from . import parts
 
+    if found.meta is not None or found.vectors is not None:
+        return 0
     files = store.embedding(found.unit)
     if not parts.home(files).is_dir():
         return 0
@@ -88,8 +97,14 @@ def help_unit(found: Lookup, store: Store, on: Backend, options: Options, watche
     if not any(map(ranges.has_free_range, parts.plans(files))):
         return 0
     watcher.note(f"another process embeds {found.unit}: this one helps")
-    dataset, encoder, how = _given(found, on, options, watcher)
-    count = embed.help_embed(dataset, encoder, files, **how)
+    try:
+        dataset, encoder, how = _given(found, on, options, watcher)
+        count = embed.help_embed(dataset, encoder, files, **how)
+    except Stopped:
+        raise
+    except GpuclustError as error:
+        watcher.note(f"could not help to embed {found.unit}: {error}")
+        return 0
     del encoder
     if on.torch_device() != "cpu":
         memory.release()

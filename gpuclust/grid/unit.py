@@ -10,21 +10,21 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..cell import KeyedCell, ResolvedUnit, Unit
-from ..device import machine
+from ..cell import ResolvedUnit, Unit
 from ..device.backend import Backend
 from ..embeddings.load import (
     DEFAULT_OPTIONS,
     Lookup,
     Options,
+    help_unit,
     is_current,
     load_unit,
     look_up,
 )
-from ..errors import InputError, unknown
+from ..errors import CellError, InputError, unknown
 from ..events import Stopped, Watcher
 from ..pipeline import run_unit
-from ..row import Outcome, Result, Row, asked_values, failure
+from ..row import Outcome, Result, Row, without_result
 from ..store.claims import Say
 from ..store.store import Store
 from .attempt import Attempt
@@ -162,7 +162,8 @@ class Summary:
 def compute_unit(unit: Unit, run: Run) -> Summary:
     """Compute the missing cells of one unit and save their rows.
 
-    The unit is claimed first; when another process has it, nothing is done and `busy` is 1.
+    The unit is claimed first.  When another process has it, this one helps to embed its images, if
+    that is what is being done, and `busy` is 1.
 
     Raises
     ------
@@ -176,7 +177,7 @@ def compute_unit(unit: Unit, run: Run) -> Summary:
     if todo.cells:
         with run.store.claim(unit) as say:
             if say is None:
-                return Summary(busy=1)
+                return _help(found, run)
             # The last owner of the unit may have embedded it, and computed some of its cells.
             if is_current(found, run.store):
                 todo, more = run.split(todo)
@@ -192,6 +193,15 @@ def compute_unit(unit: Unit, run: Run) -> Summary:
     summary.count(rest, run.id)
     summary.units.append(resolved)
     return summary
+
+
+def _help(found: Lookup, run: Run) -> Summary:
+    """Help another process to embed a unit."""
+    try:
+        help_unit(found, run.store, run.on, run.options, run.watcher)
+    except Stopped:
+        return Summary(busy=1, stopped=True)
+    return Summary(busy=1)
 
 
 def _compute(unit: Unit, found: Lookup, run: Run, say: Say, summary: Summary) -> ResolvedUnit:
@@ -217,7 +227,7 @@ def _compute(unit: Unit, found: Lookup, run: Run, say: Say, summary: Summary) ->
         for result in results:
             if device:
                 result.row.setdefault("device", {}).update(device)
-            _save(unit, result, run, summary)
+            _save(resolved, result, run, summary)
     except Stopped:  # while embedding; between cells a run just ends
         summary.stopped = True
     _drop_frames(summary.errors)
@@ -244,18 +254,11 @@ def _without_embedding(resolved: ResolvedUnit, on: Backend, loaded: Outcome) -> 
         yield without_result(keyed, on, loaded)
 
 
-def without_result(keyed: KeyedCell, on: Backend, outcome: Outcome) -> Result:
-    """Make the failed row of a cell without a result, from the error of `outcome`."""
-    row = {
-        "status": "failed",
-        "key": keyed.key,
-        **asked_values(keyed.cell),
-        "backend": on.name,
-        **failure(outcome),
-        "finished": machine.now(),
-        "host": machine.facts(),
-    }
-    return Result(row, None, outcome.error)
+def _write(unit: Unit, result: Result, run: Run) -> None:
+    result.row.update(run=run.id, pid=os.getpid())
+    if run.save_bad_input or not isinstance(result.error, InputError):
+        assignments = result.assignments() if run.save_labels else None
+        run.store.save_row(unit, result.row, assignments)
 
 
 def _drop_frames(errors: Iterable[Exception]) -> None:
@@ -269,15 +272,19 @@ def _drop_frames(errors: Iterable[Exception]) -> None:
         error.with_traceback(None).add_note(text)
 
 
-def _save(unit: Unit, result: Result, run: Run, summary: Summary) -> None:
-    result.row.update(run=run.id, pid=os.getpid())
+def _save(resolved: ResolvedUnit, result: Result, run: Run, summary: Summary) -> None:
+    """Write the row of a result; what cannot be written as JSON becomes a failed row."""
+    try:
+        _write(resolved.unit, result, run)
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        keyed = next(one for one in resolved.cells if one.key == result.row["key"])
+        reason = CellError(f"the result cannot be saved: {error}.")
+        result = without_result(keyed, run.on, Outcome(None, result.row["seconds"], (), reason))
+        _write(resolved.unit, result, run)
     summary.computed += 1
     if result.error is not None:
         summary.failed += 1
         summary.errors.append(result.error)
-    if run.save_bad_input or not isinstance(result.error, InputError):
-        assignments = result.assignments() if run.save_labels else None
-        run.store.save_row(unit, result.row, assignments)
     run.watcher.row(result.row)
     if run.keep is not None:
         run.keep(result)
