@@ -151,6 +151,20 @@ def failure(outcome: Outcome) -> Row:
     }
 
 
+def without_result(keyed: KeyedCell, on: Backend, outcome: Outcome) -> Result:
+    """Make the failed row of a cell without a result, from the error of `outcome`."""
+    row = {
+        "status": "failed",
+        "key": keyed.key,
+        **asked_values(keyed.cell),
+        "backend": on.name,
+        **failure(outcome),
+        "finished": machine.now(),
+        "host": machine.facts(),
+    }
+    return Result(row, None, outcome.error)
+
+
 def asked_values(cell: Cell) -> Row:
     """Return the coordinates of a cell, as in a row."""
     return {

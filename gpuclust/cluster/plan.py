@@ -10,6 +10,7 @@ from typing import Any
 
 from ..device import backend, threads
 from ..errors import InputError
+from .reach import check_memory_limit
 
 LOCALHOST = "127.0.0.1"
 KINDS = "local, cuda, an address such as tcp://host:8786, or file:scheduler.json"
@@ -63,6 +64,7 @@ class Plan:
                     f"--workers starts workers here, with --scheduler local or cuda. The "
                     f"workers of {self.scheduler} run already: leave --workers out."
                 )
+        check_memory_limit(self.memory_limit)
         for name, value in (("workers", self.workers), ("threads", self.threads)):
             if value is not None and value < 1:
                 raise InputError(f"{name} must be at least 1; got {value}.")

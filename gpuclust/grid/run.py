@@ -8,6 +8,7 @@ losses its cells become failed rows.
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
@@ -18,14 +19,14 @@ from ..cell import ResolvedUnit, Unit
 from ..device.backend import Backend
 from ..device.transfers import check_trace
 from ..embeddings.load import DEFAULT_OPTIONS, Options, check_sources, look_up
-from ..errors import CellError
+from ..errors import CellError, StorageError
 from ..events import Watcher
-from ..row import Outcome, Result
+from ..row import Outcome, Result, without_result
 from ..store.store import Store
 from . import cost
 from .kept import begun
 from .states import states_of
-from .unit import Run, Summary, compute_unit, never, without_result
+from .unit import Run, Summary, compute_unit, never
 
 # Pause before a unit that another run was computing is tried again.
 WAIT_SECONDS = 1.0
@@ -108,7 +109,7 @@ def run_grid(
         To trace without a GPU, or for images or an encoder that do not exist, unless their
         embedding is stored.
     StorageError
-        When a row or an embedding cannot be written.
+        When a row or an embedding cannot be written, or rows are gone at the end.
     """
     if trace:
         check_trace(on)
@@ -128,13 +129,45 @@ def run_grid(
     if options.vectors is None:
         check_sources(units, store)
     store.sweep()
+    units = list(units)
     progress = _Progress(run, deque(units))
     while (progress.waiting or progress.later) and not stop():
         for done in (map_ or _in_this_process)(run, progress.waiting):
             progress.take(done)
         progress.wait_for_others()
     progress.summary.stopped |= stop()
+    if not progress.summary.stopped:
+        _check_rows(units, run, progress.summary)
     return progress.summary
+
+
+def _check_rows(units: Iterable[Unit], run: Run, summary: Summary) -> None:
+    """Look for the row of every cell on the disk, by one listing of the folder of each unit.
+
+    Raises
+    ------
+    StorageError
+        When rows are gone: somebody removed or moved the folder of results meanwhile.
+    """
+    if not run.save_bad_input and summary.errors:  # some rows are not written on purpose
+        return
+    gone = cells = 0
+    for unit in summary.keyed(units):
+        if isinstance(unit, Unit):
+            unit = run.look_up(unit).resolve(run.on.name)
+            summary.units.append(unit)
+        try:
+            with os.scandir(run.store.row_path(unit.unit, "").parent) as entries:
+                there = {entry.name for entry in entries}
+        except OSError:
+            there = set()
+        cells += len(unit.cells)
+        gone += sum(f"{keyed.key}.json" not in there for keyed in unit.cells)
+    if gone:
+        raise StorageError(
+            f"{gone} of {cells} rows are no longer in {run.store.root}: they were removed or moved "
+            "while the grid ran, or its images changed. Run the same command again."
+        )
 
 
 def _in_this_process(run: Run, waiting: deque[Unit]) -> Iterator[Done]:

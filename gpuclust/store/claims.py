@@ -14,6 +14,8 @@ import fcntl
 import json
 import logging
 import os
+import stat
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -94,10 +96,20 @@ def lock_now(path: Path) -> BaseFileLock | None:
 
 
 def _write(path: Path, what: dict[str, Any]) -> None:
-    """Replace the JSON file in one step: readers never see a part of it."""
-    temporary = path.with_name(f".tmp-{path.name}")
-    temporary.write_text(json.dumps(what), encoding="utf-8")
-    temporary.replace(path)
+    """Replace the JSON file in one step: readers never see a part of it.
+
+    Whoever may write to the folder cannot lead the text elsewhere: the temporary name cannot be
+    foreseen, no link is followed, and a link at `path` is replaced itself.
+    """
+    temporary = path.with_name(f".tmp-{uuid.uuid4().hex[:12]}-{path.name}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        with os.fdopen(os.open(temporary, flags, 0o666), "w", encoding="utf-8") as file:
+            file.write(json.dumps(what))
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def read(path: Path) -> dict[str, Any] | None:
@@ -108,11 +120,23 @@ def read(path: Path) -> dict[str, Any] | None:
     try:
         if not is_locked(path.with_suffix(".lock")):
             return None
-        return json.loads(path.read_bytes())
+        found = json.loads(_content(path))
+        return found if isinstance(found, dict) else {}
     except FileNotFoundError:
         return None
-    except ValueError:  # not written yet
+    except (ValueError, RecursionError, OSError):  # not written yet, or no claim at all
         return {}
+
+
+def _content(path: Path) -> bytes:
+    """Read at most 1 MB of a regular file; a link is not followed and a FIFO not waited for."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError(f"{path} is no regular file")
+        return os.read(descriptor, 1 << 20)
+    finally:
+        os.close(descriptor)
 
 
 def is_locked(path: Path) -> bool:
@@ -124,8 +148,8 @@ def is_locked(path: Path) -> bool:
     False
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:  # no file, or a link: no process locks it
         return False
     try:
         # Shared, so that two readers do not take each other for an owner.

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 from small_grid import CPU, GRID, SAMPLES
 
+from gpuclust import pipeline
 from gpuclust.cell import Cell, place, units_of
 from gpuclust.embeddings.data import Data
 from gpuclust.embeddings.load import Options
@@ -355,3 +356,31 @@ def test_ctrl_c_stops_cleanly_with_exit_code_130(units, tmp_path):
     rows, problems = store.rows()
     assert problems == []
     assert run_grid(units, store, CPU).computed == 12 - len(rows)
+
+
+def test_a_result_that_json_cannot_hold_is_a_failed_row_and_the_others_go_on(
+    store, units, monkeypatch
+):
+    original = pipeline.score
+
+    def score(label_sets, *args):
+        found = original(label_sets, *args)
+        found[0].scores["ami"] = float("inf")
+        return found
+
+    monkeypatch.setattr(pipeline, "score", score)
+    summary = run_grid(units, store, CPU)
+    assert (summary.computed, summary.failed) == (12, 4)  # the first cell of each representation
+    assert "cannot be saved" in next(
+        row["error"]["message"] for row in store.rows()[0] if row["status"] == "failed"
+    )
+
+
+@pytest.mark.parametrize("gone", ["rows", "rows/digits-all/raw"])
+def test_rows_that_are_removed_meanwhile_are_no_success(store, units, gone):
+    class Remover(Listener):
+        def done(self, unit, **counts):
+            shutil.rmtree(store.root / gone)
+
+    with pytest.raises(StorageError, match=r"12 of 12 rows are no longer in .*Run the same"):
+        run_grid(units, store, CPU, watcher=Remover())

@@ -230,3 +230,46 @@ def test_what_a_killed_process_half_wrote_is_swept_away_later(store):
     assert not half_row.exists()
     assert store.rows() == ([ROW], [])
     assert sorted(folder.iterdir()) == sorted([fresh, store.embedding(UNIT).array])
+
+
+def test_a_claim_follows_no_link_and_waits_for_no_fifo(store, tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    with store.claim(UNIT) as say:
+        say({"unit": "u"})
+        (claim,) = (store.root / "running").glob("*.json")
+    for name in (claim.name, f".tmp-{claim.name}"):
+        (claim.parent / name).symlink_to(victim)
+    with store.claim(UNIT) as say:
+        say({"unit": "u"})
+        assert not claim.is_symlink()
+        assert store.running() == [{"unit": "u"}]
+    assert victim.read_text() == "precious"
+    os.mkfifo(claim)
+    os.mkfifo(claim.with_name("other.lock"))
+    claim.with_name("other.json").symlink_to(victim)
+    assert store.running() == []
+
+
+def test_a_lock_that_is_a_link_is_refused_and_its_target_stays(store, tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    with store.claim(UNIT) as say:
+        assert say is not None
+    (lock,) = (store.root / "running").glob("*.lock")
+    lock.unlink()
+    lock.symlink_to(victim)
+    with pytest.raises(StorageError), store.claim(UNIT):
+        pass
+    assert victim.read_text() == "precious"
+
+
+def test_a_row_replaces_a_link_in_its_place(store, tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    path = store.row_path(UNIT, "k")
+    path.parent.mkdir(parents=True)
+    path.symlink_to(victim)
+    store.save_row(UNIT, {"key": "k", "status": "ok"})
+    assert not path.is_symlink()
+    assert victim.read_text() == "precious"
