@@ -15,6 +15,7 @@ import numpy as np
 
 from ..device import dlpack
 from ..errors import InputError
+from . import label_entries
 from .transfer import to_device, to_host
 
 _NUMBERS = "biuf"
@@ -83,7 +84,9 @@ def labels(values: Any, *, name: str = "labels") -> Any:
     >>> labels(["b", "a", "b"]).tolist()
     ['b', 'a', 'b']
     """
-    values = as_array(values, name, "(n,)")
+    given, values = values, as_array(values, name, "(n,)")
+    if isinstance(given, list | tuple) and values.dtype.kind in "US":
+        label_entries.check_list(given, name)  # NumPy has turned NaN into the text "nan"
     if values.ndim != 1:
         raise InputError(
             f"{name} has shape {tuple(values.shape)}; a label array is one-dimensional, one label "
@@ -300,18 +303,7 @@ def _as_text(values: Any, name: str) -> np.ndarray:
         raise InputError(f"{name} has dtype {values.dtype}; give integer labels or text.")
     if values.dtype.kind in "iuf":
         return labels(_as_numbers(values, name), name=name)
-    if values.dtype.kind in "UST":
-        return values
-    kinds = {type(entry) for entry in values.flat} if values.dtype.kind == "O" else set()
-    if kinds and all(issubclass(kind, str) for kind in kinds):
-        return values.astype(str)
-    if kinds and all(issubclass(kind, int | np.integer | np.bool_) for kind in kinds):
-        return values.astype(np.int64)
-    found = ", ".join(sorted(kind.__name__ for kind in kinds)) or str(values.dtype)
-    raise InputError(
-        f"{name} holds {found}; give integers only or text only. Label samples without a class -1, "
-        "or drop them."
-    )
+    return label_entries.from_entries(values, name)
 
 
 # ---- shapes -------------------------------------------------------------------------------------

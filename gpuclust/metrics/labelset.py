@@ -141,8 +141,7 @@ def is_defined(labels: Any) -> bool:
 
 
 def _checked(labels: Any, *, n: int) -> Any:
-    labels = accept.as_array(labels, "labels", f"({n},)")
-    _check_shape(labels, n=n)
+    _check_shape(accept.as_array(labels, "labels", f"({n},)"), n=n)
     return accept.labels(labels)
 
 

@@ -84,7 +84,7 @@ def test_labels_are_whole_numbers_or_text(given):
         [[0], [1, 2]],
         3,
         None,
-        np.array(["2026-01-01"], dtype="M8[D]"),
+        np.array(["2026-01-01", "NaT"], dtype="M8[D]"),
         pd.Series([1, None], dtype="Int64"),
         pd.Series(["a", None]),
         torch.tensor([0.0, float("nan")]),
