@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import os
+import platform
 import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +18,8 @@ from ..cell import Place, Unit, canonical_encoder, check_preprocess, place
 from ..device import backend
 from ..device.backend import Backend
 from ..embeddings import files, samples
-from ..embeddings.load import Lookup, Options, embed_unit, look_up
+from ..embeddings.compute import embed_unit, help_unit
+from ..embeddings.load import Lookup, Options, look_up
 from ..errors import InputError
 from ..events import Watcher
 from ..store.store import Store
@@ -22,6 +28,8 @@ from .embeddings import Embeddings
 from .watching import Progress, watched
 
 ROOT = "gpuclust-results"
+# Pause before an embedding that another process computes is looked for again.
+_WAIT_SECONDS = 0.5
 
 
 def embed(
@@ -110,12 +118,10 @@ def embed(
             return _in_memory(unit, found, on, options, watcher)
         store = Store(Path(root).expanduser())
         if isinstance(found, given.ListedFiles):
-            lookup = _look_up_files(unit, found, store)
+            look = functools.partial(_look_up_files, unit, found, store)
         else:
-            lookup = look_up(unit, store, options, watcher)
-        if force:
-            lookup = dataclasses.replace(lookup, meta=None, problem=None)
-        return stored(lookup, store, on, options, watcher)
+            look = functools.partial(look_up, unit, store, options, watcher)
+        return stored(look, store, on, options, watcher, force=force)
 
 
 def options_of(
@@ -140,17 +146,53 @@ def place_of(dataset: given.Named | given.Given, split: str | None, encoder: str
 
 
 def stored(
-    lookup: Lookup, store: Store, on: Backend, options: Options, watcher: Watcher
+    look: Callable[[], Lookup],
+    store: Store,
+    on: Backend,
+    options: Options,
+    watcher: Watcher,
+    *,
+    force: bool = False,
 ) -> Embeddings:
-    """Load a stored embedding, after computing it where it is missing."""
-    if lookup.problem is not None:
-        raise lookup.problem
+    """Load the embedding found by `look`, after computing it where it is missing."""
+    lookup = look()
     place = store.embedding(lookup.unit)
-    if lookup.meta is None:
-        found = embed_unit(lookup, store, on, options, watcher)
-    else:
+    if lookup.problem is not None and lookup.meta is None and not force:
+        raise lookup.problem
+    if lookup.problem is not None:
+        watcher.note(f"{lookup.problem} It is embedded again.")
+    if force:
+        lookup = dataclasses.replace(lookup, meta=None, problem=None, reuse=False)
+    if lookup.meta is not None and lookup.problem is None:
         found = files.load(place, lookup.meta)
+    else:
+        found = _embed(lookup, look, store, on, options=options, watcher=watcher)
     return _embeddings(found, place.labels)
+
+
+def _embed(
+    lookup: Lookup,
+    look: Callable[[], Lookup],
+    store: Store,
+    on: Backend,
+    *,
+    options: Options,
+    watcher: Watcher,
+) -> files.Embedding:
+    """Embed a unit; while another process does so, help it and wait."""
+    unit = lookup.unit
+    while True:
+        with store.claim(unit) as say:
+            if say is not None:
+                what = {"unit": str(unit), "host": platform.node(), "pid": os.getpid()}
+                say(what | {"stage": "embedding"})
+                return embed_unit(lookup, store, on, options, watcher)
+        if not help_unit(lookup, store, on, options, watcher):
+            watcher.note(f"another process is computing {unit}: waited for it")
+            time.sleep(_WAIT_SECONDS)
+        lookup = look()
+        if lookup.meta is not None and lookup.problem is None:
+            return files.load(store.embedding(unit), lookup.meta)
 
 
 def _look_up_files(unit: Unit, dataset: given.ListedFiles, store: Store) -> Lookup:
@@ -164,7 +206,8 @@ def _in_memory(
     unit: Unit, dataset: given.ImagesInMemory, on: Backend, options: Options, watcher: Watcher
 ) -> Embeddings:
     with tempfile.TemporaryDirectory(prefix="gpuclust-") as folder:
-        found = stored(Lookup(unit, dataset=dataset), Store(Path(folder)), on, options, watcher)
+        look = functools.partial(Lookup, unit, dataset=dataset)
+        found = stored(look, Store(Path(folder)), on, options, watcher)
         return dataclasses.replace(found, array=_read_only(np.array(found.array)))
 
 

@@ -42,6 +42,7 @@ class Notes(Watcher):
         self.texts: list[str] = []
         self.quiet: set[str] = set()
         self._line = Line() if progress is True else None
+        self._to: Callable[[Event], None]
         if isinstance(progress, bool):
             self._to = _ignore if self._line is None else self._line.tell
         else:

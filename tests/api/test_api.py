@@ -1,5 +1,7 @@
 """The functions for Python: embed, run, run_grid, results."""
 
+import contextlib
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -239,6 +241,35 @@ def test_an_embedding_is_computed_once(few, root, monkeypatch):
     again = gpuclust.embed("digits", "raw", root=root)
     np.testing.assert_array_equal(first.array, again.array)
     assert first.meta["fingerprint"] == again.meta["fingerprint"]
+
+
+def test_an_embedding_of_another_process_is_waited_for(few, root, monkeypatch):
+    from gpuclust.store.store import Store
+
+    claim, calls = Store.claim, []
+
+    @contextlib.contextmanager
+    def busy_once(store, unit):
+        calls.append(unit)
+        if len(calls) > 1:
+            with claim(store, unit) as say:
+                yield say
+        else:
+            yield None
+
+    monkeypatch.setattr(Store, "claim", busy_once)
+    with pytest.warns(GpuclustNote, match="another process is computing"):
+        assert len(gpuclust.embed("digits", "raw", root=root)) == 200
+    assert len(calls) == 2
+
+
+def test_a_damaged_embedding_is_computed_again_with_a_word(few, root):
+    first = np.array(gpuclust.embed("digits", "raw", root=root))
+    (path,) = root.rglob("raw.npy")
+    path.write_bytes(path.read_bytes()[:-8])
+    with pytest.warns(GpuclustNote, match="embedded again"):
+        again = gpuclust.embed("digits", "raw", root=root)
+    np.testing.assert_array_equal(first, again)
 
 
 def test_every_way_to_give_images_gives_the_same_vectors(photos, root):
