@@ -76,7 +76,11 @@ class Progress:
         if kind in ("unit", "stage"):
             worker.update(unit=event["unit"], what=event.get("what", ""), since=self._clock())
         elif kind == "embedding":
-            worker.update(unit=event["unit"], what=_images(event, self._clock() - worker["since"]))
+            if worker.get("embeds") != event["unit"]:
+                # Images from before say nothing about the speed.
+                worker.update(embeds=event["unit"], before=event["done"], since=self._clock())
+            what = _images(event, worker["before"], self._clock() - worker["since"])
+            worker.update(unit=event["unit"], what=what)
         else:
             self.computed += 1
             self.failed += event["status"] == "failed"
@@ -131,11 +135,11 @@ def _at(address: str) -> str:
     return address.rpartition("//")[2]
 
 
-def _images(event: Event, seconds: float) -> str:
+def _images(event: Event, before: int, seconds: float) -> str:
     done, total = event["done"], event["total"]
-    if not done or seconds <= 0:
+    if done <= before or seconds <= 0:
         return f"{done}/{total} images"
-    rate = done / seconds
+    rate = (done - before) / seconds
     return f"{done}/{total} images, {rate:.1f} images/s, {(total - done) / rate:.0f} s remaining"
 
 
@@ -147,8 +151,8 @@ class ConsoleWatcher(Watcher):
     Parameters
     ----------
     stop : callable () -> bool
-        Returns True after the user asked the run to stop. An embedding then ends at once, because
-        a partial embedding cannot be saved.
+        Returns True after the user asked the run to stop. An embedding then ends at once; the
+        images embedded so far are kept.
     failures : bool
         Also print the rows of failed cells.
     units, cells : int
@@ -229,12 +233,13 @@ class ConsoleWatcher(Watcher):
     def _show_embedding(self, event: Event) -> None:
         """Print the progress of an embedding now and then, unless a live table shows it."""
         done, total = event["done"], event["total"]
-        if not done:
+        worker = self._progress.workers[name_of(event)]
+        if done == worker["before"]:
             note(f"embedding {event['unit']}")
             self._reported = time.monotonic()
         elif self._live is None and (time.monotonic() - self._reported > EVERY or done == total):
             self._reported = time.monotonic()
-            note(f"  {self._progress.workers[name_of(event)]['what']}")
+            note(f"  {worker['what']}")
 
     def _show_row(self, event: Event) -> None:
         what = f"{event['reducer']} | {event['clusterer']}"

@@ -20,7 +20,7 @@ SHOWN = ("reducer", "clusterer", "k", "seed", "status", "seconds", "warnings")
 
 
 class Stopped(GpuclustError):
-    """Stop request during an embedding; an incomplete embedding is not saved."""
+    """Stop request during an embedding; the images embedded so far are kept."""
 
 
 class Watcher:

@@ -41,7 +41,6 @@ def embed_unit(
         watcher.note(f"ignored in {unit.dataset}, not an image: {first}{others}")
     for line in dataset.said:  # guesses about folders: splits, classes, files of another format
         watcher.note(line)
-    watcher.embedding(unit, 0, len(dataset))
     files = store.embedding(unit)
     embedded = embed.embed(dataset, encoder, files, keep=keep, reuse=found.reuse, **how)
     if skipped := embedded.meta.skipped:

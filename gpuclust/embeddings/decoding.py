@@ -240,15 +240,7 @@ def _loading_failed(error: BaseException, workers: int) -> str:
     said = lines[-1].strip() if "Original Traceback" in str(error) else " ".join(lines)
     message = f"the images could not be loaded with {workers} worker(s): {said.rstrip('.')}."
     if _lacks_shared_memory(error):
-        return (
-            f"{message} Give the container more with --shm-size=8g, or use --loaders 0 "
-            f"(workers=0 in Python)."
-        )
+        return f"{message} Give the container more with --shm-size=8g, or use --loaders 0."
     if "exited unexpectedly" in said or "killed by signal" in said:
-        return (
-            f"{message} Usually the machine ran out of memory: use fewer --loaders (workers= in "
-            f"Python)."
-        )
-    return (
-        f"{message} Try --loaders 0, or a smaller --batch-size (workers=0, batch_size= in Python)."
-    )
+        return f"{message} Usually the machine ran out of memory: use fewer --loaders."
+    return f"{message} Try --loaders 0, or a smaller --batch-size."

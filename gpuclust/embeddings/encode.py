@@ -81,6 +81,7 @@ class Share:
         """
         if self.parts.bad() and not self.job.skip_bad:
             raise self._all_bad([], range(0))
+        self._report()
         waited = time.monotonic()
         while not self.parts.done.all():
             before = int(self.parts.done.sum())

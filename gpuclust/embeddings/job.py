@@ -37,7 +37,7 @@ def refuse_bad(dataset: Dataset, bad: dict[int, str], *, kept: int = 0) -> BadIm
         dataset,
         bad,
         f"{len(bad)} of {len(dataset)} images cannot be decoded; {done}. Delete them, or use "
-        f"--skip-bad (skip_bad=True in Python){again}",
+        f"--skip-bad{again}",
     )
 
 

@@ -83,6 +83,15 @@ def test_an_embedding_shows_its_rate():
     assert run.workers["here"]["what"] == "50/100 images, 5.0 images/s, 10 s remaining"
 
 
+def test_images_from_before_do_not_count_in_the_rate():
+    clock = Clock()
+    run = Progress(clock=clock)
+    events(run).embedding(UNIT, 40, 100)
+    clock.now = 10.0
+    events(run).embedding(UNIT, 60, 100)
+    assert run.workers["here"]["what"] == "60/100 images, 2.0 images/s, 20 s remaining"
+
+
 @pytest.fixture
 def lines(monkeypatch):
     """Return the lines written to the console so far."""

@@ -263,7 +263,7 @@ def test_progress_ends_at_the_number_of_images(data, files):
         batch_size=10,
         progress=lambda done, total: reported.append((done, total)),
     )
-    assert reported == [(10, N), (20, N), (N, N)]
+    assert reported == [(0, N), (10, N), (20, N), (N, N)]
 
 
 @pytest.mark.parametrize(
