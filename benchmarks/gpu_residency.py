@@ -111,7 +111,7 @@ def photographs(folder: Path, edge: int) -> Path:
 
 def grid(on: Backend, report: Report, args: argparse.Namespace) -> None:
     """Run two encoders on two datasets as a grid, from images to rows."""
-    from gpuclust.report import tables
+    from gpuclust.report.transfers import transfers
 
     photos = f"folder:{photographs(args.folder, edge=100 if args.dry else 32)}"
     places = [(photos, "all")] if args.dry else [("digits", "all"), (photos, "all")]
@@ -125,7 +125,7 @@ def grid(on: Backend, report: Report, args: argparse.Namespace) -> None:
             report.running(f"grid: {unit}")
             rows = execute.run_grid([unit], args.folder / "grid", on, trace=not args.dry)
             report.put("grid", "rows", value=[shortened(row) for row in rows])
-    report.put("grid", "table", value=tables.transfers(rows)._asdict())
+    report.put("grid", "table", value=transfers(rows)._asdict())
     failed = [row for row in rows if row["status"] != "ok"]
     report.line(f"grid: {len(rows)} rows, {len(failed)} failed")
 

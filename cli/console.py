@@ -225,7 +225,7 @@ def show_table(header: list[str], lines: list[list[str]]) -> None:
 
 def show_transfers(rows: list[dict[str, Any]]) -> None:
     """Print the bytes copied between host and device, per traced unit."""
-    from gpuclust.report.tables import transfers
+    from gpuclust.report.transfers import transfers
 
     brief = transfers(rows)
     note(brief.common)

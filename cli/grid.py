@@ -98,12 +98,13 @@ def grid(
     """Compute all combinations of a grid file without a result."""
     from gpuclust.device import backend
     from gpuclust.device.threads import use_threads
-    from gpuclust.embeddings.load import Options
+    from gpuclust.embeddings.load import Options, check_sources
     from gpuclust.grid.grid_file import load_grid
     from gpuclust.store.store import Store
 
     show_log()
     units, store = load_grid(file), Store(root)
+    check_sources(units, store)
     options = Options(data_dir=data_dir, batch_size=batch_size, workers=loaders, skip_bad=skip_bad)
     how: dict[str, Any] = {
         "options": options,
@@ -193,7 +194,7 @@ def run_and_report(
             map_=cluster,
         )
     rows = states.rows_of(summary.keyed(units), store, on, options)
-    show_rows(tables.frame(rows), by="ami", most=200)
+    show_rows(tables.frame(rows), most=200)
     if trace:
         show_transfers(rows)
     note(

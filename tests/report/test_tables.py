@@ -1,7 +1,7 @@
 import pytest
 
 from gpuclust.errors import UnknownNameError
-from gpuclust.report import tables
+from gpuclust.report import tables, transfers
 
 
 def row(**changes):
@@ -79,7 +79,7 @@ def test_a_stage_that_cells_shared_is_counted_once():
         traced("c", cluster=2**19, seed=1),
         row(key="d"),
     ]
-    brief = tables.transfers(rows)
+    brief = transfers.transfers(rows)
     found = {line[1]: line for line in brief.lines}
     assert list(found) == ["load", "reduce", "cluster", "score"]
     assert [found[stage][2] for stage in found] == ["1", "2", "3", "2"]
@@ -90,11 +90,11 @@ def test_a_stage_that_cells_shared_is_counted_once():
 
 def test_two_preprocessings_of_one_encoder_are_two_units_of_transfers():
     rows = [traced("a", cluster=1), traced("b", cluster=1, preprocess="study")]
-    units = {line[0] for line in tables.transfers(rows).lines}
+    units = {line[0] for line in transfers.transfers(rows).lines}
     assert len(units) == 2
     assert any("study preprocessing" in unit for unit in units)
 
 
 def test_rows_that_were_not_traced_give_no_transfers():
     peak_only = row(key="a", n=10, d=10, backend="gpu", device={"cluster": {"peak_bytes": 5}})
-    assert tables.transfers([peak_only, row(key="b")]).lines == []
+    assert transfers.transfers([peak_only, row(key="b")]).lines == []
