@@ -10,6 +10,8 @@ from typing import Any
 
 import array_api_compat
 
+from ..arrays.distances import check_and_scale
+from ..arrays.unit import SQUARES32, in_unit
 from ..errors import CellError
 from .spectral.assignment import assign
 
@@ -36,6 +38,8 @@ def kneighbors(
     Returns
     -------
     distances, indices : CuPy arrays (n, k), float32 and int64
+        Distances are float64 for samples so large or so small that float32 squares of their
+        differences would overflow or underflow.
 
     Examples
     --------
@@ -45,13 +49,18 @@ def kneighbors(
     """
     from cuml.neighbors import NearestNeighbors
 
+    xp = array_api_compat.array_namespace(X)
+    scaled, unit = check_and_scale(xp, X, metric, limits=SQUARES32)
+    if unit != 1.0:
+        X = scaled
     search = NearestNeighbors(
         n_neighbors=k, metric=metric, algorithm="brute", output_type="cupy"
     ).fit(X)
     # The second pass restores digits that the matrix product loses between near-duplicates.
     distances, indices = search.kneighbors(X if include_self else None, two_pass_precision=True)
-    xp = array_api_compat.array_namespace(indices)
     indices = xp.astype(indices, xp.int64)
+    if unit != 1.0:
+        distances = in_unit(xp, xp.astype(distances, xp.float64), unit)
     return itself_first(xp, distances, indices) if include_self else (distances, indices)
 
 

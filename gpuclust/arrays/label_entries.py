@@ -1,4 +1,4 @@
-"""Label arrays of objects, text and dates, with a sentence for entries that are no labels."""
+"""Label arrays of objects, text and dates, with a sentence for missing labels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NUMBERS = int | float | np.integer | np.floating | np.bool_
 
 
 def from_entries(values: np.ndarray, name: str) -> np.ndarray:
-    """Return labels (n,) of text, objects or dates as an array that can be sorted.
+    """Return labels (n,) of text, objects or dates as a sortable array.
 
     Text and bytes stay what they are; numbers become int64, or float64 if some are not whole;
     dates and integers beyond 64 bits become numbers of their order.  O(n) time.

@@ -1,4 +1,4 @@
-"""Samples in a unit in which squares of their differences neither overflow nor underflow.
+"""Unit of the samples, chosen to keep squares of their differences in the range of floats.
 
 float32 squares underflow for samples of 1e-25 and overflow for samples of 1e20; float64 squares do
 so at 1e-160 and 1e155.  Distances are computed on samples divided by a power of two, which is
@@ -23,7 +23,7 @@ _VERY_LARGE = 2.0**1000
 
 
 class Limits(NamedTuple):
-    """Sizes of samples that are used unchanged.
+    """Sizes of samples to use unchanged.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ KEPT32 = Limits(2.0**100, 2.0**-100, 2.0**-100)
 
 
 def unit_scaled(xp: Any, X: Any, *, limits: Limits | None = None) -> tuple[Any, float]:
-    """Return samples with the same differences in a safe unit, and that unit.
+    """Return samples with the same differences in a safe unit, and the unit.
 
     O(n d) time: one pass for the smallest and the largest value of each feature.  The array `X`
     itself is returned if it is within the limits.  Otherwise a float64 copy: the first

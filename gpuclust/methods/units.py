@@ -1,4 +1,4 @@
-"""Samples of any size for classes of libraries, which square them in their own dtype.
+"""Samples of any size for classes of libraries, to be squared in their own dtype.
 
 Our own classes scale the samples themselves, see `gpuclust.arrays.unit`.
 """
@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import array_api_compat
 
-from ..arrays.unit import is_ordinary, unit_scaled
+from ..arrays.unit import SQUARES32, is_ordinary, unit_scaled
 
 
 class Unit(NamedTuple):
-    """Origin and unit of the samples that a class is fitted to.
+    """Origin and unit of the samples given to a class.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class Unit(NamedTuple):
 
 
 def unit_for(estimator: Any, X: Any) -> Unit:
-    """Return the unit in which to fit a class to the samples `X` (n, d), float32 or float64.
+    """Choose the unit for fitting a class to the samples `X` (n, d), float32 or float64.
 
     O(n d) time.  Samples of ordinary size are used unchanged, and so are those of our own classes.
 
@@ -72,12 +72,14 @@ def unit_for(estimator: Any, X: Any) -> Unit:
     True
     """
     module = type(estimator).__module__
-    if module.startswith("gpuclust.") and module != "gpuclust.algorithms.cuml":
+    on_gpu = module.startswith("cuml.") or module == "gpuclust.algorithms.cuml"
+    if module.startswith("gpuclust.") and not on_gpu:
         return Unit()
     xp = array_api_compat.array_namespace(X)
-    if is_ordinary(xp, X):
+    limits = SQUARES32 if on_gpu else None  # cuML converts to float32
+    if is_ordinary(xp, X, limits=limits):
         return Unit()
-    return Unit(xp.astype(X[:1, :], xp.float64), unit_scaled(xp, X)[1])
+    return Unit(xp.astype(X[:1, :], xp.float64), unit_scaled(xp, X, limits=limits)[1])
 
 
 def fit_predict(estimator: Any, X: Any) -> Any:

@@ -161,7 +161,7 @@ def _add_external(
 def _put(
     result: Scored, name: str, values: tuple[float | None, float | None], one: _Clustering
 ) -> None:
-    """Add the score of all samples and that of the clustered samples, or the reasons."""
+    """Add the scores of all samples and of the clustered samples, or the reasons."""
     for key, value in zip((name, f"{name}_clustered"), values, strict=True):
         if value is not None and math.isfinite(value):
             result.scores[key] = float(value)

@@ -1,4 +1,4 @@
-"""Digests of the results of methods on samples that repeat.
+"""Digests of the results of methods on repeated samples.
 
 As a script, called with a number of times and names of methods, it prints the digests as JSON.
 """

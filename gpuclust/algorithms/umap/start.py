@@ -1,4 +1,4 @@
-"""Initial positions of UMAP: those of umap-learn, with all random numbers drawn from the seed.
+"""Initial positions of UMAP, as in umap-learn, with all random numbers drawn from the seed.
 
 The positions are eigenvectors of the normalized Laplacian of the graph.  Where samples repeat, the
 eigensolver (ARPACK) meets an invariant subspace and restarts from a random vector; umap-learn lets
@@ -104,7 +104,7 @@ def _uniform(random: np.random.RandomState, shape: tuple[int, int]) -> np.ndarra
 
 
 def _with_noise(placed: np.ndarray, random: np.random.RandomState) -> np.ndarray:
-    """Scale the positions to at most 10 and add a little noise, so that no two are equal."""
+    """Scale the positions to at most 10 and add a little noise to tell equal ones apart."""
     placed = (placed * (_EXTENT / np.abs(placed).max())).astype(np.float32)
     return placed + random.normal(scale=0.0001, size=placed.shape).astype(np.float32)
 
