@@ -14,11 +14,11 @@ import numbers
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
 from .encoders.encoder import PREPROCESSINGS
 from .errors import InputError, unknown
+from .files.paths import expand
 from .methods.spec import Spec, chain_text, parse_clusterer, parse_reducer
 from .methods.table import CLUSTERERS
 from .metrics import suite
@@ -305,7 +305,7 @@ def _absolute(name: str, entry: Resource) -> str:
         return name
     key, separator, rest = name.partition(entry.separator)
     path, question, options = rest.partition("?")
-    return f"{key}{separator}{Path(path).expanduser().resolve()}{question}{options}"
+    return f"{key}{separator}{expand(path).resolve()}{question}{options}"
 
 
 def _whole(name: str, value: Any, *, low: int, high: int | None = None) -> int:

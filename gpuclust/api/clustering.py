@@ -15,6 +15,7 @@ from ..device.backend import Backend
 from ..embeddings.data import Data
 from ..errors import GpuclustError
 from ..events import Watcher
+from ..files.paths import expand
 from ..store.store import Store
 from .cells import result_of, run_cell
 from .embedding import ROOT, options_of
@@ -122,7 +123,7 @@ def run(
         )
         if k is not None and not cell.wants_k:
             watcher.note(f"{cell.clusterer.name} finds the number of clusters itself: k is ignored")
-        store, on = Store(Path(root).expanduser()), backend.select(device)
+        store, on = Store(expand(root)), backend.select(device)
         options = options_of(data_dir, batch_size, loaders, skip_bad=skip_bad)
         options = options._replace(vectors=_on_backend(found.vectors, on, watcher))
         made = run_cell(

@@ -22,6 +22,7 @@ from ..embeddings.compute import embed_unit, help_unit
 from ..embeddings.load import Lookup, Options, look_up
 from ..errors import InputError
 from ..events import Watcher
+from ..files.paths import expand
 from ..store.store import Store
 from . import given
 from .embeddings import Embeddings
@@ -116,7 +117,7 @@ def embed(
         unit = Unit(**names, preprocess=check_preprocess(preprocess), cells=())
         if isinstance(found, given.ImagesInMemory):
             return _in_memory(unit, found, on, options, watcher)
-        store = Store(Path(root).expanduser())
+        store = Store(expand(root))
         if isinstance(found, given.ListedFiles):
             look = functools.partial(_look_up_files, unit, found, store)
         else:
@@ -129,7 +130,7 @@ def options_of(
 ) -> Options:
     """Return the options of an embedding from the arguments of Python."""
     return Options(
-        data_dir=None if data_dir is None else Path(data_dir).expanduser(),
+        data_dir=None if data_dir is None else expand(data_dir),
         batch_size=batch_size,
         workers=loaders,
         skip_bad=skip_bad,

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..embeddings.data import Data, Samples
 from ..errors import DamagedFileError, InputError
+from ..files.paths import expand
 from ..row import names_and_truth
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ class Embeddings:
         from ..files import output
         from ..store.store import atomic
 
-        path = Path(path).expanduser()
+        path = expand(path)
         path = output.check(path if path.suffix == ".npz" else path.with_name(path.name + ".npz"))
         paths, truth = names_and_truth(self.data())
         y = None if truth is None else np.array(["" if one is None else str(one) for one in truth])
@@ -153,7 +154,7 @@ class Embeddings:
         DamagedFileError
             When it was not written by `save`, or is damaged.
         """
-        path = Path(path).expanduser()
+        path = expand(path)
         try:
             with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                 found = {name: file[name] for name in file.files}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import array_api_compat
@@ -16,6 +15,7 @@ from ..datasets.given import ImagesInMemory, ListedFiles
 from ..datasets.table import DATASETS
 from ..errors import InputError, UnknownNameError
 from ..events import Watcher
+from ..files.paths import expand
 from ..registry import find
 
 Named = str
@@ -69,7 +69,7 @@ def named(given: str | os.PathLike[str], watcher: Watcher) -> str:
     InputError
         When the path is a file.
     """
-    path = Path(given).expanduser()
+    path = expand(given)
     if isinstance(given, str) and find(given, DATASETS) is not None:
         if path.is_dir():
             watcher.note(f"{given!r} is the dataset; for the folder write 'folder:{given}'")

@@ -6,7 +6,6 @@ import hashlib
 import os
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +19,7 @@ from ..embeddings.data import Data, Samples
 from ..embeddings.own import data_of
 from ..embeddings.vector_files import read_vectors
 from ..errors import GpuclustNote, InputError
+from ..files.paths import expand
 from ..registry import find
 from ..vectors import dataset as own
 from ..vectors.taken import Vectors
@@ -79,7 +79,7 @@ def source(asked: Asked, watcher: Notes) -> Source:
 
 
 def _by_name(asked: Asked, X: str | os.PathLike[str], watcher: Notes) -> Source:
-    path = Path(X).expanduser()
+    path = expand(X)
     if isinstance(X, str) and own.is_own(X):
         return _file(asked, own.source_of(X), watcher)
     is_dataset = isinstance(X, str) and find(X, DATASETS) is not None
@@ -104,7 +104,7 @@ def _file(asked: Asked, given_: own.Source, watcher: Notes) -> Source:
     _refuse(asked, "vectors in a file", encoder=asked.encoder, split=asked.split)
     labels = given_.labels
     if isinstance(asked.y, str | os.PathLike):
-        labels = own.source(given_.path, Path(asked.y).expanduser()).labels
+        labels = own.source(given_.path, expand(asked.y)).labels
     vectors = read_vectors(given_.path, labels)
     watcher.note_quietly(vectors.report)
     if vectors.left_out:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..device import backend
 from ..errors import InputError, unknown
+from ..files.paths import expand
 from ..grid import run as grid
 from ..grid.grid_file import grid_units, load_grid
 from ..grid.states import rows_of
@@ -86,7 +87,7 @@ def run_grid(
 
     with watched(progress) as watcher:
         units = _units(grid_file)
-        store, on = Store(Path(root).expanduser()), backend.select(device)
+        store, on = Store(expand(root)), backend.select(device)
         options = options_of(data_dir, batch_size, loaders, skip_bad=skip_bad)
         summary = grid.run_grid(
             units,
@@ -115,7 +116,7 @@ def _units(given: str | os.PathLike[str] | Mapping[str, Any]) -> list[Unit]:
     if isinstance(given, str) and "\n" in given:
         return grid_units(parse_toml(given, "the grid"), "the grid")
     if isinstance(given, str | os.PathLike):
-        return load_grid(Path(given).expanduser())
+        return load_grid(expand(given))
     raise InputError(
         f"a grid is a TOML file, its text or a dict of lists; got {type(given).__name__}."
     )
@@ -157,7 +158,7 @@ def results(root: str | Path = ROOT, **only: Any) -> pd.DataFrame:
     from ..report.tables import frame, ranked
 
     with watched(progress=False) as watcher:
-        folder = Path(root).expanduser()
+        folder = expand(root)
         if not folder.is_dir():
             raise InputError(f"there is no folder of results {str(root)!r}. Give another --root.")
         table = frame(Store(folder).each_row(watcher.note))

@@ -25,6 +25,7 @@ from ..cell import Unit
 from ..device.backend import Backend
 from ..errors import BackendError, GpuclustError, InputError
 from ..events import Watcher
+from ..files.paths import expand
 from ..grid import cost
 from ..grid.run import Done, Lost
 from ..grid.unit import Run, Summary, never
@@ -132,7 +133,7 @@ class Cluster:
         if self._started is not None:
             return Client(self._started)
         if where.startswith("file:"):
-            where = reach.scheduler_address(Path(where.removeprefix("file:")).expanduser())
+            where = reach.scheduler_address(expand(where.removeprefix("file:")))
         reach.knock(where)
         return Client(where, timeout=10)
 

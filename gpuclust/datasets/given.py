@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import BadImagesError, InputError
+from ..files.paths import expand
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -57,7 +58,7 @@ class ListedFiles:
         """
         from . import image
 
-        files = [str(Path(path).expanduser().absolute()) for path in paths]
+        files = [str(expand(path).absolute()) for path in paths]
         digest = hashlib.sha256(b"%d" % image.DECODING)
         for file in files:
             digest.update(os.fsencode(file) + _state(file))

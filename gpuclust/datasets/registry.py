@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, unknown
+from ..files.paths import expand
 from ..registry import describe, find, load_target
 from .dataset import Dataset
 from .table import DATASETS, DatasetEntry
@@ -70,7 +71,7 @@ def full_name(name: str) -> str:
 
 def _is_folder(name: str) -> bool:
     try:
-        return bool(name) and Path(name).expanduser().is_dir()
+        return bool(name) and expand(name).is_dir()
     except (OSError, RuntimeError, ValueError):  # a name that cannot be a path
         return False
 
@@ -159,6 +160,6 @@ def load(name: str, *, split: str | None = None, data_dir: str | Path | None = N
     """
     check(name, split)
     split = default_split(name) if split is None else split
-    where = None if data_dir is None else Path(data_dir).expanduser()
+    where = None if data_dir is None else expand(data_dir)
     dataset: Dataset = load_target(entry_of(name).target)(name, split, where)
     return dataset

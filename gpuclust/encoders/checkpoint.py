@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import product
@@ -10,39 +11,46 @@ from pathlib import Path
 from pickle import UnpicklingError  # noqa: TID251 - the exception only: torch.load raises it
 from typing import Any
 
+import numpy as np
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ..errors import InputError, WeightsError
+from ..files.paths import expand
 
-SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".pth.tar")
+SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".pth.tar", ".ckpt")
 
 # Keys under which training scripts save the state dict.  Self-distillation evaluates the teacher,
 # so it comes before the student.
-WRAPPERS = ("state_dict", "model", "model_state_dict", "model_state", "teacher", "student")
+WRAPPERS = (
+    "state_dict", "model", "model_state_dict", "model_state", "teacher", "student", "network",
+    "net", "encoder", "backbone", "state_dict_ema", "model_ema", "ema_state_dict", "ema", "module",
+)  # fmt: skip
 
 # Prefixes that training adds to the keys of a backbone; up to three are removed, outermost first.
 # MoCo evaluates the base encoder, DINO the teacher.
 PREFIXES = (
     "module.", "_orig_mod.", "model.", "teacher.", "student.", "base_encoder.", "backbone.",
-    "encoder.", "visual.",
+    "encoder.", "visual.", "net.", "network.", "ema_model.", "ema.",
 )  # fmt: skip
 
 # Heads of pretraining methods, which are not part of the encoder.
 HEADS = ("head.", "head_dist.", "projector.", "projection_head.", "predictor.", "decoder",
          "mask_token", "momentum_encoder.")  # fmt: skip
 
-_READ_ERRORS = (
-    AttributeError, EOFError, LookupError, OSError, RuntimeError, SafetensorError, TypeError,
-    UnpicklingError, ValueError,
-)  # fmt: skip
+# Class of the arguments of a model, where Lightning has kept it over the years.
+_ARGUMENTS = (
+    "pytorch_lightning.utilities.parsing.AttributeDict",
+    "lightning.pytorch.utilities.parsing.AttributeDict",
+    "lightning_fabric.utilities.data.AttributeDict",
+    "lightning.fabric.utilities.data.AttributeDict",
+)
 
 
 def check_file(path: Path) -> None:
     """Raise WeightsError unless the file exists and has the extension of a checkpoint."""
-    if not path.expanduser().is_file():
+    if not expand(path).is_file():
         raise WeightsError(f"there is no checkpoint file {str(path)!r}.")
     if not path.name.endswith(SUFFIXES):
         kinds = ", ".join(SUFFIXES)
@@ -64,32 +72,66 @@ def read(path: str | Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        # Training scripts save their arguments too; a Namespace only stores attributes.
-        with torch.serialization.safe_globals([argparse.Namespace]):
+        with torch.serialization.safe_globals(plain_values()):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
         raise WeightsError(
             f"{str(path)!r} is refused: it holds Python objects besides tensors, so loading it "
             "would run code from the file. Save the state dict alone, as .safetensors."
         ) from error
-    except _READ_ERRORS as error:
-        raise WeightsError(f"{str(path)!r} cannot be read as a checkpoint: {error}") from error
+    except Exception as error:  # a damaged file raises anything
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise WeightsError(f"{str(path)!r} cannot be read as a checkpoint: {reason}") from error
     return _unwrap(content, path)
 
 
+class _Attributes(dict[str, Any]):
+    """Stands for the dictionaries in which Lightning saves the arguments of a model."""
+
+
+@functools.cache
+def plain_values() -> list[Any]:
+    """List the constructors that may be called for values beside the weights; none runs code.
+
+    These are numbers of NumPy, such as a best accuracy, with their dtypes; and the arguments of
+    training scripts, in objects that only store attributes.
+
+    Examples
+    --------
+    >>> argparse.Namespace in plain_values()
+    True
+    """
+    scalar = np.float64(0).__reduce__()[0]
+    dtypes = {type(np.dtype(code)) for code in (*np.typecodes["AllInteger"], "?", "e", "f", "d")}
+    return [
+        argparse.Namespace,
+        np.dtype,
+        *sorted(dtypes, key=str),
+        *((scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
+        *((_Attributes, name) for name in _ARGUMENTS),
+    ]
+
+
 def _unwrap(content: Any, path: Path) -> dict[str, Tensor]:
-    while isinstance(content, Mapping):
-        tensors = {key: value for key, value in content.items() if isinstance(value, Tensor)}
-        inner = [content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping)]
-        if inner:
-            content = inner[0]
-        elif tensors:
+    """Find the first state dict under the names of `WRAPPERS`; a dictionary may hold itself."""
+    waiting, seen = [content], set()
+    while waiting:
+        one = waiting.pop(0)
+        if not isinstance(one, Mapping) or id(one) in seen:
+            continue
+        seen.add(id(one))
+        inner = [one[key] for key in WRAPPERS if isinstance(one.get(key), Mapping)]
+        waiting = inner + waiting
+        tensors = {key: value for key, value in one.items() if _is_weight(key, value)}
+        if tensors and not inner:
             return tensors
-        else:
-            break
     raise WeightsError(
         f"{str(path)!r} has no state dict, neither at its top nor under {', '.join(WRAPPERS)}."
     )
+
+
+def _is_weight(key: Any, value: Any) -> bool:
+    return isinstance(key, str) and isinstance(value, Tensor) and value.layout == torch.strided
 
 
 def fit(state: Mapping[str, Tensor], model: nn.Module, *, path: str, arch: str) -> list[str]:

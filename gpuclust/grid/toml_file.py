@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..files.paths import expand
 
 # Far above any grid file: the names of 100,000 datasets take a few MB.
 MOST_BYTES = 10_000_000
@@ -34,7 +35,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     >>> read_toml(path)
     {'k': 5}
     """
-    path = Path(path).expanduser()
+    path = expand(path)
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):

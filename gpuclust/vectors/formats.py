@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import InputError
+from ..files.paths import expand
 from .contents import Contents
 from .folder import npy_folder
 from .numpy_files import npy, npz
@@ -66,7 +67,7 @@ def existing(path: str | Path) -> Path:
     """
     try:
         os.fspath(path).encode()
-        path = Path(path).expanduser()
+        path = expand(path)
         mode = path.stat().st_mode
     except UnicodeEncodeError as error:
         name = os.fsencode(path).decode("ascii", "backslashreplace")

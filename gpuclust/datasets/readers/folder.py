@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ...errors import InputError
+from ...files.paths import expand
 from ..folders import digests, layout, names, walk
 from ..folders.walk import printable
 
@@ -145,7 +146,7 @@ def path_of(name: str) -> Path:
     >>> str(folder.path_of("folder:/photos"))
     '/photos'
     """
-    given = Path(name.removeprefix(PREFIX)).expanduser()
+    given = expand(name.removeprefix(PREFIX))
     if "\\x" not in str(given) or os.path.lexists(given):
         return given
     plain = re.sub(

@@ -8,6 +8,7 @@ from pathlib import Path
 import timm
 
 from ...errors import InputError
+from ...files.paths import expand
 from .. import checkpoint, timm_model
 from ..names import EncoderName
 from ..table import Parts
@@ -29,7 +30,7 @@ def check(name: EncoderName) -> None:
 def build(name: EncoderName, *, image_size: int | None) -> Parts:
     """Build the architecture and load the weights of the file."""
     del image_size
-    arch, path = name.option("arch"), str(Path(name.model).expanduser())
+    arch, path = name.option("arch"), str(expand(name.model))
     state = checkpoint.read(path)
     backbone = timm.create_model(arch, pretrained=False, num_classes=0)
     if _averages(state) and hasattr(backbone, "fc_norm"):

@@ -19,6 +19,7 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from torch import Tensor, nn
 
 from ...errors import InputError, WeightsError, unknown
+from ...files.paths import expand
 from .. import hub
 from ..checkpoint import check_file
 from ..names import EncoderName
@@ -76,7 +77,7 @@ def build(name: EncoderName, *, image_size: int | None) -> Parts:
     instead = f"open_clip/{model}/<path>"
     # Fetched before the model is built: create_model logs failures through the root logger.
     with hub.fetching(str(name), origin=str(origin), instead=instead, repository=repository):
-        path = download_pretrained(config) if config else str(Path(pretrained).expanduser())
+        path = download_pretrained(config) if config else str(expand(pretrained))
     visual = _create(str(name), model, pretrained if config else path)
     preprocess = PreprocessCfg(**visual.preprocess_cfg)
     height, width = preprocess.input_size[1:]
