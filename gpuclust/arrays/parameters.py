@@ -7,7 +7,6 @@ number, and NaN and infinity are refused.
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Iterable
 from typing import Any
 
@@ -40,7 +39,7 @@ def whole(name: str, value: Any, *, low: int = 1, high: int = MOST) -> int:
     if _is_whole(value) and low <= value <= high:
         return int(value)
     limit = f"{low} or more" if high == MOST else f"from {low} to {high}"
-    raise InputError(f"{name} is {_short(value)}; it must be a whole number, {limit}.")
+    raise InputError(f"{name} is {short(value)}; it must be a whole number, {limit}.")
 
 
 def optional_whole(name: str, value: Any, *, low: int = 1) -> int | None:
@@ -69,7 +68,7 @@ def number(
     >>> number("damping", np.float32(0.5), low=0.5, high=1, below=True)
     0.5
     """
-    real = isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_)
+    real = isinstance(value, float | np.floating) or _is_whole(value)
     found = _as_float(value) if real else math.nan
     if math.isfinite(found) and low <= found and (found < high if below else found <= high):
         return found
@@ -79,7 +78,7 @@ def number(
     if high < math.inf:
         limits.append(f"{'below' if below else 'at most'} {high:g}")
     allowed = f"a finite number{', ' if limits else ''}{' and '.join(limits)}"
-    raise InputError(f"{name} is {_short(value)}; it must be {allowed}.")
+    raise InputError(f"{name} is {short(value)}; it must be {allowed}.")
 
 
 def choice(name: str, value: Any, allowed: Iterable[str]) -> str:
@@ -97,7 +96,7 @@ def choice(name: str, value: Any, allowed: Iterable[str]) -> str:
     """
     allowed = tuple(allowed)
     if not isinstance(value, str) or value not in allowed:
-        raise unknown(name, value, allowed)
+        raise unknown(name, value if isinstance(value, str) else short(value), allowed)
     return str(value)
 
 
@@ -115,7 +114,7 @@ def flag(name: str, value: Any) -> bool:
     True
     """
     if not isinstance(value, bool | np.bool_):
-        raise InputError(f"{name} is {_short(value)}; it must be True or False.")
+        raise InputError(f"{name} is {short(value)}; it must be True or False.")
     return bool(value)
 
 
@@ -137,7 +136,7 @@ def seed(random_state: Any) -> Any:
     if _is_whole(random_state):
         return whole("random_state", random_state, low=0, high=_MOST_SEED)
     raise InputError(
-        f"random_state is {_short(random_state)}; it must be a whole number from 0 to "
+        f"random_state is {short(random_state)}; it must be a whole number from 0 to "
         f"{_MOST_SEED}, a numpy.random.RandomState or None."
     )
 
@@ -150,11 +149,36 @@ def _as_float(value: Any) -> float:
 
 
 def _is_whole(value: Any) -> bool:
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
-def _short(value: Any) -> str:
-    """Write a value in at most 40 characters."""
+def entries(name: str, values: Any) -> list[Any]:
+    """Return the entries of a sequence as a list.
+
+    Raises
+    ------
+    InputError
+        For a text, and for what has no entries.
+
+    Examples
+    --------
+    >>> entries("scores", ("davies_bouldin",))
+    ['davies_bouldin']
+    """
+    alone = isinstance(values, str | bytes) or getattr(values, "ndim", 1) == 0
+    if alone or not isinstance(values, Iterable):
+        raise InputError(f"{name} is {short(values)}; it must be a list.")
+    return list(values)
+
+
+def short(value: Any) -> str:
+    """Write a value in at most 40 characters, for a message.
+
+    Examples
+    --------
+    >>> short(10**5000)
+    'a number of thousands of digits'
+    """
     try:
         text = repr(value)
     except ValueError:  # an int of more than 4,300 digits

@@ -20,6 +20,7 @@ from ..device.backend import Backend
 from ..errors import CellError, InputError
 from ..methods.build import build, neighbors_of
 from ..methods.method import Fit, Method
+from ..methods.param import Param
 from ..methods.table import CLUSTERERS, REDUCERS
 
 
@@ -80,7 +81,9 @@ class Estimator(BaseEstimator):
         method: Method = (REDUCERS | CLUSTERERS)[self._entry]
         given, name = self._given(n, d), type(self).__name__
         checked = {
-            key: param.check(name, key, _plain(given[key])) if key in given else param.default
+            key: param.check(name, key, _plain(given[key], param))
+            if key in given
+            else param.default
             for key, param in method.params.items()
         }
         method.check(name, checked)
@@ -98,14 +101,15 @@ class Estimator(BaseEstimator):
         return int(check_random_state(state).randint(parameters.MOST))
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, param: Param) -> Any:
     """Return a number or text of NumPy as one of Python.
 
-    An array is no allowed value, and cannot be compared with one: it becomes a text for the error.
+    Objects that are no value of any parameter become a short text, for the error.
     """
     if isinstance(value, np.generic):
-        return value.item()
-    return f"an array of shape {np.shape(value)}" if hasattr(value, "__array__") else value
+        value = value.item()
+    number = isinstance(value, bool | int | float) and not param.choices
+    return value if number or value is None or isinstance(value, str) else parameters.short(value)
 
 
 def kept(values: Any, X: Any) -> Any:

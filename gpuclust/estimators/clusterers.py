@@ -117,7 +117,8 @@ class KMeans(ClusterMixin, Estimator):
     def _given(self, n: int, d: int) -> dict[str, Any]:
         given = super()._given(n, d)
         if isinstance(self.n_init, str) and self.n_init == "auto":
-            given["n_init"] = 10 if str(self.init) == "random" else 1
+            random = isinstance(self.init, str) and self.init == "random"
+            given["n_init"] = 10 if random else 1
         return given
 
 

@@ -73,7 +73,7 @@ class Param:
     def _within(self, value: Any) -> bool:
         if isinstance(value, bool):
             return True
-        if not math.isfinite(value) or (type(value) is int and abs(value) > LARGEST):
+        if (type(value) is int and abs(value) > LARGEST) or not math.isfinite(value):
             return False
         low_ok = self.low is None or value >= self.low
         return low_ok and (self.high is None or value <= self.high)

@@ -21,6 +21,7 @@ import numpy as np
 from ..arrays import accept, distances, parameters, segments, transfer
 from ..arrays.unit import SQUARES64
 from ..device import block_size
+from ..errors import InputError
 from .labelset import LabelSet, drop_unused, encode_all
 
 SCORES = ("calinski_harabasz", "davies_bouldin")
@@ -116,7 +117,7 @@ def dispersion_scores(
     >>> dispersion_scores(X, [[0, 0, 1, 1]])
     {'calinski_harabasz': [50.0], 'davies_bouldin': [0.2]}
     """
-    scores = [parameters.choice("score", score, SCORES) for score in scores]
+    scores = [parameters.choice("score", one, SCORES) for one in _scores(scores)]
     X = accept.samples(X, least=0)
     xp = array_api_compat.array_namespace(X)
     sets = encode_all(X, labels_list, masks)
@@ -125,6 +126,13 @@ def dispersion_scores(
     X = distances.check_and_scale(xp, X, "euclidean", limits=SQUARES64)[0]
     found = _compute(xp, X, scored, scores) if scored else {score: [] for score in scores}
     return {score: _with_nan(sets, found[score]) for score in scores}
+
+
+def _scores(scores: Any) -> list[Any]:
+    given = parameters.entries("scores", scores)
+    if not given:
+        raise InputError(f"scores is empty; give one or both of {', '.join(SCORES)}.")
+    return given
 
 
 def _single(score: str, X: Any, labels: Any, mask: Any) -> float:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import array_api_compat
 import numpy as np
 
-from ..arrays import accept
+from ..arrays import accept, parameters
 from ..arrays.transfer import to_host
 from ..errors import InputError
 from .crosstab import as_mask, is_numeric, unique_inverse_counts
@@ -97,8 +97,10 @@ def label_set(X: Any, labels: Any, *, mask: Any = None) -> LabelSet:
 
 def encode_all(X: Any, labels_list: Sequence[Any], masks: Sequence[Any] | None) -> list[LabelSet]:
     """Encode each label set with its mask; raise `InputError` if there are more or fewer masks."""
-    labels_list = _listed(labels_list, "labels_list")
-    masks = [None] * len(labels_list) if masks is None else _listed(masks, "masks")
+    if isinstance(labels_list, LabelSet):  # a tuple, but one label set
+        raise InputError("labels_list is a LabelSet; it must be a list of label sets.")
+    labels_list = parameters.entries("labels_list", labels_list)
+    masks = [None] * len(labels_list) if masks is None else parameters.entries("masks", masks)
     if len(masks) != len(labels_list):
         raise InputError(
             f"there are {len(masks)} masks for {len(labels_list)} label sets; pass one mask per "
@@ -106,12 +108,6 @@ def encode_all(X: Any, labels_list: Sequence[Any], masks: Sequence[Any] | None) 
         )
     pairs = zip(labels_list, masks, strict=True)
     return [label_set(X, labels, mask=mask) for labels, mask in pairs]
-
-
-def _listed(values: Any, name: str) -> list[Any]:
-    if isinstance(values, str | LabelSet) or not isinstance(values, Iterable):
-        raise InputError(f"{name} is {values!r}; give a list with one entry per label set.")
-    return list(values)
 
 
 def drop_unused(X: Any, sets: list[LabelSet]) -> tuple[Any, list[LabelSet]]:

@@ -165,7 +165,6 @@ BAD_LABELS = {
     "matrix": Y[:, None],
     "one number": 3,
     "a word": "labels",
-    "dates": np.full(60, np.datetime64("2026-01-01")),
 }
 SCORES = {
     name: getattr(metrics, name)
@@ -249,6 +248,12 @@ def test_labels_that_are_no_labels_are_refused_by_a_sentence(score, bad):
         lambda: metrics.silhouette_scores(X, [Y], masks=[Y]),
         lambda: metrics.dispersion_scores(X, [Y], scores=["silhouette"]),
         lambda: metrics.dispersion_scores(X, [Y], scores=[["davies_bouldin"]]),
+        lambda: metrics.dispersion_scores(X, [Y], scores=3),
+        lambda: metrics.dispersion_scores(X, [Y], scores=[]),
+        lambda: metrics.silhouette_scores(X, np.array(2)),
+        lambda: metrics.silhouette_scores(X, [Y], metric=10**5000),
+        lambda: linkage(X, dtype=10**5000),
+        lambda: HDBSCAN(min_samples=10**5000).fit(X),
         lambda: metrics.adjusted_mutual_info_score(Y, Y, normalizer=["true"]),
         lambda: metrics.adjusted_rand_score(Y, Y, mask=Y),
         lambda: metrics.adjusted_rand_score(Y, Y, mask=np.ma.masked_array(Y > 0, Y > 0)),

@@ -161,7 +161,8 @@ class AffinityPropagation(Clusterer):
 
         Returns a mask of the exemplars (n,), the number of iterations, and whether they converged.
         """
-        messages = _messages(xp, S, self.damping)
+        damping = float(self.damping)  # a float64 of NumPy would make float32 messages float64
+        messages = _messages(xp, S, damping)
         total = self_availability = xp.zeros_like(S[0, :])
         exemplar: Any = None
         unchanged, iteration, converged = 0, 0, False
@@ -171,9 +172,7 @@ class AffinityPropagation(Clusterer):
             total = xp.astype(xp.sum(xp.stack(sums), axis=0, dtype=xp.float64), S.dtype)
             own = messages.self_responsibility
             # An iteration updates availabilities first, so its own come from the sums just made.
-            self_availability = self.damping * self_availability + (1 - self.damping) * (
-                total - own
-            )
+            self_availability = damping * self_availability + (1 - damping) * (total - own)
             last, exemplar = exemplar, self_availability + own > 0
             same = last is not None and bool(xp.all(last == exemplar))
             unchanged = unchanged + 1 if same else 1

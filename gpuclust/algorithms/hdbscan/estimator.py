@@ -182,7 +182,7 @@ class HDBSCAN(Clusterer):
 
     def _cluster(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return the labels and probabilities (n,) on the host."""
-        min_samples = self.min_cluster_size if self.min_samples is None else self.min_samples
+        min_samples = int(self.min_cluster_size if self.min_samples is None else self.min_samples)
         if X.shape[0] < max(min_samples, 2):
             raise CellError(
                 f"HDBSCAN needs at least {max(min_samples, 2)} samples for min_samples="
@@ -196,7 +196,7 @@ class HDBSCAN(Clusterer):
         if min_samples > 1:  # core distances are 0 for 1, so they cause no ties
             spanning = sklearn_order.sklearn_tree(spanning, ties, path=self.metric == "cosine")
         hierarchy = single_linkage_tree(spanning, X.shape[0])
-        tree = condense.condensed_tree(hierarchy, self.min_cluster_size)
+        tree = condense.condensed_tree(hierarchy, int(self.min_cluster_size))
         chosen = condense.select(
             tree,
             method=self.cluster_selection_method,

@@ -165,9 +165,11 @@ def _checked(method: str, metric: str, dtype: Any) -> bool:
     if dtype is None:
         return False
     # np.float32 and np.dtype("float32"), torch.float32 and "float32" have one last name.
-    name = getattr(dtype, "__name__", str(dtype)).rpartition(".")[2]
+    number = isinstance(dtype, int | float | complex)
+    name = parameters.short(dtype) if number else getattr(dtype, "__name__", str(dtype))
+    name = name.rpartition(".")[2]
     if name not in ("float32", "float64"):
-        raise InputError(f"dtype is {dtype}; it must be float32 or float64. None means float32.")
+        raise InputError(f"dtype is {name}; it must be float32 or float64. None means float32.")
     return bool(name == "float64")
 
 
@@ -221,7 +223,7 @@ class Agglomerative(Clusterer):
         linkage: str = "ward",
         metric: str = "euclidean",
         standardize: bool = False,
-        memory: dict[tuple[str, str], tuple[Any, Linkage]] | None = None,
+        memory: Any = None,
     ):
         self.n_clusters = n_clusters
         self.distance_threshold = distance_threshold
@@ -256,7 +258,8 @@ class Agglomerative(Clusterer):
             return linkage(X, self.linkage, metric=self.metric)
         _checked(self.linkage, self.metric, None)
         if not isinstance(self.memory, dict):
-            raise InputError(f"memory is {self.memory!r}; it must be a dict for trees, or None.")
+            given = parameters.short(self.memory)
+            raise InputError(f"memory is {given}; it must be a dict for trees, or None.")
         key = (self.linkage, self.metric)
         source, tree = self.memory.get(key, (None, None))
         if tree is None or source is not X:
