@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import product
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from ..errors import InputError, WeightsError
 from ..files.paths import expand
 
+LOG = logging.getLogger("gpuclust")
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".pth.tar", ".ckpt")
 
 # Keys under which training scripts save the state dict.  Self-distillation evaluates the teacher,
@@ -120,7 +122,10 @@ def _unwrap(content: Any, path: Path) -> dict[str, Tensor]:
         if not isinstance(one, Mapping) or id(one) in seen:
             continue
         seen.add(id(one))
-        inner = [one[key] for key in WRAPPERS if isinstance(one.get(key), Mapping)]
+        names = [key for key in WRAPPERS if isinstance(one.get(key), Mapping)]
+        inner = [one[key] for key in names]
+        if len(names) > 1:
+            LOG.info("%s: weights are read from %s, before %s", path.name, names[0], names[1:])
         waiting = inner + waiting
         tensors = {key: value for key, value in one.items() if _is_weight(key, value)}
         if tensors and not inner:
