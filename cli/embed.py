@@ -98,7 +98,7 @@ def _embed(
     watcher: ConsoleWatcher,
     stop: Interrupt,
 ) -> EmbeddingMeta:
-    """Embed a unit, or help the process that embeds it, and return the metadata."""
+    """Embed a unit, alone or with another process, and return the metadata."""
     from gpuclust.embeddings import load
     from gpuclust.events import Stopped
 

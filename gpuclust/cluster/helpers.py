@@ -38,7 +38,7 @@ class Helpers:
         self._futures: list[Any] = []
 
     def hear(self, event: Event) -> None:
-        """Learn from an event which units are being embedded."""
+        """Take the units being embedded from an event."""
         if event["event"] == "embedding" and event["done"] < event["total"]:
             self._embedding.add(event["unit"])
         elif event["event"] in ("embedding", "stage", "done"):
@@ -51,7 +51,7 @@ class Helpers:
         units: Iterable[Unit],
         workers: Workers,
     ) -> None:
-        """Give each idle worker a unit that is being embedded; at most one helper per worker.
+        """Give each idle worker a unit in work; at most one helper per worker.
 
         Parameters
         ----------
@@ -75,5 +75,5 @@ class Helpers:
             self._futures.append(client.submit(task, unit, pure=False, **how))
 
     def cancel(self, client: distributed.Client) -> None:
-        """Cancel the helpers that are waiting; running ones end with their unit."""
+        """Cancel waiting helpers; running ones end with their unit."""
         client.cancel(self._futures)

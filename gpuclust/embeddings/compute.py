@@ -1,4 +1,4 @@
-"""Embed the images of a unit, or help another process that embeds them."""
+"""Embed the images of a unit, alone or as a helper of another process."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def embed_unit(
 
 
 def check_sources(units: Iterable[Unit], store: Store) -> None:
-    """Raise for images or an encoder that do not exist, unless their embedding is stored.
+    """Raise for missing images or a missing encoder, unless their embedding is stored.
 
     Costs one look for a file per unit.
 
@@ -74,7 +74,7 @@ def check_sources(units: Iterable[Unit], store: Store) -> None:
 
 
 def help_unit(found: Lookup, store: Store, on: Backend, options: Options, watcher: Watcher) -> int:
-    """Encode images of a unit that another process embeds at present; return their number.
+    """Help another process to embed a unit; return the number of images encoded here.
 
     Returns 0 at once when no process embeds the unit, or all of its images are claimed.  An error
     is only reported: the process that embeds the unit meets it too.

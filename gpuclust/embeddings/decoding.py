@@ -5,11 +5,13 @@ An image that cannot be decoded is reported and does not end the stream.
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import errno
 import gc
 import itertools
 import logging
+import os
 import shutil
 import signal
 import sys
@@ -146,12 +148,14 @@ def _start_loader(number: int) -> None:
     end of a pipe another one writes to.
     """
     gc.freeze()  # pages inherited from the parent stay shared
+    # Dask's workers start new interpreters; at their end a library of triton reports leaks.
+    atexit.register(os._exit, 0)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class _Issued:
-    """Lists of indices for a loader; remembers those whose batch has not come back."""
+    """Lists of indices for a loader; remembers the lists without a batch."""
 
     def __init__(self, source: Iterable[list[int]]):
         self.source = iter(source)

@@ -151,7 +151,7 @@ def embed(
 
 
 def _complete(files: EmbeddingFiles, job: Job, share: Share) -> EmbeddingMeta:
-    """Encode what is missing and write the files; encode again what was in a damaged part."""
+    """Encode the missing images and write the files; damaged parts are encoded again."""
     from .assemble import assemble
 
     while True:
@@ -177,7 +177,7 @@ def help_embed(
     compile: bool = False,
     note: Note = LOG.info,
 ) -> int:
-    """Encode a share of the images that another process embeds at present, with `embed`.
+    """Encode a share of the images of another process's `embed`.
 
     Parameters
     ----------

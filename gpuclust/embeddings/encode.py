@@ -113,7 +113,7 @@ class Share:
                 self._take_all(stream)
             self._write()
         except BaseException:
-            # What is encoded is kept, whatever happened, unless the disk is the reason.
+            # Encoded vectors are kept after any error, unless the disk is the reason.
             with contextlib.suppress(GpuclustError, OSError):
                 self._write()
             raise
@@ -189,7 +189,7 @@ class Share:
             )
 
     def _write(self) -> None:
-        """Write the pending vectors as a part, and release the ranges that are complete."""
+        """Write the pending vectors as a part, and release complete ranges."""
         pending, self._pending = self._pending, Pending()
         if pending.ranges and self.plan.exists():
             part = write_part(

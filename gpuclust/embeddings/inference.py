@@ -113,7 +113,7 @@ class Forward:
         return rows[0] if len(rows) == 1 else torch.cat(rows)
 
     def _fold(self, shape: torch.Size) -> None:
-        """Fold batch norms; the test image is noise, so that the choice is the same in every run.
+        """Fold batch norms; noise as test image gives the same choice in every run.
 
         With the first image of a run, a run that goes on elsewhere could choose otherwise.
         """

@@ -57,7 +57,7 @@ def write_labels(
 
 
 def trust_table(dataset: Dataset, path: Path) -> None:
-    """Give a folder the digests of its photos from before, so that they are not read again."""
+    """Give a folder the known digests of its photos, to avoid reading them again."""
     if isinstance(dataset, FolderDataset):
         dataset.trust(_digests(path))
 

@@ -51,7 +51,7 @@ def home(files: EmbeddingFiles) -> Path:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """Order in which the images of a dataset are encoded; the same for all processes and restarts.
+    """Order of encoding of the images of a dataset, for all processes and restarts.
 
     Attributes
     ----------
@@ -141,7 +141,7 @@ def remove(folder: Path) -> None:
 
 
 class DamagedPart(DamagedFileError):
-    """Part with another content than the one that was written."""
+    """Part with changed content."""
 
     def __init__(self, part: Part):
         super().__init__(f"the part {part.path.name} of an embedding is damaged.")
@@ -281,7 +281,7 @@ class Parts:
                 self.done[a:b] = True
 
     def forget(self, part: Part) -> None:
-        """Remove a damaged part, so that its images are encoded again."""
+        """Remove a damaged part; its images are encoded again."""
         part.path.unlink(missing_ok=True)
         self.found.clear()
         self.done[:] = False
@@ -293,7 +293,7 @@ class Parts:
         return max((part.d for part in self.found.values()), default=0)
 
     def bad(self) -> dict[int, str]:
-        """Return the reason of each image that could not be decoded, by its index."""
+        """Return the reasons of the undecodable images, by index."""
         order = self.plan.order
         late = {int(order[p]): why for part in self.found.values() for p, why in part.bad}
         return self.plan.bad | late

@@ -1,4 +1,4 @@
-"""Vectors that are encoded and not yet on the disk."""
+"""Encoded vectors, not yet on the disk."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PART_BYTES = 1 << 26
 
 @dataclass
 class Pending:
-    """Vectors that are encoded and not yet on the disk."""
+    """Encoded vectors, not yet on the disk."""
 
     ranges: list[list[int]] = field(default_factory=list)
     rows: list[np.ndarray] = field(default_factory=list)

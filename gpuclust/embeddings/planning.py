@@ -52,7 +52,7 @@ def decoded_at_once(device: torch.device, encoder: Any, batch_size: int) -> int:
 
 
 def identity(job: Job, images: np.ndarray) -> dict[str, Any]:
-    """List everything the vectors depend on, except settings that only change the last digits."""
+    """List the facts behind the vectors, except settings for their last digits."""
     forward, encoder = job.forward, job.encoder
     return {
         "weights_hash": encoder.weights_hash,

@@ -43,7 +43,7 @@ class Rows(NamedTuple):
 
 
 def find(files: EmbeddingFiles, identity: dict[str, Any]) -> list[Rows]:
-    """List the vectors on the disk that an embedding with this identity may take over.
+    """List the vectors on the disk for an embedding with this identity.
 
     Reads the vectors of the replaced embedding once, to compare their hash.
     """

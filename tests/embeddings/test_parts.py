@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import os
 import random
 import subprocess
 import sys
@@ -42,6 +43,9 @@ class Counting(torch.nn.Module):
         if self.after is not None and self.images >= self.after:
             raise ZeroDivisionError
         self.images += len(x)
+        if log := os.environ.get("COUNT_IMAGES"):
+            with Path(log).open("a") as file:
+                file.write(f"{len(x)}\n")
         time.sleep(self.seconds * len(x))
         # Every vector knows which images it was encoded with.
         return self.linear(x.flatten(1)) * (1 + 1e-3 * x.mean())
@@ -479,9 +483,9 @@ def start(folder, out, role="embed", *, seconds=0.0, part=0.2, workers=0):
 def test_two_processes_encode_each_image_once_between_them(photos, files, tmp_path):
     where = (photos.root, files.array.parent)
     both = [start(*where, role, seconds=0.02) for role in ("embed", "help")]
-    told = [process.communicate(timeout=100) for process in both]
-    assert [process.returncode for process in both] == [0, 0], told
-    counts = [int(out.split()[-1]) for out, _ in told]
+    said = [process.communicate(timeout=100) for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    counts = [int(out.split()[-1]) for out, _ in said]
     assert sum(counts) == 101
     assert min(counts) > 0
     assert np.array_equal(embed.load(files).X, undisturbed(photos, tmp_path))
@@ -576,3 +580,41 @@ def test_helpers_of_another_encoder_do_nothing(photos, files, every_pass):
     assert (other.images, same.images) == (0, 61)
     assert embed.load_meta(files) is None  # a helper does not finish the embedding
     assert parts.home(files).is_dir()
+
+
+@pytest.mark.long
+def test_three_thousand_photos_survive_five_kills_bad_photos_and_a_new_one(
+    tmp_path, files, monkeypatch
+):
+    count, kills = 3000, 5
+    folder = write_photos(tmp_path / "photos", range(count)).root
+    log = tmp_path / "count.txt"
+    monkeypatch.setenv("COUNT_IMAGES", str(log))
+    bad = [folder / "ab"[i % 2] / f"{i:04d}.png" for i in (3, 1500, 2999)]
+    kept = [path.read_bytes() for path in bad]
+    for path in bad:
+        spoil(path, header=True)
+    with pytest.raises(BadImagesError, match="3 of 3000"):
+        embed.embed(datasets.load(f"folder:{folder}"), encoder(), files)
+    assert not log.exists()
+    for path, content in zip(bad, kept, strict=True):
+        path.write_bytes(content)
+
+    dataset = datasets.load(f"folder:{folder}")
+    how = {"seconds": 0.01, "part": pending.PART_SECONDS, "workers": 2}
+    kill_and_resume(dataset, files, kills, draw=random.Random(0), **how)
+    embed.embed(dataset, encoder(), files)
+    encodings = sum(map(int, log.read_text().split()))
+    assert encodings - count <= kills * 30 * 100  # 30 s at 100 images/s
+    assert np.array_equal(embed.load(files).X, undisturbed(dataset, tmp_path))
+
+    log.unlink()
+    more = write_photos(folder, [5000])
+    embed.embed(more, encoder(), files, reuse=True)
+    assert log.read_text() == "1\n"
+    spoil(folder / "a" / "0000.png", header=False)
+    said = []
+    changed = datasets.load(f"folder:{folder}")
+    embed.embed(changed, encoder(), files, skip_bad=True, reuse=True, note=said.append)
+    assert log.read_text() == "1\n"
+    assert said == ["1 of 3,001 images is new and is embedded; 3,000 are taken from before"]
