@@ -45,7 +45,7 @@ def of(X: Any) -> str:
     xp = compat.array_namespace(X)
     sums = [0, 0]
     for start in range(0, X.shape[0], _ROWS):
-        rows = X[start : start + _ROWS, :]
+        rows = X[start : min(start + _ROWS, X.shape[0]), :]
         bits = xp.reshape(rows, (-1,)).view(xp.uint32 if rows.itemsize == 4 else xp.uint64)
         at = xp.arange(bits.shape[0], dtype=xp.uint64) + start * X.shape[1]
         for i, seed in enumerate((0x9E3779B97F4A7C15, 0xD1B54A32D192ED03)):

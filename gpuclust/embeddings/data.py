@@ -86,7 +86,8 @@ def check_finite(X: Any, name: str) -> None:
     count, first = 0, 0
     rows = max(1, _BLOCK // X.shape[1])
     for start in range(0, X.shape[0], rows):  # a mapped file of any size fits into memory
-        bad = ~xp.all(xp.isfinite(X[start : start + rows, :]), axis=1)
+        stop = min(start + rows, X.shape[0])
+        bad = ~xp.all(xp.isfinite(X[start:stop, :]), axis=1)
         found = int(xp.count_nonzero(bad))
         if found and not count:
             first = start + int(xp.argmax(xp.astype(bad, xp.int8)))
