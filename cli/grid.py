@@ -171,7 +171,7 @@ def run_and_report(
     from gpuclust.embeddings import load
     from gpuclust.events import Relay, Watcher
     from gpuclust.grid import run, states
-    from gpuclust.report import tables
+    from gpuclust.report import tables, versions
 
     options = options or load.DEFAULT_OPTIONS
     cells = sum(len(unit.cells) for unit in units)
@@ -201,6 +201,8 @@ def run_and_report(
         f"{summary.computed} cells computed, {summary.failed} of them failed; "
         f"{summary.skipped} had a row before. Results: {store.root}"
     )
+    if (others := versions.of_others(rows)) is not None:
+        note(f"{others}, not by the versions here; `gpuclust report` shows the versions.")
     if summary.stopped:
         note("Stopped before the end; the same command goes on from here.")
         raise typer.Exit(130)

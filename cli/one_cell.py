@@ -77,3 +77,12 @@ def show(row: dict[str, Any], store: Store, asked: Cell, *, saved: bool) -> None
     note(f"row: {store.row_path(unit, row['key'])}")
     if saved:
         note(f"labels: {store.labels_path(row['key'])} (path, cluster, truth, strength)")
+
+
+def note_existing(row: dict[str, Any]) -> None:
+    """Say that a row was there before, and by which versions, if they are not the ones here."""
+    from gpuclust.report.versions import of_others
+
+    note("already computed; --force computes it again")
+    if (others := of_others([row])) is not None:
+        note(f"{others}, not by the versions here")

@@ -140,6 +140,7 @@ def show_rows(
 ) -> None:
     """Print a table of rows, best first, and write all of it to the given files."""
     from gpuclust.files.output import is_stdout
+    from gpuclust.files.visible import visible
     from gpuclust.report import tables
 
     if table.empty:
@@ -151,7 +152,7 @@ def show_rows(
         written["--csv"] = (csv, tables.csv(table))
     if markdown is not None:
         every = tables.brief(table, by)
-        text = f"{every.common}\n\n{tables.markdown(every.header, every.lines)}\n"
+        text = f"{visible(every.common)}\n\n{tables.markdown(every.header, every.lines)}\n"
         written["--markdown"] = (markdown, text)
     if not any(is_stdout(path) for path, _ in written.values()):
         note(shown.common)

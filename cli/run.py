@@ -22,7 +22,7 @@ from .console import (
     show_transfers,
 )
 from .embed import embed
-from .one_cell import show, source
+from .one_cell import note_existing, show, source
 from .options import Preprocess, Split, given_path, output_path
 from .progress import ConsoleWatcher
 
@@ -140,7 +140,7 @@ def run(
     if found.row is None:  # interrupted before the cell began
         raise typer.Exit(130)
     if not found.computed:
-        note("already computed; --force computes it again")
+        note_existing(found.row)
     show(found.row, store, asked, saved=save_labels)
     if save_labels_to is not None:
         note(f"labels: {result_of(found, asked, store, on, options).to_csv(save_labels_to)}")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..arrays.transfer import to_host
 from ..embeddings.data import Data
+from ..files.paths import expand
 from ..row import Row, names_and_truth
 from ..store import labels as label_files
 from ..store.labels import Assignments
@@ -144,7 +145,7 @@ class Result:
         "path","cluster","truth","strength"
         """
         with errors_in_python():
-            return label_files.save(Path(path).expanduser(), self._assignments())
+            return label_files.save(expand(path), self._assignments())
 
 
 def to_host_array(values: Any) -> Any:

@@ -18,7 +18,7 @@ import numpy as np
 
 from ..cell import Cell, ResolvedUnit, Unit
 from ..embeddings.load import DEFAULT_OPTIONS, Options, look_up
-from ..errors import InputError
+from ..errors import DamagedFileError, InputError
 from ..events import Watcher
 from ..metrics import adjusted_rand_score
 from ..store import labels
@@ -115,12 +115,15 @@ def _pairs(
 
 def _read(resolved: ResolvedUnit, i: int, store: Store) -> Found | str:
     key, name = resolved.cells[i].key, resolved.backend
-    row = store.read_row(store.row_path(resolved.unit, key))
+    try:
+        row = store.read_row(store.row_path(resolved.unit, key))
+        found = labels.read(store.labels_path(key))
+    except DamagedFileError as error:
+        return f"damaged on {name}: {error}"
     if row is None:
         return f"no {name} row"
     if row["status"] == "failed":
         return f"failed on {name}: {row['error']['message']}"
-    found = labels.read(store.labels_path(key))
     if found is None:
         return f"no labels of the {name} row; compute it again with --save-labels"
     return Found(row, found.cluster)
