@@ -57,7 +57,7 @@ def start(folder: Path, encoder: str, root: Path, *more: str) -> subprocess.Pope
 
 
 def run(folder: Path, encoder: str, root: Path, *more: str) -> str:
-    """Run `gpuclust embed` to its end; print its time and return what it says."""
+    """Run `gpuclust embed` to its end; print its time and return its messages."""
     began = time.perf_counter()
     said = start(folder, encoder, root, *more).communicate()[0]
     print(f"{time.perf_counter() - began:6.1f} s  {said.strip().splitlines()[0]}", flush=True)

@@ -148,6 +148,8 @@ def _start_loader(number: int) -> None:
     end of a pipe another one writes to.
     """
     gc.freeze()  # pages inherited from the parent stay shared
+    # Ctrl-C in a terminal reaches all processes; only the parent may react, and keep its vectors.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Dask's workers start new interpreters; at their end a library of triton reports leaks.
     atexit.register(os._exit, 0)
     if sys.platform == "linux":

@@ -68,7 +68,7 @@ class Claims:
         return True
 
     def _steps(self, first: int, last: int) -> Iterator[tuple[int, int]]:
-        """Divide a range into steps without the images that are encoded.
+        """Divide a range into steps, without encoded images.
 
         A stream is read from its beginning, so nothing is left out of it.
         """
@@ -84,7 +84,7 @@ class Claims:
                 yield start + low, stop - int(missing[::-1].argmax())
 
     def release_done(self) -> None:
-        """Release the ranges whose images are all encoded."""
+        """Release the encoded ranges."""
         for number in list(self._held):
             first, last = self._ranges[number]
             if self.parts.done[first:last].all():

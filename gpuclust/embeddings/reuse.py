@@ -1,4 +1,4 @@
-"""Vectors from before: of the embedding that is replaced, and of unfinished plans.
+"""Vectors from before: of the replaced embedding, and of unfinished plans.
 
 A vector is taken over when weights, preprocessing, pooling and precision are the same and the image
 has the same identity, see `headers.identities`.
@@ -51,6 +51,8 @@ def find(files: EmbeddingFiles, identity: dict[str, Any]) -> list[Rows]:
 
 
 def _of_embedding(files: EmbeddingFiles, identity: dict[str, Any]) -> Iterator[Rows]:
+    if not files.meta.exists():
+        return
     try:
         meta = stored.load_meta(files)
         if meta is None or any(getattr(meta, name) != identity[name] for name in SAME):

@@ -137,7 +137,7 @@ class Store:
         )
 
     def sweep(self) -> None:
-        """Remove temporary files of killed processes; a file that is being written is locked."""
+        """Remove temporary files of killed processes; live processes lock theirs."""
         folders = ("embeddings/*", "embeddings/*/*.parts/*", "rows/*/*", "labels", "running")
         patterns = [*(f"{folder}/{TEMPORARY}*" for folder in folders), "running/*.stop"]
         found = itertools.chain.from_iterable(map(self.root.glob, patterns))

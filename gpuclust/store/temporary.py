@@ -1,4 +1,4 @@
-"""Temporary files of live processes, and removal of those of dead ones.
+"""Temporary files: locks of live processes, removal after dead ones.
 
 A process keeps a lock on each temporary file while it writes it; the operating system releases the
 lock when the process ends, for any reason.  So a file is known to be abandoned without comparing
@@ -49,7 +49,7 @@ def hold(path: Path) -> Iterator[None]:
 
 
 def is_abandoned(path: Path) -> bool:
-    """Return whether no live process has locked a file; False for a file that is gone."""
+    """Return whether no live process has locked a file; False for a missing file."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
@@ -66,7 +66,7 @@ def is_abandoned(path: Path) -> bool:
 
 
 def remove_abandoned(paths: Iterable[Path], root: Path) -> None:
-    """Remove files below `root` that no process has locked for an hour."""
+    """Remove unlocked files below `root`, after an hour."""
     now: float | None = None
     for path in paths:
         with contextlib.suppress(OSError):
@@ -76,7 +76,7 @@ def remove_abandoned(paths: Iterable[Path], root: Path) -> None:
 
 
 def _now(root: Path) -> float:
-    """Return the time of the file system's clock, which set the times of the files."""
+    """Return the time of the file system's clock."""
     path = root / f".tmp-{uuid.uuid4().hex[:12]}-now"
     with hold(path):
         try:

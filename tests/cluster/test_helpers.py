@@ -10,7 +10,7 @@ WORKERS = {f"tcp://{name}:1": {"resources": {}} for name in "xyz"}
 
 
 class Client:
-    """Client that records submitted units; `finish` ends the first task."""
+    """Client to record submitted units."""
 
     def __init__(self):
         self.units, self.futures, self.cancelled = [], [], []

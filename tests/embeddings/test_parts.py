@@ -31,7 +31,7 @@ def to_tensor(image):
 
 
 class Counting(torch.nn.Module):
-    """Encoder that counts images, and depends on the images of a forward pass in the last bits."""
+    """Encoder to count images; its vectors depend on the other images of a forward pass."""
 
     def __init__(self, *, seconds=0.0, after=None):
         super().__init__()
@@ -101,7 +101,7 @@ def undisturbed(dataset, tmp_path, **options):
 
 
 def spoil(path, *, header):
-    """Damage an image: its header, or only the pixels, which a check of headers accepts."""
+    """Damage an image: its header, or only the pixels behind a good header."""
     content = bytearray(path.read_bytes())
     if header:
         path.write_bytes(b"no image")
@@ -523,8 +523,8 @@ def encoded(files):
 
 
 def kill_and_resume(dataset, files, kills, *, seconds, part, workers, draw):
-    """Kill runs at random moments after a new part; return the images that were lost each time."""
-    lost = []
+    """Kill runs at random moments after a new part; return the images kept each time."""
+    kept = []
     for _ in range(kills):
         before = encoded(files)
         process = start(
@@ -534,8 +534,8 @@ def kill_and_resume(dataset, files, kills, *, seconds, part, workers, draw):
         time.sleep(draw.uniform(0, part))
         process.kill()
         process.communicate()
-        lost.append(encoded(files) - before)
-    return lost
+        kept.append(encoded(files) - before)
+    return kept
 
 
 @pytest.mark.slow

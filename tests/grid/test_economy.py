@@ -56,10 +56,9 @@ def test_a_unit_of_photos_reads_its_metadata_once_and_walks_its_folder_once(
     store = Store(tmp_path / "root")
     first = run_grid(photos, store, CPU)
     assert (first.computed, first.failed) == (2, 0)
-    # Once to look for the embedding, once for vectors of an earlier one to take over.
-    assert counted == {"metadata": 2, "walks": 1}
+    assert counted == {"metadata": 1, "walks": 1}
     assert len(rows_of(first.keyed(photos), store, CPU)) == 2
-    assert counted == {"metadata": 2, "walks": 1}
+    assert counted == {"metadata": 1, "walks": 1}
 
 
 def test_to_resume_nothing_reads_and_walks_once(photos, counted, tmp_path):

@@ -1,4 +1,4 @@
-"""Temporary files: those of live processes stay, whatever the clocks say."""
+"""Temporary files of live processes stay, with any clock."""
 
 import os
 import subprocess
