@@ -100,5 +100,5 @@ def knock(address: str, seconds: float = SECONDS) -> None:
         raise OSError(f"it said nothing in {seconds:.0f} s") from error
     except OSError:
         raise
-    except Exception as error:  # whatever Dask makes of an answer that is none
+    except Exception as error:  # any error of Dask about a foreign answer
         raise ValueError(f"what answers is no scheduler: {type(error).__name__}") from error

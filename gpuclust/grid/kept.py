@@ -26,7 +26,7 @@ from ..pipeline import Clustered
 from ..row import Outcome, asked_values
 from ..store.store import CLUSTERED, Store, atomic
 
-# Samples of a representation that its digest covers, spread evenly.
+# Samples of a representation in its digest, spread evenly.
 SAMPLES = 64
 
 

@@ -147,7 +147,7 @@ def _check_rows(units: Iterable[Unit], run: Run, summary: Summary) -> None:
     Raises
     ------
     StorageError
-        When rows are gone: somebody removed or moved the folder of results meanwhile.
+        When rows are gone, because the folder of results was removed or moved meanwhile.
     """
     if not run.save_bad_input and summary.errors:  # some rows are not written on purpose
         return

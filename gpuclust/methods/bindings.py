@@ -179,7 +179,7 @@ def check_largest(name: str, params: Params) -> None:
 
 
 def limit_remark(params: Params, labels: Any) -> str | None:
-    """Tell that most samples are noise while the size of a cluster is limited."""
+    """Report that most samples are noise while the size of a cluster is limited."""
     share = params["max_cluster_size"]
     if share is None or share == 1:
         return None
