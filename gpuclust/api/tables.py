@@ -122,16 +122,20 @@ def _units(given: str | os.PathLike[str] | Mapping[str, Any]) -> list[Unit]:
     )
 
 
-def results(root: str | Path = ROOT, **only: Any) -> pd.DataFrame:
+def results(root: str | Path = ROOT, *, outdated: bool = False, **only: Any) -> pd.DataFrame:
     """Read all rows of a folder of results as a table, best AMI first.
 
     Parameters
     ----------
     root : path
         Folder of results.
+    outdated : bool
+        Also return the rows of older embeddings, whose images, weights or vectors have changed
+        since; the column ``outdated`` marks them.
     **only
-        Values of coordinates to select, one or a list: ``dataset="digits"``,
-        ``clusterer=["kmeans", "hdbscan"]``, ``status="ok"``.
+        Values of columns to select, one or a list: ``dataset="digits"``,
+        ``clusterer=["kmeans", "hdbscan"]``, ``status="ok"``.  A dataset may be named by the path of
+        its folder or file, as in `gpuclust.run`.
 
     Returns
     -------
@@ -146,7 +150,8 @@ def results(root: str | Path = ROOT, **only: Any) -> pd.DataFrame:
     Warns
     -----
     GpuclustNote
-        Names every file that is no row or is damaged; the other rows are returned.
+        Names every file that is no row or is damaged; the other rows are returned.  Counts the
+        outdated rows that are left out.
 
     Examples
     --------
@@ -155,16 +160,33 @@ def results(root: str | Path = ROOT, **only: Any) -> pd.DataFrame:
     >>> len(gpuclust.results(tmp_path)), len(gpuclust.results(tmp_path, clusterer="hdbscan"))
     (1, 0)
     """
+    from ..report.current import marked
     from ..report.tables import frame, ranked
 
     with watched(progress=False) as watcher:
-        folder = expand(root)
-        if not folder.is_dir():
+        store = Store(expand(root))
+        if not store.root.is_dir():
             raise InputError(f"there is no folder of results {str(root)!r}. Give another --root.")
-        table = frame(Store(folder).each_row(watcher.note))
-        for name, value in only.items():
-            if name not in table.columns:
-                raise unknown("column", name, table.columns)
-            wanted = value if isinstance(value, list | tuple | set) else [value]
-            table = table[table[name].isin(list(wanted))]
+        table = _selected(marked(frame(store.each_row(watcher.note)), store), only)
+        old = int(table["outdated"].sum())
+        if old and not outdated:
+            watcher.note(
+                f"left out: {old} rows of older embeddings, whose images, weights or vectors have "
+                "changed since. outdated=True returns them"
+            )
+            table = table[~table["outdated"]]
         return ranked(table) if len(table) else table
+
+
+def _selected(table: pd.DataFrame, only: Mapping[str, Any]) -> pd.DataFrame:
+    """Select the lines with the wanted values."""
+    from ..report.selection import dataset_names
+
+    for name, value in only.items():
+        if name not in table.columns:
+            raise unknown("column", name, table.columns)
+        wanted = list(value) if isinstance(value, list | tuple | set) else [value]
+        if name == "dataset":
+            wanted = [one for given in wanted for one in dataset_names(str(given))]
+        table = table[table[name].isin(wanted)]
+    return table

@@ -430,6 +430,21 @@ def test_a_damaged_row_is_named_and_the_others_are_returned(X, root):
         assert len(gpuclust.results(root)) == 1
 
 
+def test_rows_of_older_images_are_left_out_with_a_word(root, tmp_path):
+    from PIL import Image
+
+    for i in range(6):
+        (tmp_path / "pictures").mkdir(exist_ok=True)
+        Image.new("L", (8, 8), 40 * i).save(tmp_path / "pictures" / f"{i}.png")
+    gpuclust.run(tmp_path / "pictures", "raw", k=2, root=root)
+    Image.new("L", (8, 8), 255).save(tmp_path / "pictures" / "7.png")
+    with pytest.warns(GpuclustNote):  # images have changed, one is new
+        gpuclust.run(tmp_path / "pictures", "raw", k=2, root=root)
+    with pytest.warns(GpuclustNote, match="left out: 1 rows of older embeddings"):
+        assert gpuclust.results(root, dataset=str(tmp_path / "pictures"))["n"].tolist() == [7]
+    assert len(gpuclust.results(root, outdated=True)) == 2
+
+
 def test_a_root_that_cannot_be_is_refused(tmp_path):
     with pytest.raises(InputError, match="no folder of results"):
         gpuclust.results(tmp_path / "typo")
