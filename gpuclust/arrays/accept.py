@@ -16,15 +16,8 @@ import numpy as np
 from ..device import dlpack
 from ..errors import InputError
 from . import label_entries
+from .number_dtypes import as_numbers, holds_numbers
 from .transfer import to_device, to_host
-
-_NUMBERS = "biuf"
-# float64 holds all integers up to this one.
-_EXACT_INTEGERS = 2**53
-
-
-class InputTypeError(InputError, TypeError):
-    """Entries other than numbers; also a TypeError, as in scikit-learn."""
 
 
 def samples(X: Any, *, name: str = "X", least: int = 1) -> Any:
@@ -63,8 +56,8 @@ def samples(X: Any, *, name: str = "X", least: int = 1) -> Any:
     gpuclust.errors.InputError: X cannot be read as an array (n samples, d features): setting an ...
     """
     X = as_array(X, name, "(n samples, d features)")
-    if not _real(X):
-        X = _as_numbers(X, name)
+    if not holds_numbers(X):
+        X = as_numbers(X, name)
     return _with_shape(X, name, least)
 
 
@@ -92,7 +85,7 @@ def labels(values: Any, *, name: str = "labels") -> Any:
             f"{name} has shape {tuple(values.shape)}; a label array is one-dimensional, one label "
             "per sample. Pass integer labels rather than one-hot rows."
         )
-    if _real(values):
+    if holds_numbers(values):
         xp = compat.array_namespace(values)
         floating = xp.isdtype(values.dtype, "real floating")
         if floating and not bool(xp.all(xp.isfinite(values))):
@@ -243,66 +236,12 @@ def _on_host(X: Any, name: str, shape: str) -> np.ndarray:
     return found
 
 
-# ---- dtypes -------------------------------------------------------------------------------------
-
-
-def _real(X: Any) -> bool:
-    """Return whether `X` holds bools, integers or floats of a dtype readable by all code."""
-    if isinstance(X, np.ndarray):
-        return X.dtype.kind in _NUMBERS and X.dtype.isnative and X.dtype.itemsize <= 8
-    xp = compat.array_namespace(X)
-    return bool(xp.isdtype(X.dtype, ("bool", "integral", "real floating")))
-
-
-def _as_numbers(X: Any, name: str) -> np.ndarray:
-    """Convert objects, long doubles and swapped bytes; refuse complex numbers, text and dates."""
-    if not isinstance(X, np.ndarray) or X.dtype.kind == "c":
-        raise InputError(
-            f"Complex data not supported: {name} has dtype {X.dtype}. Give its real part, or real "
-            "and imaginary parts as features of their own."
-        )
-    if X.dtype.kind in "iuf":
-        native = X.dtype.newbyteorder("=") if X.dtype.itemsize <= 8 else np.dtype(np.float64)
-        return X.astype(native)
-    if X.dtype.name in ("bfloat16", "float8_e4m3fn", "float8_e5m2"):  # of the package ml_dtypes
-        return X.astype(np.float32)
-    if X.dtype.kind != "O":
-        raise InputTypeError(
-            f"{name} has dtype {X.dtype}, not numbers. Convert its columns to numbers, or leave "
-            "them out."
-        )
-    return _from_objects(X, name)
-
-
-def _from_objects(X: np.ndarray, name: str) -> np.ndarray:
-    words = [type(entry).__name__ for entry in X.flat if isinstance(entry, str | bytes)]
-    if words:
-        raise InputTypeError(
-            f"{name} holds text ({len(words)} entries), not numbers. Convert its columns to "
-            "numbers, or leave them out."
-        )
-    if any(isinstance(entry, complex | np.complexfloating) for entry in X.flat):
-        raise InputError(f"Complex data not supported: {name} holds complex numbers.")
-    if any(isinstance(entry, int) and abs(entry) > _EXACT_INTEGERS for entry in X.flat):
-        raise InputError(
-            f"{name} has integers beyond 2**53, which float64 rounds. Convert {name} to float64 if "
-            "the rounding does not matter."
-        )
-    try:
-        return X.astype(np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise InputTypeError(
-            f"{name} holds entries that are not numbers: {error}. Replace them, or drop these "
-            "samples."
-        ) from error
-
-
 def _as_text(values: Any, name: str) -> np.ndarray:
     """Return label arrays of text and objects; refuse all other entries."""
     if not isinstance(values, np.ndarray) or values.dtype.kind == "c":
         raise InputError(f"{name} has dtype {values.dtype}; give integer labels or text.")
     if values.dtype.kind in "iuf":
-        return labels(_as_numbers(values, name), name=name)
+        return labels(as_numbers(values, name), name=name)
     return label_entries.from_entries(values, name)
 
 

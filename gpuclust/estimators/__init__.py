@@ -5,7 +5,8 @@ it.  Parameters have the names and defaults of scikit-learn (UMAP: of umap-learn
 list the exceptions.  Importing this package imports scikit-learn.
 """
 
-from .clusterers import HDBSCAN, AffinityPropagation, Agglomerative, KMeans, SpectralClustering
+from .clusterers import AffinityPropagation, KMeans, SpectralClustering
+from .hierarchies import HDBSCAN, Agglomerative
 from .reducers import PCA, UMAP
 
 __all__ = [

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..api.words import errors_in_python
 from ..arrays import accept, distances, parameters
+from ..arrays.number_dtypes import InputTypeError
 from ..arrays.transfer import to_device, to_host
 from ..device import backend
 from ..device.backend import Backend
@@ -66,7 +67,7 @@ class Estimator(BaseEstimator):
         try:
             validate_data(self, X if named else array, skip_check_array=True, reset=reset)
         except TypeError as error:  # names of columns that are partly texts
-            raise accept.InputTypeError(str(error)) from error
+            raise InputTypeError(str(error)) from error
         except ValueError as error:  # other features than in the fit
             raise InputError(str(error)) from error
         return to_host(array) if on.name == "cpu" else on.put(array)
