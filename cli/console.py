@@ -88,7 +88,8 @@ def discard(stream: TextIO | None) -> None:
         os.close(nowhere)
 
 
-out = Screen(width=None if sys.stdout is not None and sys.stdout.isatty() else 200)
+# No window limits the width of a file or a pipe: there, tables keep their columns whole.
+out = Screen(width=None if sys.stdout is not None and sys.stdout.isatty() else 1_000_000)
 err = Screen(stderr=True)
 
 

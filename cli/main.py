@@ -70,7 +70,7 @@ def main() -> None:
 
 def _exit_code(debug: bool) -> int:
     try:
-        return int(app(standalone_mode=False) or 0)
+        return _called(debug)
     except GpuclustError as error:
         text, code = str(error), error.exit_code
     except typer.TyperException as error:  # a wrong option, or no command at all
@@ -87,10 +87,17 @@ def _exit_code(debug: bool) -> int:
         text = f"{type(error).__name__}: {error} "
         text += "(unexpected error, probably a bug; add --debug for the traceback)"
         code = 1
-    if debug:
-        note(traceback.format_exc())
     _say_error(text)
     return code
+
+
+def _called(debug: bool) -> int:
+    try:
+        return int(app(standalone_mode=False) or 0)
+    except Exception:
+        if debug:
+            note(traceback.format_exc().rstrip())
+        raise
 
 
 def _say_error(text: str) -> None:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from .device import backend, caches, machine
 from .errors import BackendError, InputError, StorageError
+from .store.store import Store
 
 INSTALL = 'pip install "gpuclust[gpu-cu13]" (driver for CUDA 13; "gpuclust[gpu-cu12]" for 12)'
 # A process that loads two copies of one of these crashes sooner or later.
@@ -82,7 +83,7 @@ def _attempt(name: str, check: Callable[[], str]) -> Check:
 
 
 def _root(root: Path) -> str:
-    there = _try_writing(root)
+    there = _try_writing(Store(root).root)
     free = shutil.disk_usage(there).free / 2**30
     if free < 0.1:
         raise StorageError(f"{root.resolve()} has {free:.2f} GiB free; give another --root")

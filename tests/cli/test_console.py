@@ -109,7 +109,7 @@ def test_names_are_no_markup():
 
 
 def drawn(header, lines, width):
-    screen = Screen(file=io.StringIO(), width=200)
+    screen = Screen(file=io.StringIO(), width=1_000_000)
     for part, at in layout.table(header, lines, width):
         screen.print(part, width=at, soft_wrap=False)
     return screen.file.getvalue()
@@ -117,6 +117,10 @@ def drawn(header, lines, width):
 
 HEADER = ["reducer", "clusterer", "AMI", "ARI", "NMI", "ACC", "SIL", "clusters", "s"]
 LINE = ["zscore|pca(0.9)", "agglomerative(linkage=average)", *["-0.705"] * 5, "10", "11.7"]
+
+
+def test_a_file_gets_columns_of_any_width_whole():
+    assert "x" * 500 in drawn(["a", "b"], [["x" * 500, "1"]], None)
 
 
 @pytest.mark.parametrize("width", [20, 40, 60, 80, 100, 120, None])
