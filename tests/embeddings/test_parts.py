@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import os
 import random
+import signal
 import subprocess
 import sys
 import textwrap
@@ -17,7 +18,7 @@ import torch
 from PIL import Image
 
 from gpuclust import datasets
-from gpuclust.embeddings import embed, encode, parts, pending
+from gpuclust.embeddings import assemble, embed, encode, parts, pending
 from gpuclust.errors import BadImagesError, StorageError
 from gpuclust.store import store as stores
 from gpuclust.store.store import EmbeddingFiles
@@ -462,6 +463,7 @@ CODE = """
     module = t.Counting(seconds={seconds})
     data, files = datasets.load("folder:" + sys.argv[1]), t.of(Path(sys.argv[2]))
     print("begins", flush=True)
+    t.die_while_writing(*sys.argv[4:])
     if sys.argv[3] == "help":
         for _ in range(200):
             if embed.help_embed(data, t.encoder(module), files):
@@ -473,9 +475,27 @@ CODE = """
 """
 
 
-def start(folder, out, role="embed", *, seconds=0.0, part=0.2, workers=0):
+def die_while_writing(ending=None, count=0):
+    """Kill this process while it writes a file with this ending, after `count` others."""
+    original, written = stores.atomic, []
+
+    @contextlib.contextmanager
+    def deadly(path, **how):
+        with original(path, **how) as temporary:
+            yield temporary
+            if path.name.endswith(ending):
+                written.append(path)
+                if len(written) > int(count):
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+    if ending is not None:
+        parts.atomic = assemble.atomic = deadly
+
+
+def start(folder, out, *role, seconds=0.0, part=0.2, workers=0):
     code = CODE.format(here=str(HERE), seconds=seconds, part=part, workers=workers)
-    command = [sys.executable, "-c", textwrap.dedent(code), str(folder), str(out), role]
+    command = [sys.executable, "-c", textwrap.dedent(code), str(folder), str(out)]
+    command += role or ["embed"]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -536,6 +556,24 @@ def kill_and_resume(dataset, files, kills, *, seconds, part, workers, draw):
         process.communicate()
         kept.append(encoded(files) - before)
     return kept
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("ending", "count"),
+    [("images.npz", 0), ("plan.json", 0), (".part", 0), (".part", 9), ("e.npy", 0), ("e.json", 0)],
+)
+def test_a_run_that_is_killed_while_it_writes_goes_on(photos, files, tmp_path, ending, count):
+    where = (photos.root, files.array.parent)
+    process = start(*where, "embed", ending, str(count), part=0.0)
+    process.communicate(timeout=100)
+    assert process.returncode == -signal.SIGKILL
+    assert embed.load_meta(files) is None
+    before, module = encoded(files), Counting()
+    embed.embed(photos, encoder(module), files, batch_size=16)
+    assert module.images == 101 - before
+    assert before == {"images.npz": 0, "plan.json": 0, ".part": 4 * count}.get(ending, 101)
+    assert np.array_equal(embed.load(files).X, undisturbed(photos, tmp_path))
 
 
 @pytest.mark.slow
