@@ -100,6 +100,11 @@ def _one_column(path: Path, rows: list[list[str]], n: int) -> Contents:
     """Take a file with one label per line; an empty line is a sample without a label."""
     given = [row[0] for row in rows]
     for labels in _readings(given):
+        if len(labels) == n and _lacks_a_label(labels):
+            raise InputError(
+                f"{path} has {n - 1} labels for the {n} vectors, below the header "
+                f"{shown(labels[0])}. Give one label per vector."
+            )
         if len(labels) == n:
             return Contents(str(path), (of_array("", _texts(labels)),))
         if len(labels) == n + 1 and _looks_like_header(labels):
@@ -129,6 +134,16 @@ def _looks_like_header(labels: list[str]) -> bool:
     if role(first) == LABELS:
         return True
     return not _NUMBER.fullmatch(first) and all(map(_NUMBER.fullmatch, rest)) and bool(rest)
+
+
+def _lacks_a_label(labels: list[str]) -> bool:
+    """Return whether the first of n lines can only be a header: ``label``, but not ``y`` and ``n``.
+
+    A short name such as ``y`` may be a class, and so may any name that occurs again.
+    """
+    if len(labels) < 2 or labels[0] in labels[1:] or not _looks_like_header(labels):
+        return False
+    return len(labels[0]) > 2 or any(map(_NUMBER.fullmatch, labels[1:]))
 
 
 def _header_of_table(path: Path, rows: list[list[str]], n: int) -> bool:

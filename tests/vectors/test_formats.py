@@ -1,6 +1,8 @@
 """Vectors of every format: dtypes, shapes, and the fields beside them."""
 
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -201,3 +203,18 @@ def test_lists_tensors_and_views_in_memory_are_read():
         assert np.allclose(found.X, X)
         assert found.X.flags.c_contiguous
     assert check_vectors(X).X is X
+
+
+@pytest.mark.long
+def test_a_mapped_file_of_a_gibibyte_needs_a_tenth_of_it_in_memory(tmp_path):
+    path = tmp_path / "x.npy"
+    np.lib.format.open_memmap(path, "w+", np.float32, (2**19, 512))  # sparse on the disk
+    code = (
+        "import re, sys; from gpuclust.embeddings.own import own_vectors;"
+        "own_vectors(sys.argv[1]);"
+        "print(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, path], capture_output=True, check=True, text=True
+    )
+    assert int(done.stdout) * 1024 < 2**28

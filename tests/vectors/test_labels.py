@@ -133,6 +133,13 @@ def test_a_header_with_a_name_of_labels_is_no_label(tmp_path, first, suffix):
     assert len(with_labels(tmp_path, lines(first, *NAMES), f"y.{suffix}").y) == N
 
 
+@pytest.mark.parametrize("first", ["label", "Class", "y"])
+def test_a_header_above_one_label_too_few_is_refused(tmp_path, first):
+    labels = range(N - 1) if first == "y" else NAMES[1:]
+    with pytest.raises(InputError, match=f"{N - 1} labels for the {N} vectors"):
+        with_labels(tmp_path, lines(first, *labels))
+
+
 def test_text_above_numbers_is_a_header(tmp_path):
     assert with_labels(tmp_path, lines("species", *range(N))).y.tolist() == list(range(N))
 
