@@ -33,7 +33,7 @@ def inspect(
         ),
     ] = None,
 ) -> None:
-    """Show the vectors and labels, or the images, that a run would take, and the unused rest."""
+    """Show the vectors and labels, or the images, of a file or folder, and its unused rest."""
     from gpuclust.errors import InputError
     from gpuclust.vectors.folder import files_of
 

@@ -229,3 +229,16 @@ def test_the_score_of_a_column_is_found_for_both_variants():
     for column in ("davies_bouldin_reduced", "davies_bouldin_reduced_clustered"):
         assert suite.score_of(column) is suite.SCORES["davies_bouldin_reduced"]
     assert suite.score_of("n_clusters") is None
+
+
+def test_external_scores_use_the_labelled_samples_only():
+    X = np.arange(12.0).reshape(6, 2)
+    y, labels = np.array([0, 0, 1, 1, 9, 9]), np.array([0, 0, 1, 1, 0, -1])
+    labelled = y != 9
+    (scored,) = suite.score_all([labels], X=X, Z=X, y=y, names=["ari", "ami"], labelled=labelled)
+    assert scored.scores["ari"] == scored.scores["ari_clustered"] == 1
+    assert scored.scores["share_clustered"] == 5 / 6
+    noise = np.where(labelled, -1, 0)
+    (scored,) = suite.score_all([noise], X=X, Z=X, y=y, names=["ari"], labelled=labelled)
+    assert scored.scores["ari_clustered"] is None
+    assert scored.undefined["ari_clustered"] == "no clustered sample has a label"
