@@ -151,6 +151,7 @@ class SpectralClustering(ClusterMixin, Estimator):
     Examples
     --------
     >>> import gpuclust
+    >>> import numpy as np
     >>> X = np.random.default_rng(0).normal(size=(40, 2)) + [[0, 0], [9, 9]] * 20
     >>> model = gpuclust.SpectralClustering(2, random_state=0, n_neighbors=25, device="cpu")
     >>> labels = model.fit_predict(X)
