@@ -53,7 +53,7 @@ class StorageError(GpuclustError):
 
 
 class PlaceError(StorageError):
-    """Place that cannot be written: no permission, or no folder."""
+    """Unwritable place: no permission, or no folder."""
 
     exit_code = 2
 

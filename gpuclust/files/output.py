@@ -20,7 +20,7 @@ STDOUT = Path("-")
 
 
 def check(path: Path) -> Path:
-    """Return a path that can be written as a file, or refuse it before any work is done.
+    """Check the path of an output before any work is done, and return it.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def is_stdout(path: Path) -> bool:
 
 
 def write(path: Path, text: str | bytes) -> None:
-    r"""Write a file that a user named.
+    r"""Write a file named by a user.
 
     A regular file is replaced in one step by a file beside it, with its permissions; a link keeps
     pointing to its target, which is written; a device or pipe is written as it is.  Missing folders
@@ -220,7 +220,7 @@ def _is_null(path: Path) -> bool:
 
 @contextlib.contextmanager
 def naming(option: str) -> Iterator[None]:
-    """Name the option in the errors of a block that writes its file.
+    """Name an option in the errors of the block.
 
     Examples
     --------

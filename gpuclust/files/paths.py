@@ -1,4 +1,4 @@
-"""Paths given by users: ``~`` expanded, and paths that cannot exist refused."""
+"""Paths given by users: ``~`` expanded, impossible paths refused."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LONGEST_NAME = 255
 
 
 def expand(path: str | os.PathLike[str]) -> Path:
-    """Expand ``~`` and ``~user``, and refuse a path that no file can have.
+    """Expand ``~`` and ``~user``, and refuse an impossible path.
 
     The path need not exist.  One system call.
 
@@ -78,7 +78,7 @@ def brief(path: str | os.PathLike[str]) -> str:
 
 
 def folder_above(path: Path) -> Path:
-    """Return the nearest folder above a path that exists, or the file in its way.
+    """Return the nearest existing folder above a path, or the file in its way.
 
     Examples
     --------

@@ -13,7 +13,7 @@ _HIDDEN_BUT_LINES = re.compile(_HIDDEN.pattern.replace("\x00-\x1f", "\x00-\x08\x
 
 
 def visible(text: str, *, lines: bool = False) -> str:
-    r"""Escape control characters, so that a terminal or a page shows them.
+    r"""Escape control characters for a terminal or a page.
 
     O(length of the text).
 

@@ -1,4 +1,4 @@
-"""Rows of the embedding that is stored now, and rows of older ones."""
+"""Rows of the current embedding, and rows of older ones."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def marked(table: pd.DataFrame, store: Store) -> pd.DataFrame:
 
 def _current(names: tuple[Any, ...], rows: pd.DataFrame, store: Store) -> str | None:
     """Return the current fingerprint of an embedding; None when it is unknown."""
-    dataset = names[0]
+    dataset, split, encoder, preprocess = names
     if isinstance(dataset, str) and dataset.startswith("vectors:"):
         known = rows[rows["embedding"].notna()].sort_values("finished", kind="stable")
         return None if known.empty else str(known["embedding"].iloc[-1])
     try:
-        meta = load_meta(store.embedding(Unit(*names, cells=())))
+        meta = load_meta(store.embedding(Unit(dataset, split, encoder, preprocess, ())))
     except (DamagedFileError, TypeError):  # a row without a complete place has no embedding
         return None
     return None if meta is None else meta.fingerprint

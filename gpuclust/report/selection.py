@@ -1,4 +1,4 @@
-"""Select rows by the names that `run` and `grid` take."""
+"""Select rows by names, in the spellings of `run` and `grid`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _KINDS = ("folder", "vectors")
 def selection(
     dataset: str | None = None, encoder: str | None = None, gpuclust: str | None = None
 ) -> Callable[[Mapping[str, Any]], bool]:
-    """Return a function that is True for the rows of a dataset, an encoder, a version of gpuclust.
+    """Return a test of rows: of a dataset, an encoder, a version of gpuclust.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def selection(
 
 
 def dataset_names(given: str) -> set[str]:
-    """Return all names that a dataset may have in a row, for the name that a user gives.
+    """Return all possible names of a dataset in a row, for the name given by a user.
 
     Examples
     --------

@@ -59,7 +59,7 @@ def frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
 
 @contextlib.contextmanager
 def _no_collection() -> Iterator[None]:
-    """Pause the search for cycles, which would go through the growing lists again and again."""
+    """Pause Python's search for cycles, slow while long lists grow."""
     paused = gc.isenabled()
     gc.disable()
     try:
@@ -202,7 +202,7 @@ def _scores(table: pd.DataFrame, order: Order, shown: list[str]) -> list[str]:
 
 
 def _telling_apart(table: pd.DataFrame, shown: list[str]) -> list[str]:
-    """Return further columns: the ones that matter where they differ, and as many as needed."""
+    """Return further columns: different ones, until no two lines look alike."""
     more = [n for n in _IF_DIFFERENT if n in table and table[n].nunique(dropna=False) > 1]
     for name in _TO_TELL_APART:
         alike = table[table.duplicated([*shown, *more], keep=False)]

@@ -1,4 +1,4 @@
-"""Versions recorded in rows, compared with those of this environment."""
+"""Versions recorded in rows, compared with this environment."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..device import machine
 
 
 class Made(NamedTuple):
-    """Versions that computed a row; None where they are not recorded."""
+    """Versions behind a row; None where they are not recorded."""
 
     version: str | None
     libraries: str | None
@@ -33,7 +33,7 @@ _KNOWN: list[tuple[Mapping[str, Any], Made]] = []  # few for all rows of a root
 
 
 def made_by(row: Mapping[str, Any]) -> Made:
-    """Return the versions of gpuclust and of the libraries that computed a row.
+    """Return the versions of gpuclust and of the libraries behind a row.
 
     Examples
     --------
@@ -53,7 +53,7 @@ def made_by(row: Mapping[str, Any]) -> Made:
 
 
 def of_others(rows: Iterable[Mapping[str, Any]]) -> str | None:
-    """Say which rows another version of gpuclust or of its libraries has computed.
+    """Count the rows of other versions of gpuclust or of its libraries, in words.
 
     O(rows).  None when all rows are of the versions here.
 

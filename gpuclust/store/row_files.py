@@ -1,4 +1,4 @@
-"""Read the files of rows, and name those that are damaged: wrong JSON, wrong types, no files.
+"""Read the files of rows, and name damaged ones: wrong JSON, wrong types, no files.
 
 Rows lie at a fixed depth, ``rows/<dataset>-<split>/<encoder>/<key>.json``, so a link to a folder
 above is never walked twice.
@@ -16,15 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DamagedFileError
-
-try:
-    from orjson import loads as _loads
-except ModuleNotFoundError:  # on a GPU host without orjson rows are read more slowly
-
-    def _loads(content: bytes, /) -> Any:
-        """Read JSON without NaN and infinite numbers, as orjson does."""
-        return json.loads(content, parse_constant=_no_number, parse_float=_finite)
-
 
 STATUSES = ("ok", "failed", "clustered")
 LARGEST = 256 * 2**20  # bytes; rows have thousands, and more while they wait for scores
@@ -90,7 +81,7 @@ def read(path: Path | str, statuses: Sequence[str] = STATUSES) -> dict[str, Any]
 
 
 def fault(row: dict[str, Any]) -> str | None:
-    """Say what is wrong with the types in a row; None when nothing is.
+    """Describe a wrong type in a row; None without one.
 
     Only the entries that gpuclust reads are checked.  O(entries of the row).
 
@@ -235,6 +226,11 @@ def _damaged(path: Path | str, what: str) -> DamagedFileError:
     )
 
 
+def _json(content: bytes) -> Any:
+    """Read JSON without NaN and infinite numbers, as orjson does."""
+    return json.loads(content, parse_constant=_no_number, parse_float=_finite)
+
+
 def _finite(token: str) -> float:
     value = float(token)
     return value if math.isfinite(value) else _no_number(token)
@@ -242,3 +238,10 @@ def _finite(token: str) -> float:
 
 def _no_number(token: str) -> Any:
     raise ValueError(f"{token} is no number of JSON")
+
+
+_loads: Callable[[bytes], Any]
+try:
+    from orjson import loads as _loads
+except ModuleNotFoundError:  # on a GPU host without orjson rows are read more slowly
+    _loads = _json

@@ -68,7 +68,7 @@ def test_a_full_disk_behind_standard_output_is_reported(root, tmp_path):
     for how in ("", "--csv -"):
         done = shell(f"$G report --root {root} {how} > /dev/full", tmp_path)
         assert done.returncode == 1
-        assert done.stderr.count("cannot write to standard output: No space left") == 1
+        assert done.stderr.count("cannot write to standard output: No") == 1
         assert "Traceback" not in done.stderr
 
 
