@@ -4,8 +4,8 @@ Run with a folder for its files and an encoder::
 
     python benchmarks/embedding_kills.py /tmp/kills efficientnet_lite0
 
-It prints what is done after each kill, the images that were encoded twice, the time of the check of
-the headers, and whether the vectors are equal bit for bit.
+It prints the time of the undisturbed run, the images on the disk after each kill, the time of the
+last run, and whether the vectors are equal bit for bit.
 """
 
 from __future__ import annotations
