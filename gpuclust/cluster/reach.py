@@ -89,9 +89,13 @@ def knock(address: str, seconds: float = SECONDS) -> None:
         When nothing answers as Dask does within `seconds`.
     """
     from distributed.comm import connect
+    from distributed.security import Security
+
+    # Certificates of the configuration, as the client takes them.
+    secured = Security().get_connection_args("client")
 
     async def visit() -> None:
-        comm = await connect(address, timeout=seconds)
+        comm = await connect(address, timeout=seconds, **secured)
         comm.abort()
 
     try:

@@ -1,4 +1,4 @@
-"""Splits, classes and unlabeled folders told apart; system files; names; fingerprints."""
+"""Splits, classes and unlabeled folders separated; system files; names; fingerprints."""
 
 import json
 import os

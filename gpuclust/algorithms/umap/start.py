@@ -104,7 +104,7 @@ def _uniform(random: np.random.RandomState, shape: tuple[int, int]) -> np.ndarra
 
 
 def _with_noise(placed: np.ndarray, random: np.random.RandomState) -> np.ndarray:
-    """Scale the positions to at most 10 and add a little noise to tell equal ones apart."""
+    """Scale the positions to at most 10 and add a little noise to separate equal ones."""
     placed = (placed * (_EXTENT / np.abs(placed).max())).astype(np.float32)
     return placed + random.normal(scale=0.0001, size=placed.shape).astype(np.float32)
 
