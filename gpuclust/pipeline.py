@@ -24,7 +24,7 @@ from .errors import CellError, InputError
 from .methods.build import build, neighbors_of
 from .methods.spec import Spec, chain_text
 from .methods.table import CLUSTERERS, REDUCERS, Fit
-from .methods.units import fit_predict, fit_transform
+from .methods.units import fit_transform, unit_for
 from .metrics import suite
 from .registry import load_target
 from .row import Kept, NothingKept, Outcome, Result, UnitRows
@@ -263,7 +263,8 @@ def cluster(representation: Representation, cell: Cell, on: Backend) -> Clustere
     trees, neighbors = representation.trees, representation.neighbors
     fit = Fit(n, d, cell.k, cell.seed, trees=trees, neighbors=neighbors)
     built = build(spec.name, dict(spec.params), fit, on)
-    labels = fit_predict(built.estimator, representation.Z)
+    scaled = unit_for(built.estimator, representation.Z).scaled(representation.Z)
+    labels = built.estimator.fit_predict(scaled)
     if remark := CLUSTERERS[spec.name].remark(dict(spec.params), labels):
         warnings.warn(remark, stacklevel=2)
     xp = array_api_compat.array_namespace(labels)
