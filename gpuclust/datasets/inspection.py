@@ -13,7 +13,7 @@ from typing import NamedTuple
 from ..errors import InputError
 from ..files.visible import visible
 from . import image
-from .folders import digests, layout, names, walk
+from .folders import digests, layout, messages, names, walk
 from .folders.walk import Listing, printable
 from .photo.header import Header
 from .readers import folder
@@ -73,7 +73,7 @@ def _lines(root: Path, seconds: float) -> list[str]:
     at = printable(str(root))
     lines = [f"{at}: {len(found.images):,} images"]
     if not found.images:
-        return [*lines, folder.no_images(root, found), *_ignored(found)]
+        return [*lines, messages.no_images(root, found), *_ignored(found)]
     until = time.monotonic() + seconds
     try:
         decided = layout.decide(found, at)
@@ -81,7 +81,7 @@ def _lines(root: Path, seconds: float) -> list[str]:
         return [*lines, f"refused: {error}", *_ignored(found)]
     lines += [f"decision: {decided.reason}", *_counts(decided)]
     said = [line for line in decided.warnings if not line.startswith(decided.reason)]
-    lines += [f"note: {line}" for line in (*said, *folder.about_files(found))]
+    lines += [f"note: {line}" for line in (*said, *messages.about_files(found))]
     headers = _headers(root, decided.files, until)
     lines += [*_formats(headers, len(decided.files)), *_ignored(found), *_bad(headers)]
     lines += _copies(root, decided.files, found, until)

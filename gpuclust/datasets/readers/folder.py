@@ -21,14 +21,13 @@ import numpy as np
 
 from ...errors import InputError
 from ...files.paths import expand
-from ..folders import digests, layout, names, walk
+from ..folders import digests, layout, messages, names, walk
 from ..folders.walk import printable
 
 if TYPE_CHECKING:
     from PIL import Image
 
 PREFIX = "folder:"
-INSTALL_HEIC = 'Install pillow-heif for HEIC: pip install "gpuclust[heic]"'
 
 # Version of the rules in `folders.layout`; part of the fingerprint.
 RULES = 2
@@ -221,7 +220,7 @@ def load(name: str, split: str, data_dir: Path | None = None) -> FolderDataset:
     root = check(name)
     found = walk.listing(root)
     if not found.images:
-        raise InputError(no_images(root, found))
+        raise InputError(messages.no_images(root, found))
     decided = layout.decide(found, printable(str(root)))
     files = _files_of(decided, split, root)
     class_names, labels = _labels(decided, files)
@@ -234,7 +233,7 @@ def load(name: str, split: str, data_dir: Path | None = None) -> FolderDataset:
         labels=labels,
         class_names=class_names,
         ignored=tuple(map(printable, found.others)),
-        said=(*decided.warnings, *about_files(found)),
+        said=(*decided.warnings, *messages.about_files(found)),
     )
 
 
@@ -266,54 +265,3 @@ def _labels(
     if not (labels >= 0).any():
         return None, None
     return tuple(map(printable, decided.classes)), labels
-
-
-def about_files(found: walk.Listing) -> list[str]:
-    """Name photos that are not read, and folders of photos that were skipped.
-
-    Examples
-    --------
-    >>> from gpuclust.datasets.folders.walk import Listing
-    >>> from gpuclust.datasets.readers import folder
-    >>> folder.about_files(Listing(heif=["a.heic"]))[0][:22]
-    '1 HEIC photos are not '
-    """
-    said = []
-    if found.heif:
-        first = printable(found.heif[0])
-        said.append(
-            f"{len(found.heif)} HEIC photos are not read, the first is {first}. {INSTALL_HEIC}"
-        )
-    for maker, paths in sorted(found.system.items()):
-        folders = [path for path in paths if path.endswith("/")]
-        if folders and maker != names.HIDDEN:
-            first, more = printable(folders[0]), len(folders) - 1
-            others = f" and {more} more" if more else ""
-            said.append(f"skipped {maker}: {first}{others}")
-    return said
-
-
-def no_images(root: Path, found: walk.Listing) -> str:
-    """Return the message for a folder without an image.
-
-    Examples
-    --------
-    >>> from pathlib import Path
-    >>> from gpuclust.datasets.folders.walk import Listing
-    >>> from gpuclust.datasets.readers import folder
-    >>> folder.no_images(Path("photos"), Listing(heif=["a.heic"]))[:43]
-    'photos has no images that can be read here:'
-    """
-    at = printable(str(root))
-    if found.heif:
-        n, first = len(found.heif), printable(found.heif[0])
-        return (
-            f"{at} has no images that can be read here: {n} are HEIC photos ({first}, ...). "
-            f"{INSTALL_HEIC}, or convert them to JPEG."
-        )
-    listed = ", ".join(map(printable, found.others[:3]))
-    content = f"only other files ({listed}, ...)" if listed else "nothing"
-    return (
-        f"{at} has no images: there is {content} in it. Give a folder of images, or one with a "
-        f"sub-folder of images per class, in any format that Pillow reads (.jpg, .png, ...)."
-    )
