@@ -12,7 +12,8 @@ import numpy as np
 from ..errors import GpuclustNote, InputError
 from ..vectors.columns import arrow_field, frame_fields
 from ..vectors.contents import Contents, of_array
-from ..vectors.taken import LabelSource, Vectors, take
+from ..vectors.order import LabelSource
+from ..vectors.taken import Vectors, take
 from ..vectors.tensor_files import to_numpy
 
 

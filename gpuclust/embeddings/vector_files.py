@@ -8,7 +8,8 @@ from pathlib import Path
 from ..vectors.choose import choose_labels
 from ..vectors.formats import existing, open_file
 from ..vectors.label_text import label_text
-from ..vectors.taken import LabelSource, Vectors, take
+from ..vectors.order import LabelSource
+from ..vectors.taken import Vectors, take
 
 
 def read_vectors(path: str | Path, labels: str | Path | None = None) -> Vectors:
@@ -61,5 +62,4 @@ def label_source(path: str | Path, n: int) -> LabelSource:
     ['cat', 'ant']
     """
     contents = open_file(existing(path), functools.partial(label_text, n=n))
-    raw, name, paths = choose_labels(contents)
-    return LabelSource(raw, contents.source, name, paths, contents.notes)
+    return choose_labels(contents)

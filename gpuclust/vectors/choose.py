@@ -9,6 +9,7 @@ import numpy as np
 from ..errors import InputError
 from .contents import NUMBERS, OTHER, TEXT, UNKNOWN, Contents, Field, check_memory
 from .names import LABELS, NO_FEATURE, PATHS, VECTORS, by_role, listed, role, shown
+from .order import LabelSource, ids_of
 from .values import check_shape
 
 _COUNTED = 5  # rows from which 0, 1, 2, ... is no coincidence
@@ -18,7 +19,7 @@ class Chosen(NamedTuple):
     """Vectors `X` (n, d) as they are in the source, raw labels and paths.
 
     `taken` names the origin of the vectors, `label_name` that of the labels; `unused` names the
-    other fields.
+    other fields, and `ids` holds those that number or name the samples.
     """
 
     X: np.ndarray
@@ -28,6 +29,7 @@ class Chosen(NamedTuple):
     paths: tuple[str, ...] | None
     path_name: str
     unused: tuple[str, ...]
+    ids: tuple[Field, ...]
 
 
 def choose(contents: Contents) -> Chosen:
@@ -61,6 +63,7 @@ def choose(contents: Contents) -> Chosen:
         tuple(map(str, paths[0].load().tolist())) if paths else contents.paths,
         paths[0].name if paths else ("the file names" if contents.paths else ""),
         tuple(_unused(rest, is_table=contents.is_table)),
+        ids_of(contents, [*picked, *labels]),
     )
 
 
@@ -214,8 +217,8 @@ def _paths(contents: Contents, picked: list[Field], n: int) -> list[Field]:
     return [field for field in _named(contents, PATHS, rest) if field.shape[0] == n][:1]
 
 
-def choose_labels(contents: Contents) -> tuple[Any, str, tuple[str, ...] | None]:
-    """Choose the labels of a label file, its name there, and the paths beside it.
+def choose_labels(contents: Contents) -> LabelSource:
+    """Choose the labels of a label file, and the paths and numbers of the samples beside them.
 
     Raises
     ------
@@ -225,8 +228,9 @@ def choose_labels(contents: Contents) -> tuple[Any, str, tuple[str, ...] | None]
     Examples
     --------
     >>> from gpuclust.vectors.contents import of_array
-    >>> choose_labels(Contents("y.npz", (of_array("Y", np.arange(2)), of_array("w", np.ones(2)))))
-    (array([0, 1]), 'Y', None)
+    >>> fields = (of_array("Y", np.arange(2)), of_array("w", np.ones(2)))
+    >>> choose_labels(Contents("y.npz", fields))[:3]
+    (array([0, 1]), 'y.npz', 'Y')
     """
     fields = list(contents.fields)
     field = _label_field(contents, fields)
@@ -238,14 +242,16 @@ def choose_labels(contents: Contents) -> tuple[Any, str, tuple[str, ...] | None]
     rest = [one for one in fields if one is not field]
     paths = [one for one in _named(contents, PATHS, rest) if one.kind == TEXT and one.is_list]
     texts = tuple(map(str, paths[0].load().tolist())) if paths else contents.paths
-    return field.load(), field.name, texts
+    path_name = paths[0].name if paths else ""
+    ids, notes = ids_of(contents, [field]), contents.notes
+    return LabelSource(field.load(), contents.source, field.name, texts, notes, path_name, ids)
 
 
 def _label_field(contents: Contents, fields: list[Field]) -> Field:
     named = _named(contents, LABELS, fields)
     if named:
         return named[0]
-    plain = [f for f in fields if role(f.name) not in (PATHS, NO_FEATURE) or not f.name]
+    plain = [f for f in fields if role(f.name) not in (PATHS, NO_FEATURE)]
     if len(fields) == 1 or len(plain) == 1:
         return plain[0] if plain else fields[0]
     kind = "columns" if contents.is_table else "arrays"

@@ -70,6 +70,8 @@ class Contents:
         Decisions of the reader, such as the delimiter of a text file.
     paths : tuple of str or None
         Names of the samples that are no field: the files of a folder.
+    index : tuple of Field
+        Index of a frame of pandas, which is no field either.
     """
 
     source: str
@@ -77,6 +79,7 @@ class Contents:
     is_table: bool = False
     notes: tuple[str, ...] = ()
     paths: tuple[str, ...] | None = None
+    index: tuple[Field, ...] = ()
 
 
 def of_array(name: str, array: np.ndarray) -> Field:

@@ -14,7 +14,7 @@ from ..errors import InputError
 _INT64 = range(-(2**63), 2**63)
 _EXACT = 2**53  # float64 holds every integer up to it
 # Written by NumPy and pandas for a missing value that became text.
-_MISSING_TEXTS = frozenset({"", "nan", "NaN", "<NA>", "NaT"})
+_MISSING_TEXTS = frozenset({"", "nan", "NaN", "<NA>", "NaT", "None", "NA", "N/A", "n/a", "NULL"})
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 _WHOLE = re.compile(r"0|-?[1-9]\d*", re.ASCII)
 

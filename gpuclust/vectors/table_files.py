@@ -46,13 +46,12 @@ def parquet(path: Path) -> Contents:
     _check_names(path, schema.names)
     index = _index_columns(schema)
     read = functools.partial(_read_column, path)
-    fields = [
-        arrow_field(one.name, one.type, n, read, str(path))
-        for one in schema
-        if one.name not in index or role(one.name) in (LABELS, PATHS)
-    ]
+    every = [arrow_field(one.name, one.type, n, read, str(path)) for one in schema]
+    hidden = [f for f in every if f.name in index and role(f.name) not in (LABELS, PATHS)]
+    fields = [field for field in every if field not in hidden]
     check_memory((n, len(fields)), 1, str(path))
-    return Contents(str(path), tuple(fields), is_table=True)
+    numbers = tuple(field for field in hidden if "int" in field.dtype)
+    return Contents(str(path), tuple(fields), is_table=True, index=numbers)
 
 
 def _check_names(path: Path, names: list[str]) -> None:

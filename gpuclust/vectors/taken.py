@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +12,7 @@ from .choose import Chosen, choose
 from .contents import Contents
 from .labels import Labels, encode
 from .names import listed, shown
+from .order import LabelSource, order_of
 from .values import as_features, shape_text
 
 _UNUSED = 20  # fields that the report names
@@ -48,16 +48,6 @@ class Vectors(NamedTuple):
     left_out: bool = False
 
 
-class LabelSource(NamedTuple):
-    """Labels from another source than the vectors; `paths` are the names of the samples there."""
-
-    raw: Any
-    source: str
-    name: str = ""
-    paths: tuple[str, ...] | None = None
-    notes: tuple[str, ...] = ()
-
-
 def take(contents: Contents, labels_for: Callable[[int], LabelSource] | None = None) -> Vectors:
     """Choose, read and check the vectors of a source, and its labels or others.
 
@@ -82,8 +72,9 @@ def take(contents: Contents, labels_for: Callable[[int], LabelSource] | None = N
     if given is None:
         raw, source = chosen.labels, contents.source
     else:
-        raw, moved = _in_order(given, chosen.paths, n, contents.source)
-        source = given.source
+        order, moved = order_of(given, chosen.paths, chosen.ids, n, contents.source)
+        given = given if order is None else _moved(given, order)
+        raw, source = given.raw, given.source
     labels = Labels(None) if raw is None else _encoded(raw, n, source, contents.source)
     paths = chosen.paths if given is None or chosen.paths else given.paths
     report = _report(contents, chosen, X, labels, given)
@@ -106,26 +97,10 @@ def _encoded(raw: Any, n: int, source: str, vectors: str) -> Labels:
     return labels
 
 
-def _in_order(
-    given: LabelSource, paths: tuple[str, ...] | None, n: int, vectors: str
-) -> tuple[Any, str]:
-    """Return the labels in the order of the vectors, where both sources name their samples."""
-    if paths is None or given.paths is None or len(given.paths) != n or given.paths == paths:
-        return given.raw, ""
-    ours, theirs = paths, given.paths
-    if set(ours) != set(theirs):
-        ours, theirs = (tuple(Path(name).name for name in names) for names in (ours, theirs))
-        if ours == theirs:
-            return given.raw, ""
-    row = {name: k for k, name in enumerate(theirs)}
-    if len(row) != n or set(ours) != set(row):
-        first = next(k for k in range(n) if ours[k] != theirs[k])
-        raise InputError(
-            f"{given.source} and {vectors} name different samples: {shown(str(theirs[first]))} and "
-            f"{shown(str(ours[first]))} in row {first}. Give the labels of these vectors."
-        )
-    order = [row[name] for name in ours]
-    return np.asarray(given.raw)[order], "; labels brought into the order of the paths"
+def _moved(given: LabelSource, order: np.ndarray) -> LabelSource:
+    """Bring labels, and the paths beside them, into another order."""
+    paths = None if given.paths is None else tuple(given.paths[k] for k in order)
+    return given._replace(raw=np.asarray(given.raw)[order], paths=paths)
 
 
 def _report(
@@ -141,6 +116,8 @@ def _report(
     parts.append(_labels_text(chosen, labels, given))
     if chosen.paths:
         parts.append(f"paths from {chosen.path_name}")
+    elif given is not None and given.paths:
+        parts.append(f"paths from {given.source} {shown(given.path_name)}".rstrip())
     left = f"; not used: {listed(chosen.unused, _UNUSED)}" if chosen.unused else ""
     return f"{contents.source}: {', '.join(filter(None, parts))}{left}"
 
