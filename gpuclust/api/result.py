@@ -21,6 +21,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+@dataclass(frozen=True)
+class _Held:
+    """Function without arguments that returns a value in memory, and can be pickled."""
+
+    value: Any
+
+    def __call__(self) -> Any:
+        return self.value
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Result:
     """Clusters, reduced vectors and scores of one cell, as `gpuclust.run` returns them.
@@ -72,6 +82,13 @@ class Result:
 
     def __len__(self) -> int:
         return int(self.row["n"])
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return values for pickle and copy; functions that read files are called first."""
+        names, data, reduced = self._data().names(), self._data(), self.reduced
+        held = Data(data.X, data.y, data.fingerprint, data.labelled, _Held(names))
+        own = {name: getattr(self, name) for name in ("labels", "strength", "row", "notes")}
+        return {**own, "_data": _Held(held), "_reduced": _Held(reduced)}
 
     @property
     def scores(self) -> dict[str, float | None]:

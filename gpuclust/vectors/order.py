@@ -69,7 +69,7 @@ def order_of(
 ) -> tuple[np.ndarray | None, str]:
     """Return the rows of the labels in the order of the vectors, and the words for the report.
 
-    None when they have that order already, or nothing tells.
+    None when the order is the same already, or unknown.
 
     Raises
     ------

@@ -28,8 +28,9 @@ def facts_of(vectors: Vectors) -> dict[str, str]:
     seen: set[bytes] = set()
     low, high = X[0].copy(), X[0].copy()
     for _, block in blocks(X):
-        norms.append(np.linalg.norm(block.astype(np.float64, copy=False), axis=1))
-        seen.update(hashlib.blake2b(row.tobytes(), digest_size=12).digest() for row in block)
+        norms.append(_lengths(block))
+        plain = block + block.dtype.type(0)  # -0.0 becomes 0.0
+        seen.update(hashlib.blake2b(row.tobytes(), digest_size=12).digest() for row in plain)
         low, high = np.minimum(low, block.min(axis=0)), np.maximum(high, block.max(axis=0))
     return {
         "vectors": f"{shape_text(X.shape)}, {X.dtype.name}",
@@ -40,6 +41,16 @@ def facts_of(vectors: Vectors) -> dict[str, str]:
         "labels": _labels(vectors),
         "paths": "none" if vectors.paths is None else f"{vectors.paths[0]}, ...",
     }
+
+
+def _lengths(block: np.ndarray) -> np.ndarray:
+    """Return the norms of rows; scaled first, so that squares neither overflow nor vanish."""
+    rows = block.astype(np.float64, copy=False)
+    largest = np.abs(rows).max(axis=1)
+    scale = np.where(largest > 0, largest, 1.0)
+    with np.errstate(over="ignore", under="ignore"):
+        lengths: np.ndarray = np.linalg.norm(rows / scale[:, None], axis=1) * scale
+    return lengths
 
 
 def _mapped(X: np.ndarray) -> str:

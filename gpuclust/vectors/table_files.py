@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..errors import InputError
 from .columns import arrow_field
 from .contents import Contents, check_memory
+from .list_text import lists_in_text
 from .names import LABELS, PATHS, role, shown
 from .numpy_files import DAMAGED, damaged
 from .text import DELIMITERS, number_delimiter, parse, read_text
@@ -103,7 +104,7 @@ def delimited(path: Path) -> Contents:
     """
     import pyarrow as pa
 
-    text = read_text(path).lstrip("\r\n")
+    text = _without_comments(read_text(path).lstrip("\r\n"))
     layout = _layout(path, text)
     try:
         table = _arrow_table(text, layout)
@@ -111,11 +112,29 @@ def delimited(path: Path) -> Contents:
         raise damaged(path, error, "CSV") from error
     columns = dict(zip(layout.names, table.columns, strict=True))
     n, read = len(table), columns.__getitem__
-    fields = [arrow_field(name, one.type, n, read, str(path)) for name, one in columns.items()]
+    fields = [
+        lists_in_text(name, one, str(path)) or arrow_field(name, one.type, n, read, str(path))
+        for name, one in columns.items()
+    ]
     notes = [] if layout.delimiter == "," else [f"delimiter {DELIMITERS[layout.delimiter]}"]
     notes += ["decimal comma"] if layout.decimal == "," else []
     notes += [] if layout.has_header else ["no header"]
     return Contents(str(path), tuple(fields), is_table=True, notes=tuple(notes))
+
+
+def _without_comments(text: str) -> str:
+    """Drop lines of ``#`` above the table; the last one stays if it has a name for each column."""
+    comments = re.match(r"(?:[ \t]*#[^\r\n]*(?:\r\n|\n|\r))+", text)
+    if comments is None:
+        return text
+    rest = text[comments.end() :].lstrip("\r\n")
+    header = comments[0].splitlines()[-1].strip().lstrip("#").strip()
+    first = rest.splitlines()[0] if rest else ""
+    for delimiter in (";", "\t", "|", ",", " "):
+        count = len(parse([header], delimiter)[0]) if header else 0
+        if delimiter in first and count == len(parse([first], delimiter)[0]):
+            return f"{header}\n{rest}"
+    return rest
 
 
 def _layout(path: Path, text: str) -> _Layout:
