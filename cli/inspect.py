@@ -37,12 +37,25 @@ def inspect(
     from gpuclust.errors import InputError
     from gpuclust.vectors.folder import files_of
 
+    path = _place(path)
     if path.is_dir() and not files_of(path):
         if labels is not None:
             raise InputError(f"{path} is a folder of images; --labels goes with vectors.")
         _images(path)
         return
     _vectors(path, labels)
+
+
+def _place(path: Path) -> Path:
+    """Return the path in ``folder:<path>`` and ``vectors:<path>``, as other commands take them."""
+    from gpuclust.datasets.readers import folder
+
+    name = str(path)
+    if name.startswith(folder.PREFIX) and not path.exists():
+        return folder.path_of(name)
+    if name.startswith("vectors:") and not path.exists():
+        return given_path(name.removeprefix("vectors:"))
+    return path
 
 
 def _images(path: Path) -> None:

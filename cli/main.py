@@ -72,7 +72,8 @@ def _exit_code(debug: bool) -> int:
     try:
         return _called(debug)
     except GpuclustError as error:
-        text, code = str(error), error.exit_code
+        _say_error(visible(str(error), lines=True))  # a list of bad images has a line for each
+        return error.exit_code
     except typer.TyperException as error:  # a wrong option, or no command at all
         text, code = error.format_message(), error.exit_code
         if not text:  # the help was shown
@@ -87,7 +88,7 @@ def _exit_code(debug: bool) -> int:
         text = f"{type(error).__name__}: {error} "
         text += "(unexpected error, probably a bug; add --debug for the traceback)"
         code = 1
-    _say_error(text)
+    _say_error(visible(text))
     return code
 
 
@@ -101,5 +102,5 @@ def _called(debug: bool) -> int:
 
 
 def _say_error(text: str) -> None:
-    line = Text.assemble(("Error:", "bold red"), " ", visible(text))
+    line = Text.assemble(("Error:", "bold red"), " ", text)
     err.print(line, soft_wrap=True)

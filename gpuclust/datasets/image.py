@@ -8,7 +8,8 @@ The rules of decoding; `DECODING` is their version, and part of the fingerprint 
 - Of an animation only the first frame is read.
 - Modes deeper than 8 bits are scaled; see `photo.depth`.
 - A JPEG above 50 megapixels is decoded at a half, a quarter or an eighth of its size; see
-  `photo.opening`.  Images above 1,073 (JPEG) or 268 megapixels are refused by their header.
+  `photo.opening`.  Images above 1,073 (JPEG) or 268 megapixels are refused by their header;
+  WebP already above 178.
 - A truncated file is an error, never a partly gray image.
 - Text in a file is not read, so its size does not matter.
 
@@ -229,6 +230,8 @@ def reason(error: BaseException) -> str:
     >>> image.reason(OSError("image file is truncated (0 bytes not processed)"))
     'image file is truncated (0 bytes not processed)'
     """
+    if isinstance(error, FileNotFoundError):
+        return "it is gone since the folder was listed; the same command lists it again"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     lines = str(error).strip().splitlines()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 import warnings
 from collections import Counter
@@ -85,7 +86,7 @@ def _lines(root: Path, seconds: float) -> list[str]:
     headers = _headers(root, decided.files, until)
     lines += [*_formats(headers, len(decided.files)), *_ignored(found), *_bad(headers)]
     lines += _copies(root, decided.files, found, until)
-    return [*lines, _next(root, decided)]
+    return [*lines, _next(root, decided, bad=bool(headers.bad))]
 
 
 def _counts(decided: layout.Layout) -> list[str]:
@@ -194,13 +195,13 @@ def _copies(root: Path, files: Sequence[str], found: Listing, until: float) -> l
     return [f"copies: {len(copies):,} images have the content of another one ({example})"]
 
 
-def _next(root: Path, decided: layout.Layout) -> str:
-    at = printable(str(root.absolute()))
-    quoted = f"'folder:{at}'" if set(at) & set(" ()[]&;$*?#'\"\\") else f"folder:{at}"
+def _next(root: Path, decided: layout.Layout, *, bad: bool) -> str:
+    quoted = shlex.quote(f"folder:{printable(str(root.absolute()))}")
     k = "" if decided.classes else " --k 10"
+    skip = " --skip-bad" if bad else ""
     return (
         f"next: gpuclust run --dataset {quoted} --encoder efficientnet_lite0 --reducer umap "
-        f"--clusterer kmeans{k}"
+        f"--clusterer kmeans{k}{skip}"
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import BadImagesError
+from ..files.visible import visible
 from .inference import Forward
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def refuse_bad(dataset: Dataset, bad: dict[int, str], *, kept: int = 0) -> BadIm
 def bad_images(dataset: Dataset, bad: dict[int, str], what: str) -> BadImagesError:
     """Return the error with a message and all bad images by their index; twenty are shown."""
     paths = [dataset.where(index) for index in sorted(bad)]
-    shown = [f"  {dataset.where(index)}: {bad[index]}" for index in sorted(bad)[:20]]
+    shown = [f"  {visible(dataset.where(index))}: {bad[index]}" for index in sorted(bad)[:20]]
     if len(paths) > 20:
         shown.append(f"  ... and {len(paths) - 20} more")
     return BadImagesError("\n".join([f"{what}:", *shown]), paths)

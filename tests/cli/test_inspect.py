@@ -1,7 +1,8 @@
-"""`gpuclust inspect` of files of vectors."""
+"""`gpuclust inspect` of files of vectors and of images, and lists of bad images."""
 
 import numpy as np
 from command_line import gpuclust
+from PIL import Image
 
 N = 40
 Y = np.repeat([0, 1, 2, 3], 10)
@@ -37,3 +38,21 @@ def test_inspect_refuses_a_damaged_file_by_a_sentence(tmp_path):
     shown = gpuclust("inspect", tmp_path / "x.npy")
     assert shown.returncode == 2
     assert "unexpected" not in shown.stderr
+
+
+def test_names_of_datasets_are_inspected_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "photos" / "1.png")
+    np.save(tmp_path / "x.npy", X)
+    assert "1 image" in gpuclust("inspect", "folder:photos").stdout
+    assert "(40 x 5, float32)" in gpuclust("inspect", "vectors:x.npy").stdout
+
+
+def test_bad_images_are_listed_on_a_line_each(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / f"{name}\n.jpg").write_bytes(b"x")
+    told = gpuclust("embed", f"folder:{tmp_path}", "raw", "--root", tmp_path / "r").stderr
+    lines = told.splitlines()
+    assert lines[-3].startswith("Error: 2 of 2 images cannot be decoded")
+    assert lines[-2].startswith(f"  {tmp_path}/a\\x0a.jpg: ")

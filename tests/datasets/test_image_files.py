@@ -341,3 +341,20 @@ def test_a_binary_file_is_read_like_a_path():
     file = io.BytesIO()
     picture().save(file, "png", exif=with_orientation(6))
     assert image.read(file, where="x").size == (32, 48)
+
+
+@pytest.mark.parametrize("content", [b"x", b"x\n", b"BM", b"\xff\xd8", b"\0\0\0"])
+def test_files_of_a_few_bytes_are_no_image(tmp_path, content):
+    (tmp_path / "a.jpg").write_bytes(content)
+    assert image.check(tmp_path / "a.jpg") == "no image, or in a format that is not read"
+
+
+def test_a_limit_of_pillow_is_told_like_our_own(tmp_path, monkeypatch):
+    Image.new("RGB", (3000, 2000)).save(tmp_path / "a.webp")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10**6)
+    expected = "it has 6 megapixels; at most 2 are read in WEBP. Make it smaller"
+    assert image.check(tmp_path / "a.webp") == expected
+
+
+def test_a_photo_that_is_gone_is_not_called_damaged(tmp_path):
+    assert "gone since the folder was listed" in image.check(tmp_path / "a.jpg")

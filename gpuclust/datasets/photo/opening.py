@@ -7,6 +7,7 @@ import functools
 import importlib
 import importlib.util
 import io
+import re
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -110,17 +111,25 @@ def _identify(file: BinaryIO) -> ImageFile.ImageFile:
         _check_tags(file)
     for name in formats():
         factory, accept = Image.OPEN[name]
-        accepted = not accept or accept(prefix)
-        if not accepted or isinstance(accepted, str):
-            continue
         file.seek(0)
         try:
+            accepted = not accept or accept(prefix)
+            if not accepted or isinstance(accepted, str):
+                continue
             image = factory(file, "")
         except (SyntaxError, IndexError, TypeError, struct.error):
-            continue
+            continue  # also from `accept`, for files shorter than a prefix
+        except Image.DecompressionBombError as error:  # WebP, by Pillow's own limit
+            raise ValueError(_too_large(error, name)) from error
         image.info.update({key: value for key, value in metadata.items() if value})
         return image
     raise OSError(_unknown(prefix))
+
+
+def _too_large(error: Image.DecompressionBombError, name: str) -> str:
+    """Return our sentence for a format with a limit of Pillow that lies below ours."""
+    given, most = (int(number) // 10**6 for number in re.findall(r"\d+(?= pixels)", str(error)))
+    return f"it has {given:,} megapixels; at most {most:,} are read in {name}. Make it smaller"
 
 
 def _unknown(prefix: bytes) -> str:
