@@ -291,3 +291,15 @@ def test_the_inspection_ends_in_the_time_given(tmp_path):
 def test_control_characters_in_names_are_escaped(tmp_path):
     fill(tmp_path, "a\x1b[31m/1.png", "b/2.png")
     assert r"  a\x1b[31m: 1" in inspect_folder(tmp_path)
+
+
+def test_a_chosen_split_is_what_is_said_to_be_taken(tmp_path):
+    fill(tmp_path, "train/cat/1.png", "train/dog/2.png", "val/cat/3.png", "val/dog/4.png")
+    assert "All are taken together" in said(load(tmp_path))
+    assert "Only val is taken." in said(load(tmp_path, "val"))
+    assert "All are taken" not in said(load(tmp_path, "val"))
+
+
+def test_the_folder_around_photos_without_labels_is_named(tmp_path):
+    fill(tmp_path, "pictures/1.png", "pictures/2.png")
+    assert "all images are in the folder pictures, so" in "\n".join(inspect_folder(tmp_path))

@@ -89,7 +89,10 @@ def decide(found: Listing, root: str) -> Layout:
         if not others or (len(kinds) > 1 and len(named) >= others):
             return _splits(files, base, found, root, named)
     if set(tops) == {""}:
-        return _flat(files, base, f"no sub-folder has images, so the {len(files)} have no labels")
+        where = "no sub-folder has images"
+        if base:
+            where = f"all images are in the folder {printable(base.rstrip('/'))}"
+        return _flat(files, base, f"{where}, so the {len(files)} have no labels")
     for is_named, by in ((names.is_camera, "a camera"), (names.is_date, "dates")):
         if all(is_named(top) for top in tops if top):
             what = f"the sub-folders are named by {by} ({_some(top for top in tops if top)})"
@@ -168,8 +171,10 @@ def _splits(
             unlabeled.append(top)
     classes = tuple(sorted(set(class_of.values())))
     counts = ", ".join(f"{printable(top)} ({len(mine)})" for top, mine in splits.items())
-    reason = f"the folders {counts} are splits"
-    reason += f"; the classes are the {len(classes)} folders below them" if classes else ""
+    one = len(splits) == 1
+    reason = f"the folder {counts} is a split" if one else f"the folders {counts} are splits"
+    below = "it" if one else "them"
+    reason += f"; the classes are the {len(classes)} folders below {below}" if classes else ""
     warnings = [
         f"{reason}. All are taken together; --split {printable(next(iter(splits)))} takes one."
     ]

@@ -233,8 +233,15 @@ def load(name: str, split: str, data_dir: Path | None = None) -> FolderDataset:
         labels=labels,
         class_names=class_names,
         ignored=tuple(map(printable, found.others)),
-        said=(*decided.warnings, *messages.about_files(found)),
+        said=(*_said(decided, split), *messages.about_files(found)),
     )
+
+
+def _said(decided: layout.Layout, split: str) -> tuple[str, ...]:
+    if decided.kind != "splits" or split == "all":
+        return decided.warnings
+    others = [text for text in decided.warnings if not text.startswith(decided.reason)]
+    return (f"{decided.reason}. Only {printable(split)} is taken.", *others)
 
 
 def _files_of(decided: layout.Layout, split: str, root: Path) -> tuple[str, ...]:
