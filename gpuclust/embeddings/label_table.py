@@ -15,6 +15,7 @@ import numpy as np
 
 from ..datasets.readers.folder import FolderDataset, Identity
 from ..errors import DamagedFileError
+from .samples import read_table
 
 if TYPE_CHECKING:
     from ..datasets import Dataset
@@ -52,7 +53,8 @@ def write_labels(
             "modified_ns": pa.array(times, pa.int64()),
             "digest": pa.array(digests, pa.string()),
         }
-    pq.write_table(pa.table(columns), path)
+    with path.open("wb") as file:  # Arrow refuses paths with bytes outside UTF-8
+        pq.write_table(pa.table(columns), file)
     return len(set(labels) - {None}) or None
 
 
@@ -64,10 +66,9 @@ def trust_table(dataset: Dataset, path: Path) -> None:
 
 def _digests(path: Path) -> Iterator[tuple[Identity, str]]:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        columns = pq.read_table(path, columns=list(_FILE)).to_pydict()
+        columns = read_table(path, list(_FILE)).to_pydict()
     except (OSError, KeyError, pa.ArrowException):  # an older table, or none: the photos are read
         return
     for file, size, modified, digest in zip(*(columns[name] for name in _FILE), strict=True):
@@ -80,10 +81,9 @@ def read_identities(path: Path) -> tuple[np.ndarray | None, list[int | None]]:
     The identities are None in files of older versions.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path)
+        table = read_table(path)
         labels = table["label"].to_pylist()
         if "image" not in table.column_names:
             return None, labels
@@ -96,10 +96,9 @@ def read_identities(path: Path) -> tuple[np.ndarray | None, list[int | None]]:
 def read_labels(path: Path, n: int, n_classes: int | None) -> np.ndarray | None:
     """Read the labels (n,) int64; None if any sample has none."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        column = pq.read_table(path, columns=["label"])["label"]
+        column = read_table(path, ["label"])["label"]
     except (OSError, KeyError, pa.ArrowException) as error:
         raise damaged(path, str(error)) from error
     if len(column) != n:

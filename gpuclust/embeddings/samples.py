@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from .data import Samples
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class Labels(NamedTuple):
@@ -15,6 +18,17 @@ class Labels(NamedTuple):
 
     y: np.ndarray | None
     labelled: np.ndarray | None = None
+
+
+def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
+    """Read columns of a Parquet file, all by default; its path may have bytes outside UTF-8.
+
+    Arrow refuses such a path, so it gets the open file.
+    """
+    import pyarrow.parquet as pq
+
+    with path.open("rb") as file:
+        return pq.read_table(file, columns=columns)
 
 
 def stored_labels(path: Path) -> Labels:
@@ -27,9 +41,7 @@ def stored_labels(path: Path) -> Labels:
     >>> stored_labels(tmp_path / "x.labels.parquet")
     Labels(y=array([4, 0, 2]), labelled=array([ True, False,  True]))
     """
-    import pyarrow.parquet as pq
-
-    column = pq.read_table(path, columns=["label"])["label"]
+    column = read_table(path, ["label"])["label"]
     if column.null_count == len(column):
         return Labels(None)
     y = column.fill_null(0).to_numpy().astype(np.int64)
@@ -49,9 +61,7 @@ def stored_names(path: Path) -> Samples:
     >>> stored_names(tmp_path / "x.labels.parquet")
     Samples(paths=('c.png', 'a.png'), class_names=('ant', 'cat'))
     """
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(path, columns=["label", "class_name", "where"])
+    table = read_table(path, ["label", "class_name", "where"])
     labels, texts, where = (column.to_pylist() for column in table.columns)
     named = {k: text for k, text in zip(labels, texts, strict=True) if text is not None}
     names = tuple(named.get(k, str(k)) for k in range(max(named) + 1)) if named else None

@@ -8,6 +8,7 @@ with ``=``, ``+``, ``-`` or ``@`` is written as it is.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 from collections.abc import Sequence
@@ -91,10 +92,13 @@ def write(path: Path | BinaryIO, assignments: Assignments, suffix: str = ".csv")
     import pyarrow.parquet as pq
 
     table = _table(assignments)
-    if suffix.lower() == ".parquet":
-        pq.write_table(table, path)
-    else:
-        arrow_csv.write_csv(table, path, arrow_csv.WriteOptions(quoting_style="needed"))
+    with contextlib.ExitStack() as stack:
+        # Arrow refuses paths with bytes outside UTF-8, so it gets an open file.
+        file = stack.enter_context(path.open("wb")) if isinstance(path, Path) else path
+        if suffix.lower() == ".parquet":
+            pq.write_table(table, file)
+        else:
+            arrow_csv.write_csv(table, file, arrow_csv.WriteOptions(quoting_style="needed"))
 
 
 def save(path: Path, assignments: Assignments) -> Path:
@@ -140,7 +144,8 @@ def read(path: Path) -> Assignments | None:
     types = {"cluster": pa.int64(), "strength": pa.float64()}
     convert = arrow_csv.ConvertOptions(column_types=types, include_columns=list(types))
     try:
-        table = arrow_csv.read_csv(path, parse_options=parse, convert_options=convert)
+        with path.open("rb") as file:  # Arrow refuses paths with bytes outside UTF-8
+            table = arrow_csv.read_csv(file, parse_options=parse, convert_options=convert)
         cluster, strength = (table[name] for name in types)
         if cluster.null_count:
             raise DamagedFileError(_damaged(path, "a cluster is missing"))

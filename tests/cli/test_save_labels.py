@@ -1,6 +1,7 @@
 """Photo -> cluster as a file, on the command line."""
 
 import csv
+import os
 
 import numpy as np
 import pandas as pd
@@ -99,3 +100,14 @@ def test_another_suffix_is_refused_before_anything_runs(workplace):
     assert done.returncode == 2
     assert "must end in .csv or .parquet" in " ".join(done.stderr.split())
     assert not (workplace / "nothing").exists()
+
+
+def test_a_root_with_bytes_outside_utf8_is_written_and_read_again(tmp_path):
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "1.png")
+    Image.new("RGB", (8, 8), "blue").save(tmp_path / "2.png")
+    root = tmp_path / os.fsdecode(b"r\xff")
+    line = ("run", "--dataset", tmp_path, "--encoder", "raw", "--clusterer", "kmeans", "--k", 2)
+    for file in ("a.csv", "a.csv", "b.parquet"):
+        done = gpuclust(*line, "--save-labels", "--save-labels-to", root / file, "--root", root)
+        assert done.returncode == 0, done.stderr
+        assert (root / file).stat().st_size
