@@ -47,9 +47,8 @@ def read_toml(path: Path) -> dict[str, Any]:
                 f"{MOST_BYTES / 1e6:.0f}. Is it another file?"
             )
         content = path.read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a null character in the path
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"cannot read the grid file {path}: {reason}.") from error
+    except OSError as error:
+        raise InputError(f"cannot read the grid file {path}: {error.strerror}.") from error
     return parse_toml(_text(content, path), path)
 
 

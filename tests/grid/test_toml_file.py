@@ -2,6 +2,7 @@
 
 import codecs
 import os
+from pathlib import Path
 
 import pytest
 
@@ -93,7 +94,7 @@ def test_what_is_no_file_is_refused_at_once(tmp_path):
             read_toml(tmp_path / name)
     with pytest.raises(InputError, match="no regular file"):
         read_toml("/dev/zero")
-    with pytest.raises(InputError, match="cannot read the grid file"):
+    with pytest.raises(InputError, match="null byte"):
         read_toml("a\0b")
 
 
@@ -107,3 +108,8 @@ def test_a_large_file_is_refused_without_reading_it(tmp_path, monkeypatch):
 
 def test_a_million_cells_are_the_limit():
     assert grid_file.MOST_CELLS == 1_000_000
+
+
+def test_no_regular_file_is_one_sentence():
+    with pytest.raises(InputError, match=r"^/dev/null is no regular file\. Give the path"):
+        read_toml(Path("/dev/null"))
