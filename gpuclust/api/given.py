@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import array_api_compat
@@ -17,6 +18,7 @@ from ..errors import InputError, UnknownNameError
 from ..events import Watcher
 from ..files.paths import expand
 from ..registry import find
+from ..vectors.formats import READERS
 
 Named = str
 Given = ListedFiles | ImagesInMemory
@@ -87,7 +89,7 @@ def named(given: str | os.PathLike[str], watcher: Watcher) -> str:
 
 def _refuse(given: str) -> None:
     """Raise the error of an unknown name of a dataset, folder or file."""
-    if "/" in given or given.startswith((".", "~")):
+    if "/" in given or given.startswith((".", "~")) or Path(given).suffix.lower() in READERS:
         raise InputError(f"there is no folder or file {given!r}, and no dataset of this name.")
     try:
         datasets.entry_of(given)

@@ -61,7 +61,7 @@ def choose(contents: Contents) -> Chosen:
         labels[0].load() if labels else None,
         labels[0].name if labels else "",
         tuple(map(str, paths[0].load().tolist())) if paths else contents.paths,
-        paths[0].name if paths else ("the file names" if contents.paths else ""),
+        paths[0].name if paths else (f"the names of the {taken}" if contents.paths else ""),
         tuple(_unused(rest, is_table=contents.is_table)),
         ids_of(contents, [*picked, *labels]),
     )

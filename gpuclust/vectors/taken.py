@@ -10,6 +10,7 @@ import numpy as np
 from ..errors import InputError
 from .choose import Chosen, choose
 from .contents import Contents
+from .entries import stacked
 from .labels import Labels, encode
 from .names import listed, shown
 from .order import LabelSource, order_of
@@ -65,6 +66,7 @@ def take(contents: Contents, labels_for: Callable[[int], LabelSource] | None = N
     >>> take(Contents("x.npz", fields), lambda n: LabelSource(["a", None], "y.csv")).report
     'x.npz: vectors from X (2 x 2, float64), labels from y.csv (1 class, 1 sample without ...
     """
+    guessed = contents is not (contents := stacked(contents))
     chosen = choose(contents)
     X = as_features(chosen.X, contents.source)
     n, moved = len(X), ""
@@ -85,7 +87,13 @@ def take(contents: Contents, labels_for: Callable[[int], LabelSource] | None = N
         labels.labelled,
         paths,
         report + moved,
-        bool(chosen.unused or labels.n_missing or moved or (raw is not None and labels.y is None)),
+        bool(
+            chosen.unused
+            or labels.n_missing
+            or moved
+            or guessed
+            or (raw is not None and labels.y is None)
+        ),
     )
 
 

@@ -1,7 +1,7 @@
 """Results and embeddings survive pickle and copy, as for worker processes and joblib."""
 
 import copy
-import pickle
+import pickle  # noqa: TID251 - worker processes pickle results in memory
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def test_a_copy_of_a_result_has_its_labels_paths_and_reduced_vectors(tmp_path, d
     for _ in range(1 + earlier):  # the second one is read from its row
         result = gpuclust.run(
             X,
-            y=["cat", None] * 10,
+            y=["cat", "dog"] * 10,
             paths=[f"{k}.jpg" for k in range(20)],
             reducer="pca(2)",
             clusterer="kmeans",
