@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import InputError
 from .contents import NUMBERS, Contents, Field, check_memory
-from .names import LABELS, NO_FEATURE, PATHS, VECTORS, role
+from .names import LABELS, NO_FEATURE, PATHS, VECTORS, role, shown
 from .numpy_files import npy
 
 
@@ -59,6 +59,13 @@ def npy_folder(folder: Path) -> Contents:
     """
     files = files_of(folder)
     if not files:
+        below = next(folder.glob("*/*.npy"), None)
+        if below is not None:
+            raise InputError(
+                f"{folder} has .npy files in sub-folders only, as {shown(below.parent.name)}. Give "
+                "one sub-folder, or put all files into one folder, with their classes in a label "
+                "file."
+            )
         raise InputError(
             f"{folder} is a folder without .npy files. Give a file of vectors, or --dataset "
             f"folder:{folder} for images."

@@ -54,3 +54,10 @@ def test_vectors_of_different_lengths_in_a_list_are_refused(tmp_path):
     torch.save([torch.zeros(3), torch.zeros(4)], tmp_path / "x.pt")
     with pytest.raises(InputError, match="exactly one 2-D array"):
         read_vectors(tmp_path / "x.pt")
+
+
+def test_files_in_sub_folders_are_named_as_such(tmp_path):
+    (tmp_path / "x/cat").mkdir(parents=True)
+    np.save(tmp_path / "x/cat/1.npy", X[0])
+    with pytest.raises(InputError, match="in sub-folders only, as cat"):
+        read_vectors(tmp_path / "x")
