@@ -183,7 +183,7 @@ def check_all(paths: Sequence[str | Path], *, threads: int = 8) -> list[str | No
     --------
     >>> from gpuclust.datasets import image
     >>> image.check_all([tmp_path / "missing.png"])
-    ['No such file or directory']
+    ['no such file; if it was removed meanwhile, run the same command again']
     """
     formats()  # imports Pillow's plugins once, before the threads start
     with warnings.catch_warnings():  # is not safe in threads, so it is entered here
@@ -231,7 +231,7 @@ def reason(error: BaseException) -> str:
     'image file is truncated (0 bytes not processed)'
     """
     if isinstance(error, FileNotFoundError):
-        return "it is gone since the folder was listed; the same command lists it again"
+        return "no such file; if it was removed meanwhile, run the same command again"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     lines = str(error).strip().splitlines()

@@ -82,7 +82,7 @@ def read(path: str | Path) -> dict[str, Tensor]:
             "would run code from the file. Save the state dict alone, as .safetensors."
         ) from error
     except Exception as error:  # a damaged file raises anything
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        reason = (str(error).splitlines() or ["it is empty or cut off"])[0][:200]
         raise WeightsError(f"{str(path)!r} cannot be read as a checkpoint: {reason}") from error
     return _unwrap(content, path)
 

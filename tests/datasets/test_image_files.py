@@ -357,4 +357,4 @@ def test_a_limit_of_pillow_is_told_like_our_own(tmp_path, monkeypatch):
 
 
 def test_a_photo_that_is_gone_is_not_called_damaged(tmp_path):
-    assert "gone since the folder was listed" in image.check(tmp_path / "a.jpg")
+    assert "no such file; if it was removed" in image.check(tmp_path / "a.jpg")

@@ -274,3 +274,10 @@ def test_what_is_no_weight_is_no_state_dict(tmp_path, content):
     torch.save(content, tmp_path / "c.pth")
     with pytest.raises(WeightsError, match="has no state dict"):
         checkpoint.read(tmp_path / "c.pth")
+
+
+@pytest.mark.parametrize("name", ["a.ckpt", "a.pth"])
+def test_an_empty_checkpoint_is_called_empty(tmp_path, name):
+    (tmp_path / name).touch()
+    with pytest.raises(WeightsError, match="cannot be read as a checkpoint: it is empty"):
+        checkpoint.read(tmp_path / name)
