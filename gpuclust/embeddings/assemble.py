@@ -76,7 +76,9 @@ def _write_vectors(path: Path, parts: Parts, good: np.ndarray) -> dict[int, int 
         for part in parts.found.values():
             indices = parts.plan.order[part.positions()]
             labels |= zip(indices.tolist(), part.labels, strict=True)
-            rows, at = part.rows(), row_of[indices]
+            # Two processes may have encoded an image, and only one could decode it.
+            kept = good[indices]
+            rows, at = part.rows()[kept], row_of[indices[kept]]
             for run in np.split(np.arange(len(at)), np.flatnonzero(np.diff(at) != 1) + 1):
                 if len(run):
                     file.seek(len(header) + 4 * parts.d * int(at[run[0]]))

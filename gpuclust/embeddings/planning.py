@@ -95,7 +95,7 @@ def prepare(files: EmbeddingFiles, job: Job, *, batch_size: int, reuse_rows: boo
     if plan.bad and not job.skip_bad:
         raise refuse_bad(job.dataset, plan.bad)
     for other in sorted(home(files).iterdir()):
-        if other != folder:
+        if other != folder and other.is_dir():  # a file manager may put a file here
             remove(other)
     return plan
 

@@ -228,6 +228,23 @@ def test_a_part_with_changed_content_is_encoded_again_and_said(photos, files, tm
     assert np.array_equal(embed.load(files).X, undisturbed(photos, tmp_path))
 
 
+def test_an_image_that_one_of_two_processes_could_not_decode_takes_no_row(
+    photos, files, tmp_path, every_pass
+):
+    with pytest.raises(ZeroDivisionError):
+        embed.embed(photos, encoder(Counting(after=40)), files, batch_size=16)
+    calm = undisturbed(photos, tmp_path)
+    (plan,) = parts.plans(files)
+    (plan.folder.parent / ".DS_Store").touch()
+    # Parts of 4 images are there; this one of another process ends in the middle of the tenth.
+    header = {"labels": [0] * 5, "used": {"limit": 16, "layers": "python"}, "seconds": 1.0}
+    bad = [(37, "no such disk")]
+    parts.write_part(plan, [calm[32:37]], ranges=[[32, 38]], bad=bad, **header)
+    meta = embed.embed(photos, encoder(), files, batch_size=16, skip_bad=True).meta
+    assert [one["index"] for one in meta.skipped] == [37]
+    assert np.array_equal(embed.load(files).X, np.delete(calm, 37, axis=0))
+
+
 @pytest.mark.parametrize("name", ["plan.json", "images.npz"])
 def test_without_a_readable_plan_everything_is_encoded_again(photos, files, every_pass, name):
     with pytest.raises(ZeroDivisionError):
