@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import platform
-import time
-from typing import TYPE_CHECKING, Annotated
+import functools
+from typing import Annotated
 
 import typer
 
@@ -26,15 +24,6 @@ from .console import (
 from .one_cell import place_of
 from .options import Preprocess, Split
 from .progress import ConsoleWatcher
-
-if TYPE_CHECKING:
-    from gpuclust.device.backend import Backend
-    from gpuclust.embeddings.files import EmbeddingMeta
-    from gpuclust.embeddings.load import Lookup, Options
-    from gpuclust.store.store import Store
-
-# Pause before a unit that another process is computing is tried again.
-WAIT_SECONDS = 0.5
 
 
 def embed(
@@ -58,6 +47,7 @@ def embed(
     from gpuclust.device import backend
     from gpuclust.embeddings import embed, load
     from gpuclust.errors import InputError
+    from gpuclust.events import Stopped
     from gpuclust.store.store import Store
 
     show_log()
@@ -86,43 +76,15 @@ def embed(
         if meta is not None:
             note("already embedded; --force embeds again")
         else:
-            meta = _embed(found, store, on, options, watcher, stop)
+            look = functools.partial(load.look_up, unit, store, options, watcher)
+            try:
+                meta = load.embed_or_wait(
+                    found, look, store, on, options=options, watcher=watcher, stop=stop
+                ).meta
+            except Stopped as stopped:
+                note("Stopped. What is embedded is kept; the same command goes on from here.")
+                raise typer.Exit(130) from stopped
     out.print(f"{files.array}: {meta.n} samples x {meta.d} dimensions", soft_wrap=True)
-
-
-def _embed(
-    found: Lookup,
-    store: Store,
-    on: Backend,
-    options: Options,
-    watcher: ConsoleWatcher,
-    stop: Interrupt,
-) -> EmbeddingMeta:
-    """Embed a unit, alone or with another process, and return the metadata."""
-    from gpuclust.embeddings import load
-    from gpuclust.events import Stopped
-
-    unit = found.unit
-    try:
-        while True:
-            with store.claim(unit) as say:
-                if say is not None:
-                    what = {"unit": str(unit), "host": platform.node(), "pid": os.getpid()}
-                    say(what | {"stage": "embedding"})
-                    # Another process may have embedded it since the lookup.
-                    if not load.is_current(found, store):
-                        found = load.look_up(unit, store, options, watcher)
-                        if found.meta is not None and found.problem is None:
-                            return found.meta
-                    return load.embed_unit(found, store, on, options, watcher).meta
-            if not load.help_unit(found, store, on, options, watcher):
-                watcher.note(f"another process is computing {unit}: waiting for it")
-                time.sleep(WAIT_SECONDS)
-            if stop():
-                raise Stopped("the run was asked to stop")
-    except Stopped as stopped:
-        note("Stopped. What is embedded is kept; the same command goes on from here.")
-        raise typer.Exit(130) from stopped
 
 
 def _reason(problem: Exception) -> str:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import os
-import platform
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,8 +15,7 @@ from ..cell import Place, Unit, canonical_encoder, check_preprocess, place
 from ..device import backend
 from ..device.backend import Backend
 from ..embeddings import files, samples
-from ..embeddings.compute import embed_unit, help_unit
-from ..embeddings.load import Lookup, Options, look_up
+from ..embeddings.load import Lookup, Options, embed_or_wait, look_up, version_of
 from ..errors import InputError
 from ..events import Watcher
 from ..files.paths import expand
@@ -29,8 +25,6 @@ from .embeddings import Embeddings
 from .watching import Progress, watched
 
 ROOT = "gpuclust-results"
-# Pause before an embedding that another process computes is looked for again.
-_WAIT_SECONDS = 0.5
 
 
 def embed(
@@ -167,40 +161,16 @@ def stored(
     if lookup.meta is not None and lookup.problem is None:
         found = files.load(place, lookup.meta)
     else:
-        found = _embed(lookup, look, store, on, options=options, watcher=watcher)
+        found = embed_or_wait(lookup, look, store, on, options=options, watcher=watcher)
     return _embeddings(found, place.labels)
-
-
-def _embed(
-    lookup: Lookup,
-    look: Callable[[], Lookup],
-    store: Store,
-    on: Backend,
-    *,
-    options: Options,
-    watcher: Watcher,
-) -> files.Embedding:
-    """Embed a unit; while another process does so, help it and wait."""
-    unit = lookup.unit
-    while True:
-        with store.claim(unit) as say:
-            if say is not None:
-                what = {"unit": str(unit), "host": platform.node(), "pid": os.getpid()}
-                say(what | {"stage": "embedding"})
-                return embed_unit(lookup, store, on, options, watcher)
-        if not help_unit(lookup, store, on, options, watcher):
-            watcher.note(f"another process is computing {unit}: waited for it")
-            time.sleep(_WAIT_SECONDS)
-        lookup = look()
-        if lookup.meta is not None and lookup.problem is None:
-            return files.load(store.embedding(unit), lookup.meta)
 
 
 def _look_up_files(unit: Unit, dataset: given.ListedFiles, store: Store) -> Lookup:
     """Look for the stored embedding of a list of files."""
-    meta = files.load_meta(store.embedding(unit))
+    place = store.embedding(unit)
+    version, meta = version_of(place.meta), files.load_meta(place)
     current = meta is not None and meta.data_fingerprint == dataset.fingerprint
-    return Lookup(unit, meta=meta if current else None, dataset=dataset)
+    return Lookup(unit, meta=meta if current else None, dataset=dataset, version=version)
 
 
 def _in_memory(

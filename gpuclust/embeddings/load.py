@@ -7,6 +7,10 @@ computed again.
 from __future__ import annotations
 
 import functools
+import os
+import platform
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..cell import ResolvedUnit, Unit
 from ..device.backend import Backend
 from ..errors import DamagedFileError, GpuclustError, InputError
-from ..events import Watcher
+from ..events import Stopped, Watcher
 from ..store.store import Store
 from ..vectors.dataset import is_own, source_of
 from . import own
@@ -33,13 +37,18 @@ __all__ = [
     "Lookup",
     "Options",
     "check_sources",
+    "embed_or_wait",
     "embed_unit",
     "help_unit",
     "is_current",
     "load_unit",
     "look_up",
     "own_vectors",
+    "version_of",
 ]
+
+# Pause before a unit that another process embeds is tried again.
+_WAIT_SECONDS = 0.5
 
 
 class Options(NamedTuple):
@@ -108,7 +117,7 @@ def look_up(unit: Unit, store: Store, options: Options, watcher: Watcher) -> Loo
     if is_own(unit.dataset):
         return _look_up_own(unit, store)
     path = store.embedding(unit).meta
-    version = _version(path)
+    version = version_of(path)
     try:
         meta = files.load_meta(store.embedding(unit))
     except DamagedFileError as error:
@@ -139,15 +148,70 @@ def _look_up_own(unit: Unit, store: Store) -> Lookup:
 
 def is_current(found: Lookup, store: Store) -> bool:
     """Return False when another process has written the embedding since the lookup."""
-    return found.vectors is not None or _version(store.embedding(found.unit).meta) == found.version
+    now = version_of(store.embedding(found.unit).meta)
+    return found.vectors is not None or now == found.version
 
 
-def _version(path: Path) -> tuple[int, int] | None:
+def version_of(path: Path) -> tuple[int, int] | None:
+    """Return size and time of a metadata file, see `Lookup.version`; None without the file."""
     try:
         status = path.stat()
     except FileNotFoundError:
         return None
     return status.st_size, status.st_mtime_ns
+
+
+def embed_or_wait(
+    found: Lookup,
+    look: Callable[[], Lookup],
+    store: Store,
+    on: Backend,
+    *,
+    options: Options,
+    watcher: Watcher,
+    stop: Callable[[], bool] = lambda: False,
+) -> Embedding:
+    """Embed the images of a unit; while another process does so, help it and wait for its end.
+
+    Parameters
+    ----------
+    found : Lookup
+        Facts about the missing embedding.
+    look : callable () -> Lookup
+        Looks again when another process has written the embedding.
+    store, on, options, watcher
+        As for `embed_unit`.
+    stop : callable () -> bool
+        Asked while waiting.
+
+    Raises
+    ------
+    Stopped
+        When the watcher or `stop` asks to stop.
+    """
+    unit = found.unit
+    while True:
+        with store.claim(unit) as say:
+            if say is not None:
+                if not is_current(found, store):
+                    found = look()
+                    if found.meta is not None and found.problem is None:
+                        return _stored(found, store)
+                what = {"unit": str(unit), "host": platform.node(), "pid": os.getpid()}
+                say(what | {"stage": "embedding"})
+                return embed_unit(found, store, on, options, watcher)
+        if not help_unit(found, store, on, options, watcher):
+            watcher.note(f"another process is computing {unit}: waiting for it")
+            time.sleep(_WAIT_SECONDS)
+        if stop():
+            raise Stopped("the run was asked to stop")
+
+
+def _stored(found: Lookup, store: Store) -> Embedding:
+    from . import files
+
+    assert found.meta is not None
+    return files.load(store.embedding(found.unit), found.meta)
 
 
 def load_unit(found: Lookup, store: Store, on: Backend, options: Options, watcher: Watcher) -> Data:
