@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..arrays import accept
-from ..arrays.transfer import to_host
 from ..cell import Place, check_preprocess, place
 from ..datasets.table import DATASETS
 from ..embeddings.check import check_vectors
@@ -179,7 +178,9 @@ def _index(X: Any) -> list[str] | None:
     index = getattr(X, "index", None)
     if index is None or callable(index) or hasattr(index, "step"):
         return None
-    return [str(one) for one in to_host(np.asarray(index)).tolist()]
+    if hasattr(index, "to_pandas"):  # of cuDF, which has no list
+        index = index.to_pandas()
+    return [str(one) for one in index.tolist()]
 
 
 def _are_images(X: Any) -> bool:

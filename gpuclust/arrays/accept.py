@@ -167,14 +167,16 @@ def returned(values: Any, given: Any) -> Any:
 
 
 def on_gpu(X: Any) -> bool:
-    """Return whether `X` is a CuPy array or a CUDA tensor.
+    """Return whether `X` is a CuPy array, a CUDA tensor or a DataFrame of cuDF.
 
     Examples
     --------
     >>> on_gpu(np.zeros((2, 2)))
     False
     """
-    return bool(compat.is_cupy_array(X) or (compat.is_torch_array(X) and X.is_cuda))
+    if compat.is_torch_array(X):
+        return bool(X.is_cuda)
+    return bool(compat.is_cupy_array(X)) or hasattr(X, "to_cupy")
 
 
 # ---- reading ------------------------------------------------------------------------------------

@@ -142,6 +142,11 @@ def test_names_of_samples_are_in_the_table(X, root, tmp_path):
     assert list(gpuclust.run(X, k=3, root=root).to_frame()["path"]) == list(range(120))
 
 
+def test_dates_of_an_index_name_the_vectors(X, root):
+    table = pd.DataFrame(X[:9], index=pd.date_range("2026-01-01", periods=9))
+    assert gpuclust.run(table, k=3, root=root).paths[0].startswith("2026-01-01")
+
+
 def test_vectors_of_a_gpu_are_copied_with_a_word_when_the_cpu_computes(X, root, monkeypatch):
     expected = gpuclust.run(X, k=3, root=root)
     monkeypatch.setattr("gpuclust.arrays.accept.on_gpu", lambda X: True)
