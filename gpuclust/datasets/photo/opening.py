@@ -127,7 +127,7 @@ def _identify(file: BinaryIO) -> ImageFile.ImageFile:
 
 
 def _too_large(error: Image.DecompressionBombError, name: str) -> str:
-    """Return our sentence for a format with a limit of Pillow that lies below ours."""
+    """Return the reason for an image above a limit of Pillow."""
     given, most = (int(number) // 10**6 for number in re.findall(r"\d+(?= pixels)", str(error)))
     return f"it has {given:,} megapixels; at most {most:,} are read in {name}. Make it smaller"
 
