@@ -101,7 +101,7 @@ def _read(
 def _no_rows(
     root: Path, known: Mapping[str, set[str]], given: Mapping[str, str | None]
 ) -> InputError:
-    """Return the error that says why a table is empty: no rows at all, or an unknown name."""
+    """Return the error for an empty table: no rows at all, or an unknown name."""
     from gpuclust.errors import InputError, unknown
     from gpuclust.report.selection import selection
 

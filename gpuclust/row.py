@@ -68,7 +68,7 @@ def names_and_truth(data: Data) -> tuple[tuple[str, ...] | None, list[Any] | Non
 
 
 class Kept(Protocol):
-    """Place for clusterings that wait for their scores, so that a killed run does not lose them."""
+    """Place for clusterings without scores yet, so that a killed run does not lose them."""
 
     def find(self, keyed: KeyedCell, Z: Any) -> Outcome | None:
         """Return the clustering of a cell of the representation `Z`, or None."""

@@ -151,7 +151,7 @@ def _formats(headers: _Headers, n: int) -> list[str]:
 
 
 def _ignored(found: Listing) -> list[str]:
-    """Name the files that are not read, by reason."""
+    """Name the unread files, by reason."""
     reasons = {**found.system}
     if found.heif:
         reasons["HEIC, not read without pillow-heif"] = found.heif

@@ -63,12 +63,12 @@ class ThinSafe:
         return self.transform(image)
 
     def _edges(self) -> tuple[int, int]:
-        """Return height and width that the scaled image reaches at least."""
+        """Return the least height and width of the scaled image."""
         resize = self.facts["resize"]
         return (resize, resize) if isinstance(resize, int) else (resize[0], resize[-1])
 
     def _cropped(self, image: Image.Image) -> Any:
-        """Scale only the pixels that the center crop keeps, then normalize."""
+        """Scale only the pixels of the center crop, then normalize."""
         from torchvision.transforms.functional import normalize, to_tensor
 
         resample = _FILTERS.get(self.facts["interpolation"], Image.Resampling.BICUBIC)

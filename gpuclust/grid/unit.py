@@ -273,7 +273,7 @@ def _drop_frames(errors: Iterable[Exception]) -> None:
 
 
 def _save(resolved: ResolvedUnit, result: Result, run: Run, summary: Summary) -> None:
-    """Write the row of a result; what cannot be written as JSON becomes a failed row."""
+    """Write the row of a result; values unfit for JSON make it a failed row."""
     try:
         _write(resolved.unit, result, run)
     except (ValueError, TypeError, OverflowError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""Sentences about files that are no images, or are not read."""
+"""Sentences about files without an image, and unread ones."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def has_heif() -> bool:
 
 @functools.cache
 def formats() -> tuple[str, ...]:
-    """Return the names of the image formats that are decoded on this machine."""
+    """Return the names of the image formats decoded on this machine."""
     Image.init()
     if has_heif():
         importlib.import_module("pillow_heif").register_heif_opener()
@@ -142,7 +142,7 @@ def _unknown(prefix: bytes) -> str:
 
 
 def _check_tags(file: BinaryIO) -> None:
-    """Refuse a TIFF file with overlapping tags: Pillow copies each, which can fill the memory."""
+    """Refuse a TIFF file with overlapping tags: Pillow copies each and can fill the memory."""
     total = sum(entry.size for entry in exif.entries(file) if entry.size > 4)
     size = file.seek(0, io.SEEK_END)
     file.seek(0)

@@ -42,7 +42,7 @@ class Png(NamedTuple):
 
 
 def chunks(file: BinaryIO) -> Iterator[Chunk]:
-    """Yield the chunks of a PNG file that lie whole in it.
+    """Yield the complete chunks of a PNG file.
 
     Raises
     ------
