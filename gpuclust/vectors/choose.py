@@ -125,14 +125,15 @@ def _from_columns(contents: Contents) -> tuple[list[Field], np.ndarray, str]:
     if column is not None:
         return [column], _loaded(column, contents.source), f"column {shown(column.name)}"
     n = contents.fields[0].shape[0] if contents.fields else 0
-    columns = [field for field in _features(contents) if not _counts_rows(field)]
+    read = [(field, _numbers(field)) for field in _features(contents)]
+    kept = [(field, values) for field, values in read if not _counts_rows(values)]
+    columns, arrays = [field for field, _ in kept], [values for _, values in kept]
     if not columns:
         have = listed(f"{field.name} ({field.dtype})" for field in contents.fields) or "(none)"
         raise InputError(
             f"{contents.source} has no numeric columns to use as features; it has the columns "
             f"{have}. Each feature must be one column of numbers, or all one list column."
         )
-    arrays = [_numbers(column) for column in columns]
     dtype = np.result_type(*arrays)
     check_memory((n, len(arrays)), dtype.itemsize, contents.source)
     X = np.empty((n, len(arrays)), dtype)
@@ -156,12 +157,9 @@ def _features(contents: Contents) -> list[Field]:
     return [field for field in usable if role(field.name) in (None, VECTORS)]
 
 
-def _counts_rows(field: Field) -> bool:
+def _counts_rows(values: np.ndarray) -> bool:
     """Return whether a column is 0, 1, 2, ... or 1, 2, 3, ...: the number of the row."""
-    if field.shape[0] < _COUNTED:
-        return False
-    values = field.load()
-    if values[0] not in (0, 1):
+    if len(values) < _COUNTED or values[0] not in (0, 1):
         return False
     return bool(np.array_equal(values, np.arange(len(values)) + int(values[0])))
 

@@ -77,11 +77,7 @@ def _storage(column: pa.ChunkedArray) -> pa.ChunkedArray:
 def _scalars(name: str, read: Read) -> np.ndarray:
     import pyarrow as pa
 
-    column = read(name)
-    if isinstance(column.type, pa.BaseExtensionType):
-        column = pa.chunked_array(
-            [chunk.storage for chunk in column.chunks], column.type.storage_type
-        )
+    column = _storage(read(name))
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if pa.types.is_decimal(column.type):
@@ -97,11 +93,7 @@ def _lists(name: str, read: Read, source: str) -> np.ndarray:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    column = read(name)
-    if isinstance(column.type, pa.BaseExtensionType):
-        column = pa.chunked_array(
-            [chunk.storage for chunk in column.chunks], column.type.storage_type
-        )
+    column = _storage(read(name))
     lengths = pc.list_value_length(column).to_numpy()
     _check_lengths(lengths, f"{source}: {shown(name)}")
     flat = pc.list_flatten(column)

@@ -17,7 +17,6 @@ from ..errors import InputError
 from .contents import OTHER, Contents, Field, check_memory, kind_of
 
 MAPPED = 2**26  # bytes from which a .npy file is mapped into memory instead of read
-_PICKLED = "Python objects"
 # What NumPy, zipfile and zlib raise for damaged files.
 DAMAGED = (
     *(ValueError, TypeError, OSError, EOFError, KeyError, IndexError, OverflowError, MemoryError),

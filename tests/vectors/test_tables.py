@@ -253,3 +253,22 @@ def test_labels_with_the_index_of_the_frame_in_another_order_are_noted():
     frame = pd.DataFrame(features())
     with pytest.warns(GpuclustNote, match="another order"):
         check_vectors(frame, pd.Series(Y).iloc[::-1])
+
+
+def test_a_wide_parquet_file_is_opened_once_and_each_column_is_read_once(tmp_path, monkeypatch):
+    calls = []
+
+    class Counted(pq.ParquetFile):
+        def __init__(self, *args, **how):
+            calls.append("open")
+            super().__init__(*args, **how)
+
+        def read(self, columns, **how):
+            calls.extend(columns)
+            return super().read(columns, **how)
+
+    X = np.random.default_rng(0).normal(size=(6, 40)).astype(np.float32)
+    pq.write_table(pa.table({f"f{k}": X[:, k] for k in range(40)}), tmp_path / "wide.parquet")
+    monkeypatch.setattr(pq, "ParquetFile", Counted)
+    assert np.array_equal(read_vectors(tmp_path / "wide.parquet").X, X)
+    assert sorted(calls) == sorted(["open", *(f"f{k}" for k in range(40))])
