@@ -179,13 +179,15 @@ def _in_memory(
     with tempfile.TemporaryDirectory(prefix="gpuclust-") as folder:
         look = functools.partial(Lookup, unit, dataset=dataset)
         found = stored(look, Store(Path(folder)), on, options, watcher)
-        return dataclasses.replace(found, array=_read_only(np.array(found.array)))
+        copied = dataclasses.replace(found, array=_read_only(np.array(found.array)))
+        return copied._whole()
 
 
 def _embeddings(found: files.Embedding, labels: Path) -> Embeddings:
     known, names = samples.stored_labels(labels), samples.stored_names(labels)
     meta = dataclasses.asdict(found.meta)
-    return Embeddings(found.X, names.paths, known.y, names.class_names, meta, known.labelled)
+    made = Embeddings(found.X, names.paths, known.y, names.class_names, meta, known.labelled)
+    return made._whole()
 
 
 def _read_only(array: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from ..embeddings.data import Data, Samples
 from ..errors import DamagedFileError, InputError
 from ..files.paths import expand
 from ..row import names_and_truth
+from ..vectors.values import fingerprint_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,6 +62,7 @@ class Embeddings:
     class_names: tuple[str, ...] | None = None
     meta: dict[str, Any] = field(default_factory=dict)
     labelled: np.ndarray | None = None
+    _is_whole: bool = field(default=False, init=False)
 
     def __len__(self) -> int:
         return len(self.array)
@@ -92,7 +94,10 @@ class Embeddings:
     def data(self) -> Data:
         """Return the vectors as the pipeline takes them."""
         names = Samples(self.paths, self.class_names)
-        fingerprint = str(self.meta["fingerprint"])
+        fingerprint = str(self.meta.get("fingerprint"))
+        if not self._is_whole:  # selected or changed by the user: `meta` describes other vectors
+            X = np.ascontiguousarray(self.array)
+            fingerprint = fingerprint_of(X, self.labels, self.labelled)
         return Data(self.array, self.labels, fingerprint, self.labelled, lambda: names)
 
     def to_frame(self) -> pd.DataFrame:
@@ -170,4 +175,9 @@ class Embeddings:
         exact = {name: found.get(_OWN + name) for name in _EXACT}
         texts = {"paths": found.get("paths"), "class_names": exact.pop("class_names")}
         names = {name: None if one is None else tuple(one.tolist()) for name, one in texts.items()}
-        return cls(array, meta=meta, **exact, **names)  # type: ignore[arg-type]
+        return cls(array, meta=meta, **exact, **names)._whole()  # type: ignore[arg-type]
+
+    def _whole(self) -> Embeddings:
+        """Mark the vectors as those of `meta`; ``dataclasses.replace`` drops the mark."""
+        object.__setattr__(self, "_is_whole", True)
+        return self

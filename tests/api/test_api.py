@@ -1,6 +1,7 @@
 """The functions for Python: embed, run, run_grid, results."""
 
 import contextlib
+import dataclasses
 
 import numpy as np
 import pandas as pd
@@ -140,6 +141,15 @@ def test_names_of_samples_are_in_the_table(X, root, tmp_path):
     for result in (by_index, by_argument, by_file):
         assert list(result.to_frame()["path"]) == names
     assert list(gpuclust.run(X, k=3, root=root).to_frame()["path"]) == list(range(120))
+
+
+def test_changed_embeddings_do_not_get_the_row_of_the_whole(root):
+    pixels = np.random.default_rng(0).integers(0, 255, (40, 8, 8, 3), dtype=np.uint8)
+    whole = gpuclust.embed(pixels, "raw", root=root)
+    turned = dataclasses.replace(whole, array=np.ascontiguousarray(whole.array[::-1]))
+    first, second = (gpuclust.run(one, k=3, root=root) for one in (whole, turned))
+    assert first.row["key"] != second.row["key"]
+    assert first.row["key"] == gpuclust.run(whole, k=3, root=root).row["key"]
 
 
 def test_dates_of_an_index_name_the_vectors(X, root):
