@@ -6,9 +6,11 @@ import functools
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..device import memory
 from ..device.backend import Backend
-from ..errors import GpuclustError
+from ..errors import GpuclustError, InputError
 from ..events import Stopped, Watcher
 from ..store.store import Store
 from ..vectors.dataset import is_own
@@ -41,6 +43,7 @@ def embed_unit(
         watcher.note(f"ignored in {unit.dataset}, not an image: {first}{others}")
     for line in dataset.said:  # guesses about folders: splits, classes, files of another format
         watcher.note(line)
+    _refuse_without_k(unit, dataset)
     files = store.embedding(unit)
     embedded = embed.embed(dataset, encoder, files, keep=keep, reuse=found.reuse, **how)
     if skipped := embedded.meta.skipped:
@@ -52,6 +55,23 @@ def embed_unit(
     if on.torch_device() != "cpu":
         memory.release()
     return embedded
+
+
+def _refuse_without_k(unit: Unit, dataset: Dataset) -> None:
+    """Raise before the encoding if every cell needs a k, and a folder has no classes to count."""
+    from .. import datasets
+
+    if unit.cells and datasets.entry_of(unit.dataset).is_path:
+        labels = dataset.labels  # -1 for an image without a label
+        n_classes = None if labels is None else len(np.unique(labels[labels >= 0]))
+        for cell in unit.cells:
+            try:
+                cell.with_k(n_classes)
+            except InputError as error:
+                problem = error
+            else:
+                return
+        raise problem
 
 
 def check_sources(units: Iterable[Unit], store: Store) -> None:
