@@ -166,7 +166,7 @@ def agglomerative(params: Params, fit: Fit) -> dict[str, Any]:
 def _max_size(params: Params, fit: Fit) -> int | None:
     """Convert the largest allowed cluster from a share of n to a number of samples."""
     share = params["max_cluster_size"]
-    return None if share is None else max(1, round(share * fit.n))
+    return None if share in (None, 1) else max(1, round(share * fit.n))
 
 
 def check_largest(name: str, params: Params) -> None:
@@ -181,7 +181,7 @@ def check_largest(name: str, params: Params) -> None:
 def limit_remark(params: Params, labels: Any) -> str | None:
     """Report that most samples are noise while the size of a cluster is limited."""
     share = params["max_cluster_size"]
-    if share is None or share == 1:
+    if share in (None, 1):
         return None
     xp = array_namespace(labels)
     noise = float(xp.mean(xp.astype(labels == -1, xp.float32)))

@@ -128,8 +128,8 @@ CLUSTERERS: dict[str, Method] = {
         params={
             "min_cluster_size": count(5, low=2),
             "min_samples": count(None, optional=True),
-            # A share of the samples; the study takes 0.2.
-            "max_cluster_size": Param(None, (float,), low=0, high=1, optional=True),
+            # A share of the samples; the study takes 0.2.  1.0 and None set no limit.
+            "max_cluster_size": Param(1.0, (float,), low=0, high=1, optional=True),
             "metric": _METRIC,
             "cluster_selection_method": Param("eom", choices=("eom", "leaf")),
         },
