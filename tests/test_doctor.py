@@ -84,7 +84,7 @@ def test_a_root_that_cannot_be_a_folder_fails(tmp_path, kind):
     root = tmp_path / "file" if kind == "a file" else tmp_path / "file" / "root"
     check = doctor._attempt("root", lambda: doctor._root(root))
     assert check.ok is False
-    assert "is a file, not a folder" in check.found
+    assert "is not a folder" in check.found
 
 
 def test_a_root_is_ok_when_a_file_could_be_written(tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ from gpuclust.algorithms import linkage
 from gpuclust.algorithms.linkage import ward
 from gpuclust.algorithms.linkage.merge_forest import Forest, reciprocal_pairs
 from gpuclust.device import block_size
+from gpuclust.errors import InputError
 
 # The array libraries keep no state between examples.
 EACH_LIBRARY = [HealthCheck.function_scoped_fixture]
@@ -110,8 +111,9 @@ def test_very_few_samples(xp, n):
     np.testing.assert_allclose(tree(xp, X).Z, expected, rtol=1e-14)
 
 
-def test_samples_without_features_are_all_equal(xp):
-    np.testing.assert_array_equal(tree(xp, np.empty((4, 0))).Z[:, 2], 0.0)
+def test_samples_without_features_are_refused(xp):
+    with pytest.raises(InputError, match="X has 0 feature"):
+        tree(xp, np.empty((4, 0)))
 
 
 @pytest.mark.parametrize(
