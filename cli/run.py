@@ -155,7 +155,7 @@ def quickstart(
     """Embed 1,797 real digits with EfficientNet-Lite0 and try six clusterers, raw and on UMAP."""
     from gpuclust import cell
     from gpuclust.device import backend
-    from gpuclust.methods.table import CLUSTERERS
+    from gpuclust.methods.table import STUDY_CLUSTERERS
     from gpuclust.store.store import Store
 
     from .grid import run_and_report
@@ -167,6 +167,6 @@ def quickstart(
     cells = [
         cell.Cell.of(**names, reducer=reducer, clusterer=clusterer)
         for reducer in ("none", "umap")
-        for clusterer in CLUSTERERS
+        for clusterer in STUDY_CLUSTERERS
     ]
     run_and_report(cell.units_of(cells), Store(root), on)

@@ -10,7 +10,7 @@ import numpy as np
 from ..embeddings.data import Data
 from ..errors import InputError, unknown
 from ..methods.spec import Spec, parse_clusterer, parse_reducer
-from ..methods.table import CLUSTERERS, REDUCERS
+from ..methods.table import CLUSTERERS, REDUCERS, STUDY_CLUSTERERS
 from . import baselines, execute, scores
 from .baselines import BACKENDS
 from .inputs import KMEANS, Samples, load
@@ -18,8 +18,6 @@ from .inputs import KMEANS, Samples, load
 UNIT = "unit"
 NEIGHBORS = "neighbors"
 K_NEIGHBORS = 15
-# All clusterers with the settings of the study.
-STUDY = tuple("hdbscan(max_cluster_size=0.2)" if one == "hdbscan" else one for one in CLUSTERERS)
 # The study's unit: six clusterers on UMAP, scored in the original and the reduced embedding.
 UNIT_METRICS = (
     "ami",
@@ -129,7 +127,7 @@ def _unit(job: Job, data: Data, on: Any) -> Run:
 
     def run(seed: int) -> dict[str, Any]:
         how = {"k": job.k, "seed": seed, "metrics": UNIT_METRICS}
-        unit = execute.unit_of([reducer], STUDY, **how)
+        unit = execute.unit_of([reducer], STUDY_CLUSTERERS, **how)
         found: dict[str, Any] = {"stages": {}, "scores": {}, "errors": {}}
         for result in execute.run_unit(unit, data, on):
             row, name = result.row, result.row["clusterer"].partition("(")[0]

@@ -18,11 +18,17 @@ __all__ = [
     "LINKAGES",
     "METRICS",
     "REDUCERS",
+    "STUDY_CLUSTERERS",
     "Fit",
     "Implementation",
     "Method",
     "Param",
 ]
+
+# All clusterers with the settings of the study.
+STUDY_CLUSTERERS = tuple(
+    "hdbscan(max_cluster_size=0.2)" if name == "hdbscan" else name for name in CLUSTERERS
+)
 
 # Backend -> function (X, k, metric=, include_self=True) -> (distances, indices) that searches the
 # neighbor graph shared by all methods of a representation.
