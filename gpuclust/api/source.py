@@ -20,7 +20,7 @@ from ..embeddings.vector_files import read_vectors
 from ..errors import GpuclustNote, InputError
 from ..files.paths import expand
 from ..registry import find
-from ..vectors import dataset as own
+from ..vectors import dataset as own_vectors
 from ..vectors.taken import Vectors
 from ..vectors.values import fingerprint_of
 from . import digest, given
@@ -79,8 +79,8 @@ def source(asked: Asked, watcher: Notes) -> Source:
 
 def _by_name(asked: Asked, X: str | os.PathLike[str], watcher: Notes) -> Source:
     path = expand(X)
-    if isinstance(X, str) and own.is_own(X):
-        return _file(asked, own.source_of(X), watcher)
+    if isinstance(X, str) and own_vectors.is_own(X):
+        return _file(asked, own_vectors.source_of(X), watcher)
     is_dataset = isinstance(X, str) and find(X, DATASETS) is not None
     if not is_dataset and (path.is_file() or (path.is_dir() and asked.encoder is None)):
         if path.is_dir() and not any(path.glob("*.npy")):
@@ -88,7 +88,7 @@ def _by_name(asked: Asked, X: str | os.PathLike[str], watcher: Notes) -> Source:
                 f"{path} is a folder: give encoder, for example "
                 f'encoder="efficientnet_lite0", to cluster its images.'
             )
-        return _file(asked, own.source(path), watcher)
+        return _file(asked, own_vectors.source(path), watcher)
     found = given.named(X, watcher)
     if asked.encoder is None:
         raise InputError(
@@ -99,11 +99,11 @@ def _by_name(asked: Asked, X: str | os.PathLike[str], watcher: Notes) -> Source:
     return Source(names, check_preprocess(asked.preprocess))
 
 
-def _file(asked: Asked, given_: own.Source, watcher: Notes) -> Source:
+def _file(asked: Asked, given_: own_vectors.Source, watcher: Notes) -> Source:
     _refuse(asked, "vectors in a file", encoder=asked.encoder, split=asked.split)
     labels = given_.labels
     if isinstance(asked.y, str | os.PathLike):
-        labels = own.source(given_.path, expand(asked.y)).labels
+        labels = own_vectors.source(given_.path, expand(asked.y)).labels
     vectors = read_vectors(given_.path, labels)
     watcher.note_quietly(vectors.report)
     if vectors.left_out:
@@ -111,7 +111,7 @@ def _file(asked: Asked, given_: own.Source, watcher: Notes) -> Source:
     data = data_of(vectors)
     if asked.y is not None and not isinstance(asked.y, str | os.PathLike):
         data = _with_labels(data, asked.y, watcher)
-    name = asked.name or own.Source(given_.path, labels).name
+    name = asked.name or own_vectors.Source(given_.path, labels).name
     names = Place(dataset=name, split="all", encoder="vectors")
     return Source(names, "own", _with_paths(data, asked.paths))
 

@@ -21,7 +21,7 @@ from ..errors import DamagedFileError, GpuclustError, InputError
 from ..events import Stopped, Watcher
 from ..store.store import Store
 from ..vectors.dataset import is_own, source_of
-from . import own
+from . import own as own_data
 from .compute import check_sources, embed_unit, help_unit
 from .data import Data, check_finite
 from .own import own_vectors
@@ -76,7 +76,7 @@ class Lookup:
         Metadata of the stored embedding, None when it is missing or out of date.
     vectors : Data or None
         The user's own vectors in place of a stored embedding.
-    facts : own.Facts or None
+    facts : own_data.Facts or None
         Facts about a file of vectors, where the dataset is one.
     dataset : Dataset or None
         The listed images, where the lookup had to list them.
@@ -94,7 +94,7 @@ class Lookup:
     dataset: Dataset | None = None
     problem: GpuclustError | None = None
     version: tuple[int, int] | None = None
-    facts: own.Facts | None = None
+    facts: own_data.Facts | None = None
     reuse: bool = True
 
     def resolve(self, backend: str) -> ResolvedUnit:
@@ -140,7 +140,7 @@ def look_up(unit: Unit, store: Store, options: Options, watcher: Watcher) -> Loo
 def _look_up_own(unit: Unit, store: Store) -> Lookup:
     """Look up a file of vectors, and read it unless it is known and unchanged."""
     try:
-        facts, data = own.find(unit.dataset, store)
+        facts, data = own_data.find(unit.dataset, store)
     except InputError as error:
         return Lookup(unit, problem=error)
     return Lookup(unit, vectors=data, facts=facts)
@@ -235,7 +235,7 @@ def load_unit(found: Lookup, store: Store, on: Backend, options: Options, watche
     if found.vectors is not None:
         data = found.vectors
     elif found.facts is not None:
-        data, _ = own.read(source_of(found.unit.dataset))
+        data, _ = own_data.read(source_of(found.unit.dataset))
     else:
         if found.meta is None:
             keep = on.name == "gpu"

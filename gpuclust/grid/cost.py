@@ -130,10 +130,11 @@ def _seconds(method: Any, n: int, d: int, k: int) -> float:
 
 
 def _meta(unit: Unit, store: Store) -> EmbeddingMeta | Facts | None:
-    from ..embeddings import files, own
+    from ..embeddings import files
+    from ..embeddings import own as own_data
 
     if is_own(unit.dataset):
-        return own.remembered(unit.dataset, store)
+        return own_data.remembered(unit.dataset, store)
     try:
         return files.load_meta(store.embedding(unit))
     except DamagedFileError:
