@@ -127,7 +127,9 @@ def look_up(unit: Unit, store: Store, options: Options, watcher: Watcher) -> Loo
     dataset, changed = _images_changed(unit, meta, store, options, watcher)
     changed = changed or _checkpoint_changed(meta)
     if changed:
-        watcher.note(f"{changed}: {unit} is embedded again. Rows of the older one are kept.")
+        watcher.note(
+            f"{changed}: the embedding of {unit} is renewed. Rows of the older one are kept."
+        )
         return Lookup(unit, dataset=dataset, version=version)
     problem = None
     try:
