@@ -222,7 +222,7 @@ def read_part(path: Path) -> Part:
     Raises
     ------
     DamagedFileError
-        When the file is cut off, or is no part.
+        When the file is cut off, or is no part.  An `OSError` is passed on.
     """
     try:
         with path.open("rb") as file:
@@ -231,7 +231,7 @@ def read_part(path: Path) -> Part:
         expected = len(line) + 4 * part.d * len(part.labels)
         if path.stat().st_size == expected and len(part.positions()) == len(part.labels):
             return part
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise DamagedFileError(f"the part {path} of an embedding is damaged: {error}.") from error
     raise DamagedFileError(f"the part {path} of an embedding is cut off.")
 
@@ -270,6 +270,8 @@ class Parts:
                     self.add(read_part(self.plan.folder / name))
                 except DamagedFileError:
                     (self.plan.folder / name).unlink(missing_ok=True)
+                except OSError:  # gone meanwhile, or not readable now: it may be whole
+                    continue
 
     def add(self, part: Part) -> None:
         """Count a part, unless all of its images were encoded before."""

@@ -129,7 +129,6 @@ def run_grid(
     if options.vectors is None:
         check_sources(units, store)
     store.sweep()
-    units = list(units)
     progress = _Progress(run, deque(units))
     while (progress.waiting or progress.later) and not stop():
         for done in (map_ or _in_this_process)(run, progress.waiting):
