@@ -89,9 +89,9 @@ LISTS: dict[str, tuple[Callable[[str | None], list[Record]], dict[str, str]]] = 
         _encoders,
         {
             "name": "encoder",
-            "family": "family",
+            "architecture": "architecture",
             "data": "pretraining data",
-            "labels": "labels",
+            "family": "family",
             "dimension": "dimension",
             "licence": "licence",
             "summary": "description",

@@ -127,7 +127,7 @@ def describe(name: str, entry: Resource) -> dict[str, Any]:
     >>> describe("digits", DATASETS["digits"])["classes"]
     10
     """
-    hidden = ("target", "check", "names", "rest")
+    hidden = ("target", "check", "names", "rest", "download")
     values = {f.name: getattr(entry, f.name) for f in fields(entry) if f.name not in hidden}
     return {"name": name} | {
         key: dict(value) if isinstance(value, Mapping) else value for key, value in values.items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -36,6 +37,11 @@ class Dataset(Protocol):
     @property
     def labels(self) -> np.ndarray | None:
         """All labels (n,) int64; None when they are unknown without decoding images."""
+        ...
+
+    @property
+    def columns(self) -> Mapping[str, np.ndarray]:
+        """Further labels by name, each (n,): int64, or object with text and None where unknown."""
         ...
 
     @property
@@ -82,12 +88,12 @@ class Dataset(Protocol):
 
 @dataclass(frozen=True)
 class ArrayDataset:
-    """A `Dataset` of square gray images held in one array.
+    """A `Dataset` of square images held in one array.
 
     Attributes
     ----------
-    images : ndarray (n, size, size) uint8
-        All images; not copied.
+    images : ndarray (n, size, size) or (n, size, size, 3) uint8
+        All images, gray or RGB; not copied.
     labels : ndarray (n,) int64
         Class of every image.
 
@@ -108,6 +114,7 @@ class ArrayDataset:
     ignored: tuple[str, ...] = ()
     said: tuple[str, ...] = ()
     sequential: bool = False
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.images)

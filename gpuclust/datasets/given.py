@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,6 +46,7 @@ class ListedFiles:
     said: tuple[str, ...] = ()
     image_size: None = None
     sequential: bool = False
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, paths: Sequence[str | Path]) -> ListedFiles:
@@ -116,6 +117,7 @@ class ImagesInMemory:
     ignored: tuple[str, ...] = ()
     said: tuple[str, ...] = ()
     sequential: bool = False
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.images)

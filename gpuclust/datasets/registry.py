@@ -9,7 +9,8 @@ from ..errors import InputError, unknown
 from ..files.paths import expand
 from ..registry import describe, find, load_target
 from .dataset import Dataset
-from .table import DATASETS, DatasetEntry
+from .entry import DatasetEntry
+from .table import DATASETS
 
 _SEE = (
     "Your own images: folder:<path>; your own vectors: vectors:<path>. `gpuclust list datasets` "

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import unknown
 from ..registry import load_target
+from .entry import Parts
 from .names import EncoderName, check
-from .table import ENCODERS, Parts
+from .table import ENCODERS
 from .thin import ThinSafe
 
 if TYPE_CHECKING:

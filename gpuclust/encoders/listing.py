@@ -23,9 +23,8 @@ def available(pattern: str | None = None) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        Keys ``name``, ``summary``, ``options``, ``family``, ``pretraining``, ``data``, ``labels``,
-        ``dimension``, ``licence``, ``gated``, ``url``, ``sha256``, ``images_per_second``,
-        ``extra``.  A model of a source has the metadata of the source.
+        Keys ``name`` and the fields of `EncoderEntry` without its targets.  A model of a source
+        has the metadata of the source.
 
     Examples
     --------

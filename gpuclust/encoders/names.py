@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from ..errors import InputError, UnknownNameError, unknown
 from ..registry import find, load_target
-from .table import ENCODERS, POOLS, EncoderEntry
+from .entry import POOLS, EncoderEntry
+from .table import ENCODERS
 
 _SEE = "`gpuclust list encoders` shows all."
 

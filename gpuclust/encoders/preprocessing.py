@@ -15,7 +15,7 @@ from torchvision.transforms import (
 )
 
 from ..errors import InputError
-from .table import Preprocessing
+from .entry import Preprocessing
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

@@ -13,9 +13,9 @@ import torch
 from timm.data import create_transform, resolve_data_config
 
 from ..errors import unknown
+from .entry import Parts, Preprocessing
 from .pooling import check_pool, pooled
 from .preprocessing import facts, study
-from .table import Parts, Preprocessing
 
 
 @lru_cache(maxsize=1)

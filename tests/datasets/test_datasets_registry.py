@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from gpuclust import datasets
-from gpuclust.datasets.table import DATASETS, GROUPS
+from gpuclust.datasets.entry import GROUPS
+from gpuclust.datasets.table import DATASETS
 from gpuclust.errors import InputError, UnknownNameError
 from gpuclust.registry import load_target
 

@@ -9,8 +9,9 @@ import timm
 import torch
 
 from gpuclust import encoders
+from gpuclust.encoders.entry import FAMILIES
 from gpuclust.encoders.sources import package
-from gpuclust.encoders.table import ENCODERS, LABELS
+from gpuclust.encoders.table import ENCODERS
 from gpuclust.errors import InputError, UnknownNameError, WeightsError
 from gpuclust.registry import load_target
 
@@ -167,7 +168,7 @@ def test_every_listed_name_passes_the_check():
 def test_the_metadata_of_every_entry_is_plausible(name):
     entry = ENCODERS[name]
     assert entry.summary
-    assert entry.labels in LABELS
+    assert entry.family in FAMILIES
     assert set(entry.options) <= {"pool", "seed", "arch"}
     for target in filter(None, (entry.target, entry.check, entry.names)):
         assert callable(load_target(target))

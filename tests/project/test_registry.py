@@ -8,9 +8,11 @@ from command_line import gpuclust
 
 from gpuclust.bench import growth, roofline
 from gpuclust.datasets.dataset import ArrayDataset
-from gpuclust.datasets.table import DATASETS, DatasetEntry
+from gpuclust.datasets.entry import DatasetEntry
+from gpuclust.datasets.table import DATASETS
+from gpuclust.encoders.entry import EncoderEntry
 from gpuclust.encoders.sources import pixels
-from gpuclust.encoders.table import ENCODERS, EncoderEntry
+from gpuclust.encoders.table import ENCODERS
 from gpuclust.methods.table import CLUSTERERS, Implementation, Method
 from gpuclust.registry import describe, find
 

@@ -148,3 +148,13 @@ def test_imports_are_found_with_and_without_functions():
     assert "cli.console" in early["cli.main"]
     assert "gpuclust.doctor" in late["cli.info"] - early["cli.info"]
     assert "gpuclust.cell" not in early["gpuclust.events"]  # for type checkers only
+
+
+def test_an_installation_has_every_package():
+    folders = {
+        ".".join(path.parent.relative_to(ROOT).parts)
+        for path in python("gpuclust")
+        if path.name == "__init__.py"
+    }
+    listed = set(PROJECT["tool"]["setuptools"]["packages"])
+    assert listed == folders | set(FOLDERS)

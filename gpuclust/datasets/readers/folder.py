@@ -11,7 +11,7 @@ import functools
 import hashlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,6 +68,7 @@ class FolderDataset:
     said: tuple[str, ...] = ()
     image_size: int | None = None
     sequential: bool = False
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
     known: dict[Identity, str] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:

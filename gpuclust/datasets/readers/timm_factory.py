@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -147,6 +147,7 @@ class IndexedDataset:
     ignored: tuple[str, ...] = ()
     said: tuple[str, ...] = ()
     sequential: bool = False
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.raw)
@@ -269,6 +270,7 @@ class StreamDataset:
     ignored: tuple[str, ...] = ()
     said: tuple[str, ...] = ()
     sequential: bool = True
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.raw)

@@ -10,8 +10,8 @@ import timm
 from ...errors import InputError
 from ...files.paths import expand
 from .. import checkpoint, timm_model
+from ..entry import Parts
 from ..names import EncoderName
-from ..table import Parts
 
 
 def check(name: EncoderName) -> None:

@@ -22,10 +22,10 @@ from ...errors import InputError, WeightsError, unknown
 from ...files.paths import expand
 from .. import hub
 from ..checkpoint import check_file
+from ..entry import Parts, Preprocessing
 from ..names import EncoderName
 from ..pooling import refuse_pool
 from ..preprocessing import facts, study
-from ..table import Parts, Preprocessing
 
 
 class ImageTower(nn.Module):

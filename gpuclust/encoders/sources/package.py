@@ -11,8 +11,8 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from ...errors import WeightsError
+from ..entry import Parts
 from ..names import EncoderName
-from ..table import Parts
 
 if TYPE_CHECKING:
     from torch import Tensor

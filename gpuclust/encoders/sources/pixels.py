@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ...errors import InputError
+from ..entry import Parts
 from ..names import EncoderName
-from ..table import Parts
 
 SIZE = 32
 

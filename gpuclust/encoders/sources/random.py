@@ -9,9 +9,9 @@ import timm
 import torch
 
 from .. import timm_model
+from ..entry import Parts
 from ..names import EncoderName
 from ..preprocessing import IMAGENET_MEAN, IMAGENET_STD
-from ..table import Parts
 
 
 def check(name: EncoderName) -> None:

@@ -8,8 +8,8 @@ import timm
 from huggingface_hub import constants
 
 from .. import hub, timm_model
+from ..entry import Parts
 from ..names import EncoderName
-from ..table import Parts
 
 
 def names() -> list[str]:

@@ -12,10 +12,10 @@ from torchvision.models import WeightsEnum, get_model, get_model_weights, list_m
 
 from ...errors import WeightsError, unknown
 from .. import hub
+from ..entry import Parts, Preprocessing
 from ..names import EncoderName
 from ..pooling import refuse_pool
 from ..preprocessing import facts, study
-from ..table import Parts, Preprocessing
 
 
 @lru_cache(maxsize=1)

@@ -1,0 +1,1 @@
+"""Entries of the registry of datasets, by the way they are read."""

@@ -1,0 +1,53 @@
+"""Find the folder of a published dataset below ``--data-dir``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..errors import InputError
+from .registry import entry_of
+
+
+def find_folder(name: str, data_dir: Path | None, marks: Sequence[str]) -> Path:
+    """Return the folder of a dataset, the first with all marks.
+
+    Parameters
+    ----------
+    name : str
+        Dataset with an entry in the registry; its `folders` are tried in order, then `data_dir`.
+    data_dir : Path or None
+        Value of ``--data-dir``.
+    marks : sequence of str
+        Relative paths that the folder must contain.
+
+    Raises
+    ------
+    InputError
+        No folder is given, or none has all marks: the message has the folders that were tried, and
+        the missing paths of the one that is nearest to complete.
+
+    Examples
+    --------
+    >>> (tmp_path / "images").mkdir()
+    >>> find_folder("digits", tmp_path, ["images"]) == tmp_path
+    True
+    """
+    if data_dir is None:
+        raise InputError(
+            f"{name} is read from a folder. Give the folder of your datasets with --data-dir (or "
+            f"GPUCLUST_DATA). {_see(name)}"
+        )
+    tried = [data_dir / folder for folder in (*entry_of(name).folders, ".")]
+    missing = {place: [mark for mark in marks if not (place / mark).exists()] for place in tried}
+    for place, without in missing.items():
+        if not without:
+            return place
+    nearest = min(tried, key=lambda place: (len(missing[place]), not place.is_dir()))
+    lacks = ", ".join(missing[nearest][:5])
+    places = ", ".join(str(place) for place in tried)
+    raise InputError(f"{name} is not in {places}: {nearest} has no {lacks}. {_see(name)}")
+
+
+def _see(name: str) -> str:
+    return f"`gpuclust datasets where {name}` shows the expected files and their source."
