@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from ..device import backend
 from ..errors import InputError, unknown
 from ..files.paths import expand
+from ..files.toml_file import parse_toml
 from ..grid import run as grid
 from ..grid.grid_file import grid_units, load_grid
 from ..grid.states import rows_of
-from ..grid.toml_file import parse_toml
 from ..store.store import Store
 from .embedding import ROOT, options_of
 from .watching import Progress, watched

@@ -11,10 +11,10 @@ from typing import Any
 
 from ..cell import Cell, Place, Unit, place, units_of
 from ..errors import InputError, unknown
+from ..files.toml_file import read_toml
 from ..methods.spec import parse_clusterer, parse_reducer
 from ..vectors.dataset import is_own
 from ..vectors.dataset import source as own_source
-from .toml_file import read_toml
 
 GRID_DEFAULTS: dict[str, list[Any]] = {
     "split": [None],

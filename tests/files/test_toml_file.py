@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from gpuclust.errors import InputError
-from gpuclust.grid import grid_file, toml_file
+from gpuclust.files import toml_file
+from gpuclust.files.toml_file import read_toml
+from gpuclust.grid import grid_file
 from gpuclust.grid.grid_file import load_grid
-from gpuclust.grid.toml_file import read_toml
 
 GRID = 'dataset = ["digits"]\nencoder = "raw"\nclusterer = ["kmeans"]  # Zürich\n'
 WITHOUT = GRID.replace("Zürich", "Zurich")
