@@ -23,6 +23,8 @@ BACKENDS = ("auto", "cpu", "gpu")
 PACKAGES = ("cupy", "rmm", "cuml")
 # Imported in `prepare`, because these imports take seconds that would count in the first stage.
 LIBRARIES = ("cuml.cluster", "cuml.decomposition", "cuml.manifold", "cuml.neighbors")
+# What `select` was asked last in this process.  Readers of datasets have no device parameter.
+_asked = "auto"
 
 
 @dataclass(frozen=True)
@@ -129,8 +131,51 @@ class Backend:
         return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+@dataclass(frozen=True)
+class Frames:
+    """Library of data frames.
+
+    Attributes
+    ----------
+    name : {"pandas", "cudf"}
+        Name of the library.
+    library : module
+        The library.
+    """
+
+    name: str
+    library: Any
+
+    @property
+    def title(self) -> str:
+        """Name and version, such as ``"pandas 3.0.1"``."""
+        return f"{self.name} {self.library.__version__}"
+
+
+def frames() -> Frames:
+    """Return the library of data frames of this process: cuDF with the GPU backend, else pandas.
+
+    Follows the last `select` of this process: after ``select("cpu")`` it is pandas on any machine.
+    Before the first `select` it follows ``auto``.  Both libraries read the same values, so a second
+    thread with another backend changes no result.
+
+    Examples
+    --------
+    >>> from gpuclust.device import backend
+    >>> _ = backend.select("cpu")
+    >>> backend.frames().name
+    'pandas'
+    """
+    if _asked == "cpu" or why_no_gpu() is not None:
+        return Frames("pandas", importlib.import_module("pandas"))
+    from . import memory
+
+    memory.share_pool()
+    return Frames("cudf", importlib.import_module("cudf"))
+
+
 def select(asked: str = "auto") -> Backend:
-    """Choose the backend of a run.
+    """Choose the backend of a run, and of the data frames that `frames` returns in this process.
 
     Parameters
     ----------
@@ -151,8 +196,10 @@ def select(asked: str = "auto") -> Backend:
     >>> backend.select("cpu")
     Backend(name='cpu', reason='requested by --device cpu', asked='cpu')
     """
+    global _asked
     if asked not in BACKENDS:
         raise unknown("device", asked, BACKENDS)
+    _asked = asked
     if asked == "cpu":
         return Backend("cpu", "requested by --device cpu", asked)
     missing = why_no_gpu()
