@@ -19,7 +19,7 @@ def find_folder(name: str, data_dir: Path | None, marks: Sequence[str]) -> Path:
     data_dir : Path or None
         Value of ``--data-dir``.
     marks : sequence of str
-        Relative paths that the folder must contain.
+        Relative paths that the folder must contain; with ``*``, one match suffices.
 
     Raises
     ------
@@ -36,18 +36,29 @@ def find_folder(name: str, data_dir: Path | None, marks: Sequence[str]) -> Path:
     if data_dir is None:
         raise InputError(
             f"{name} is read from a folder. Give the folder of your datasets with --data-dir (or "
-            f"GPUCLUST_DATA). {_see(name)}"
+            f"GPUCLUST_DATA). {see(name)}"
         )
     tried = [data_dir / folder for folder in (*entry_of(name).folders, ".")]
-    missing = {place: [mark for mark in marks if not (place / mark).exists()] for place in tried}
+    missing = {place: [mark for mark in marks if not _has(place, mark)] for place in tried}
     for place, without in missing.items():
         if not without:
             return place
     nearest = min(tried, key=lambda place: (len(missing[place]), not place.is_dir()))
     lacks = ", ".join(missing[nearest][:5])
     places = ", ".join(str(place) for place in tried)
-    raise InputError(f"{name} is not in {places}: {nearest} has no {lacks}. {_see(name)}")
+    raise InputError(f"{name} is not in {places}: {nearest} has no {lacks}. {see(name)}")
 
 
-def _see(name: str) -> str:
+def _has(place: Path, mark: str) -> bool:
+    return any(place.glob(mark)) if "*" in mark else (place / mark).exists()
+
+
+def see(name: str) -> str:
+    """Return the sentence at the end of an error about the files of a dataset.
+
+    Examples
+    --------
+    >>> see("digits")
+    '`gpuclust datasets where digits` shows the expected files and their source.'
+    """
     return f"`gpuclust datasets where {name}` shows the expected files and their source."
