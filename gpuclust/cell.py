@@ -269,17 +269,25 @@ def place(dataset: str, split: str | None, encoder: str) -> Place:
     """
     from . import datasets
 
+    dataset = canonical_dataset(dataset)
     if is_own(dataset):
-        dataset = source_of(dataset).name
         datasets.check(dataset, split)
         return Place(dataset=dataset, split="all", encoder="vectors")
-    dataset = datasets.full_name(dataset)
-    dataset = _absolute(dataset, datasets.entry_of(dataset))
-    # A folder's name may have bytes outside UTF-8, which JSON and terminals cannot take.
-    dataset = os.fsencode(dataset).decode("utf-8", "backslashreplace")
     split = datasets.default_split(dataset) if split is None else split
     datasets.check(dataset, split, source=False)
     return Place(dataset=dataset, split=split, encoder=canonical_encoder(encoder))
+
+
+def canonical_dataset(name: str) -> str:
+    """Return the name of a dataset in canonical spelling; raises for an unknown one."""
+    from . import datasets
+
+    if is_own(name):
+        return source_of(name).name
+    name = datasets.full_name(name)
+    name = _absolute(name, datasets.entry_of(name))
+    # A folder's name may have bytes outside UTF-8, which JSON and terminals cannot take.
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def canonical_encoder(name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +48,8 @@ def run_grid(
     grid_file : path, mapping or str
         TOML file of lists; a dict of the same lists; or TOML text with at least one line break.
         Keys are dataset, encoder, clusterer and, optionally, split, preprocess, reducer, k, seed,
-        metrics; see `gpuclust.grid.grid_file.load_grid`.
+        metrics; ``preset="study"`` takes the place of reducer and clusterer.  See
+        `gpuclust.grid.grid_file.load_grid`.
     redo : {"none", "failed", "all"}
         Cells to compute again although they have a row.
     save_labels : bool
@@ -86,7 +87,7 @@ def run_grid(
     from ..report.tables import frame
 
     with watched(progress) as watcher:
-        units = _units(grid_file)
+        units = _units(grid_file, watcher.note)
         store, on = Store(expand(root)), backend.select(device)
         options = options_of(data_dir, batch_size, loaders, skip_bad=skip_bad)
         summary = grid.run_grid(
@@ -110,13 +111,15 @@ def run_grid(
         return table
 
 
-def _units(given: str | os.PathLike[str] | Mapping[str, Any]) -> list[Unit]:
+def _units(
+    given: str | os.PathLike[str] | Mapping[str, Any], say: Callable[[str], object]
+) -> list[Unit]:
     if isinstance(given, Mapping):
-        return grid_units(dict(given), "the grid")
+        return grid_units(dict(given), "the grid", say)
     if isinstance(given, str) and "\n" in given:
-        return grid_units(parse_toml(given, "the grid"), "the grid")
+        return grid_units(parse_toml(given, "the grid"), "the grid", say)
     if isinstance(given, str | os.PathLike):
-        return load_grid(expand(given))
+        return load_grid(expand(given), say)
     raise InputError(
         f"a grid is a TOML file, its text or a dict of lists; got {type(given).__name__}."
     )

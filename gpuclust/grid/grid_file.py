@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from ..cell import Cell, Place, Unit, place, units_of
 from ..errors import InputError, unknown
 from ..files.toml_file import read_toml
 from ..methods.spec import parse_clusterer, parse_reducer
+from ..presets import read as presets
+from ..presets.units import units as preset_units
 from ..vectors.dataset import is_own
 from ..vectors.dataset import source as own_source
 
@@ -29,13 +31,13 @@ OWN_KEYS = ("embeddings", "labels")
 GRID_KEYS = (
     *PLACE_KEYS,
     *OWN_KEYS,
-    *("preprocess", "reducer", "clusterer", "k", "seed", "metrics"),
+    *("preprocess", "reducer", "clusterer", "k", "seed", "metrics", "preset"),
 )
 
 _log = logging.getLogger(__name__)
 
 
-def load_grid(path: Path) -> list[Unit]:
+def load_grid(path: Path, say: Callable[[str], object] = _log.info) -> list[Unit]:
     """Read a grid file: every combination of its lists, as units.
 
     Parameters
@@ -44,7 +46,12 @@ def load_grid(path: Path) -> list[Unit]:
         TOML with `dataset`, `encoder`, `clusterer` and optionally `split`, `preprocess`,
         `reducer`, `k`, `seed`, `metrics`; each a list or a single value.  `embeddings` lists files
         of vectors, in place of or beside `dataset` and `encoder`, and `labels` one file of labels
-        for all of them or one for each.  Relative paths belong to the working directory.
+        for all of them or one for each.  `preset`, the name of a preset or the path of one, takes
+        the place of `reducer` and `clusterer`: the cells are those of each encoder's row, and
+        `dataset`, `encoder`, `split`, `preprocess` and `seed` are the preset's unless they are
+        given.  Relative paths belong to the working directory.
+    say : callable (str)
+        See `grid_units`.
 
     Raises
     ------
@@ -52,10 +59,12 @@ def load_grid(path: Path) -> list[Unit]:
         When the file cannot be read, is not TOML, has an unknown key, or names something that does
         not exist.  Every name is checked before anything runs.
     """
-    return grid_units(read_toml(path), path)
+    return grid_units(read_toml(path), path, say)
 
 
-def grid_units(table: dict[str, Any], source: Path | str) -> list[Unit]:
+def grid_units(
+    table: dict[str, Any], source: Path | str, say: Callable[[str], object] = _log.info
+) -> list[Unit]:
     """Return every combination of the lists of a grid, as units.
 
     Parameters
@@ -64,6 +73,8 @@ def grid_units(table: dict[str, Any], source: Path | str) -> list[Unit]:
         Content of a grid file, see `load_grid`.
     source : path or str
         Name of the grid in messages.
+    say : callable (str)
+        Receives a sentence about encoders without a row in a preset; by default the log.
 
     Raises
     ------
@@ -77,6 +88,8 @@ def grid_units(table: dict[str, Any], source: Path | str) -> list[Unit]:
     >>> len(unit.cells)
     2
     """
+    if "preset" in table:
+        return _preset_units(table, source, say)
     lists = _grid_lists(table, source)
     metrics = lists.pop("metrics")
     own, images = _own_places(lists, source), _image_places(lists)
@@ -89,6 +102,39 @@ def grid_units(table: dict[str, Any], source: Path | str) -> list[Unit]:
         for places, one in groups
         for at in places
         for how in _combinations(one)
+    )
+
+
+def _preset_units(
+    table: dict[str, Any], source: Path | str, say: Callable[[str], object]
+) -> list[Unit]:
+    """Return the cells of a preset for the lists of a grid."""
+    extra = [key for key in ("reducer", "clusterer") if key in table]
+    if extra:
+        raise InputError(
+            f"{source} has a preset and {' and '.join(extra)}: a preset chooses reducer and "
+            "clusterer for every encoder. Leave one of them out."
+        )
+    given = table["preset"]
+    if not isinstance(given, str):
+        raise InputError(f"preset in {source} must be one name or path; got {given!r}.")
+    lists = _checked_lists({key: value for key, value in table.items() if key != "preset"}, source)
+    lists.setdefault("dataset", [])
+    own = _own_places(lists, source)
+    _note_unused(table, own)
+    if not ("dataset" in table or own):
+        del lists["dataset"]
+    return preset_units(
+        presets.load(given),
+        datasets=lists.get("dataset"),
+        encoders=lists.get("encoder"),
+        splits=lists.get("split", [None]),
+        vectors=own,
+        preprocess=lists.get("preprocess"),
+        seeds=lists.get("seed"),
+        k=lists.get("k", [None]),
+        metrics=lists.get("metrics", ["default"]),
+        say=say,
     )
 
 
@@ -133,20 +179,26 @@ def _note_unused(table: dict[str, Any], own: list[Place]) -> None:
 
 
 def _grid_lists(table: dict[str, Any], path: Path | str) -> dict[str, list[Any]]:
+    lists = _checked_lists(table, path)
+    for key in _required(lists):
+        if key not in lists:
+            raise InputError(f'{path} names no {key}. Write {key} = ["..."].')
+    empty: dict[str, list[Any]] = {"dataset": [], "encoder": []}
+    return {"metrics": ["default"], **GRID_DEFAULTS, **empty, **lists}
+
+
+def _checked_lists(table: dict[str, Any], path: Path | str) -> dict[str, list[Any]]:
+    """Return every value as a list; refuse unknown keys, empty lists and other types."""
     for key in table:
         if key not in GRID_KEYS:
             raise unknown(f"key in {path}", key, GRID_KEYS)
     lists = {key: value if isinstance(value, list) else [value] for key, value in table.items()}
-    for key in _required(lists):
-        if key not in lists:
-            raise InputError(f'{path} names no {key}. Write {key} = ["..."].')
     for key, values in lists.items():
         if not values:
             raise InputError(f"{key} in {path} is an empty list. Give it at least one entry.")
         _check_types(path, key, values)
     _check_size(lists, path)
-    empty: dict[str, list[Any]] = {"dataset": [], "encoder": []}
-    return {"metrics": ["default"], **GRID_DEFAULTS, **empty, **lists}
+    return lists
 
 
 def _required(lists: dict[str, list[Any]]) -> tuple[str, ...]:

@@ -47,13 +47,19 @@ class Spec:
         return {"name": self.name, **dict(self.params)}
 
 
-def parse_reducer(text: str) -> tuple[Spec, ...]:
+# Method -> parameter -> value.
+Common = Mapping[str, Mapping[str, Any]]
+
+
+def parse_reducer(text: str, common: Common | None = None) -> tuple[Spec, ...]:
     """Parse a chain of reducers such as ``"zscore|pca(0.9)"``.
 
     Parameters
     ----------
     text : str
         Specs separated by ``|``, applied from the first to the last.
+    common : mapping of str to mapping, optional
+        Values of the parameters of methods, in place of the registry's defaults.
 
     Returns
     -------
@@ -72,14 +78,14 @@ def parse_reducer(text: str) -> tuple[Spec, ...]:
     >>> [str(spec) for spec in parse_reducer("zscore | pca(0.9)")]
     ['zscore', 'pca(n_components=0.9)']
     """
-    chain = tuple(_parse_one(part, REDUCERS, "reducer") for part in _split(text))
+    chain = tuple(_parse_one(part, REDUCERS, "reducer", common) for part in _split(text))
     if len(chain) > 1:  # "none" is the identity, so it changes nothing in a chain
         chain = tuple(spec for spec in chain if spec.name != "none") or chain[:1]
     return chain
 
 
-def parse_clusterer(text: str) -> Spec:
-    """Parse one clusterer such as ``"hdbscan(metric=l1)"``.
+def parse_clusterer(text: str, common: Common | None = None) -> Spec:
+    """Parse one clusterer such as ``"hdbscan(metric=l1)"``; `common` as in `parse_reducer`.
 
     Raises
     ------
@@ -91,7 +97,24 @@ def parse_clusterer(text: str) -> Spec:
     >>> parse_clusterer("kmeans(n_init=5)").resolved()
     {'name': 'kmeans', 'init': 'k-means++', 'max_iter': 1000, 'n_init': 5}
     """
-    return _parse_one(text, CLUSTERERS, "clusterer")
+    return _parse_one(text, CLUSTERERS, "clusterer", common)
+
+
+def changed(spec: Spec, values: Mapping[str, Any]) -> Spec:
+    """Return a spec with other values of some parameters.
+
+    Raises
+    ------
+    UnknownNameError, InputError
+        As `parse_reducer`.
+
+    Examples
+    --------
+    >>> str(changed(parse_clusterer("hdbscan(metric=l1)"), {"min_cluster_size": 2}))
+    'hdbscan(min_cluster_size=2, metric=l1)'
+    """
+    method = {**REDUCERS, **CLUSTERERS}[spec.name]
+    return _spec(spec.name, method, {**dict(spec.params), **values})
 
 
 def chain_text(chain: tuple[Spec, ...]) -> str:
@@ -112,7 +135,9 @@ def _split(text: str) -> list[str]:
     return [part.strip() for part in text.split("|")]
 
 
-def _parse_one(text: str, table: Mapping[str, Method], kind: str) -> Spec:
+def _parse_one(
+    text: str, table: Mapping[str, Method], kind: str, common: Common | None = None
+) -> Spec:
     name, args, keywords = _call(text, kind)
     if name not in table:
         raise unknown(kind, name, table, hint=f"`gpuclust list {kind}s` shows them all.")
@@ -120,7 +145,11 @@ def _parse_one(text: str, table: Mapping[str, Method], kind: str) -> Spec:
     first = _bind_positional(name, method, args)
     for key in first.keys() & keywords.keys():
         raise _twice(text, key)
-    values = first | keywords
+    return _spec(name, method, {**(common or {}).get(name, {}), **first, **keywords})
+
+
+def _spec(name: str, method: Method, values: Mapping[str, Any]) -> Spec:
+    """Check the values of parameters and fill in the defaults."""
     for key in values:
         if key not in method.params:
             of_k = "The number of clusters is k: --k, or k in a grid file."
