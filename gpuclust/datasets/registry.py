@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError, unknown
+from ..errors import InputError, UnknownNameError, unknown
 from ..files.paths import expand
 from ..registry import describe, find, load_target
 from .dataset import Dataset
@@ -52,9 +54,22 @@ def entry_of(name: str) -> DatasetEntry:
     """
     found = find(name, DATASETS)
     if found is None:
-        names = [entry.template(key) for key, entry in DATASETS.items()]
-        raise unknown("dataset", name, names, _SEE)
+        raise _unknown(name)
     return DATASETS[found.key]
+
+
+def _unknown(name: str) -> UnknownNameError:
+    """Return the error with the same name in another spelling, or with similar names."""
+    plain = _plain(name.rpartition("/")[2])  # torch/cifar10 was the name of cifar10
+    same = next((key for key in DATASETS if plain and _plain(key) == plain), None)
+    if same is not None:
+        return UnknownNameError(f"unknown dataset {name!r}. Did you mean {same!r}? {_SEE}")
+    names = [entry.template(key) for key, entry in DATASETS.items()]
+    return unknown("dataset", name, names, _SEE)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def full_name(name: str) -> str:
@@ -99,8 +114,8 @@ def default_split(name: str) -> str:
 
     Examples
     --------
-    >>> default_split("torch/imagenet")
-    'val'
+    >>> default_split("fashionmnist")
+    'test'
     """
     return next(iter(entry_of(name).splits))
 
@@ -140,6 +155,9 @@ def check(name: str, split: str | None = None, *, source: bool = True) -> None:
 def load(name: str, *, split: str | None = None, data_dir: str | Path | None = None) -> Dataset:
     """Open a dataset without decoding its images.
 
+    Numbers of images or classes that differ from the entry are no error: `Dataset.said` has a
+    sentence about them.
+
     Parameters
     ----------
     name : str
@@ -162,5 +180,45 @@ def load(name: str, *, split: str | None = None, data_dir: str | Path | None = N
     check(name, split)
     split = default_split(name) if split is None else split
     where = None if data_dir is None else expand(data_dir)
-    dataset: Dataset = load_target(entry_of(name).target)(name, split, where)
-    return dataset
+    entry = entry_of(name)
+    dataset: Any = load_target(entry.target)(name, split, where)
+    differs = _difference(dataset, entry)
+    return replace(dataset, said=(*dataset.said, differs)) if differs else dataset
+
+
+def _difference(dataset: Dataset, entry: DatasetEntry) -> str | None:
+    """Say how the numbers of images and classes differ from the entry; reads no file."""
+    default = next(iter(entry.splits))
+    found: list[tuple[str, int | None, int | None]] = [
+        ("images", len(dataset), entry.splits.get(dataset.split))
+    ]
+    if dataset.split == default:  # other splits may have other classes
+        found.append(("classes", count_classes(dataset), entry.classes))
+    differ = [
+        f"{n:,} {what}, expected {expected:,}"
+        for what, n, expected in found
+        if n is not None and expected is not None and n != expected
+    ]
+    if not differ:
+        return None
+    option = "" if dataset.split == default else f" --split {dataset.split}"
+    return (
+        f"{dataset.name} ({dataset.split}) has {' and '.join(differ)}: `gpuclust datasets verify "
+        f"{dataset.name}{option}` shows what differs."
+    )
+
+
+def count_classes(dataset: Dataset) -> int | None:
+    """Count the classes with an image; None when labels are unknown without decoding.
+
+    Examples
+    --------
+    >>> count_classes(load("digits"))
+    10
+    """
+    if dataset.labels is None:
+        return None
+    import numpy as np
+
+    labels = np.unique(dataset.labels)
+    return int((labels >= 0).sum())
