@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from .catalogue.bioscan import BIOSCAN
 from .catalogue.general import GENERAL
 from .catalogue.layouts import LAYOUTS
 from .catalogue.libraries import LIBRARIES
 from .entry import DatasetEntry
 
-DATASETS: dict[str, DatasetEntry] = {**GENERAL, **LIBRARIES, **LAYOUTS}
+DATASETS: dict[str, DatasetEntry] = {**GENERAL, **LIBRARIES, **LAYOUTS, **BIOSCAN}

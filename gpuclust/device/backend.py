@@ -152,12 +152,17 @@ class Frames:
         return f"{self.name} {self.library.__version__}"
 
 
-def frames() -> Frames:
+def frames(asked: str | None = None) -> Frames:
     """Return the library of data frames of this process: cuDF with the GPU backend, else pandas.
 
     Follows the last `select` of this process: after ``select("cpu")`` it is pandas on any machine.
     Before the first `select` it follows ``auto``.  Both libraries read the same values, so a second
     thread with another backend changes no result.
+
+    Parameters
+    ----------
+    asked : {"auto", "cpu", "gpu"}, optional
+        Value of ``--device``; that of the last `select` when None.
 
     Examples
     --------
@@ -166,7 +171,7 @@ def frames() -> Frames:
     >>> backend.frames().name
     'pandas'
     """
-    if _asked == "cpu" or why_no_gpu() is not None:
+    if (asked or _asked) == "cpu" or why_no_gpu() is not None:
         return Frames("pandas", importlib.import_module("pandas"))
     from . import memory
 
