@@ -27,8 +27,10 @@ from .console import (
     show_table,
     show_transfers,
 )
+from .json_log import JsonLog
 from .options import given_path, output_path
-from .progress import ConsoleWatcher, JsonLog
+from .presets import Datasets, Encoders, PresetName, Seed, units_of
+from .progress import ConsoleWatcher
 from .report import show_rows
 
 if TYPE_CHECKING:
@@ -40,8 +42,13 @@ if TYPE_CHECKING:
     from gpuclust.store.store import Store
 
 GridFile = Annotated[
-    Path,
-    typer.Argument(metavar="FILE", help="TOML lists of what to combine.", parser=given_path),
+    Path | None,
+    typer.Argument(
+        metavar="[FILE]",
+        help="TOML lists of what to combine; or --preset.",
+        parser=given_path,
+        show_default=False,
+    ),
 ]
 
 
@@ -52,7 +59,11 @@ def register(app: typer.Typer) -> None:
 
 
 def grid(
-    file: GridFile,
+    file: GridFile = None,
+    preset: PresetName = None,
+    dataset: Datasets = None,
+    encoder: Encoders = None,
+    seed: Seed = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only count the cells and estimate the time.")
     ] = False,
@@ -95,15 +106,14 @@ def grid(
     skip_bad: SkipBad = False,
     root: Root = DEFAULT_ROOT,
 ) -> None:
-    """Compute all combinations of a grid file without a result."""
+    """Compute all combinations of a grid file, or all cells of a preset, without a result."""
     from gpuclust.device import backend
     from gpuclust.device.threads import use_threads
     from gpuclust.embeddings.load import Options, check_sources
-    from gpuclust.grid.grid_file import load_grid
     from gpuclust.store.store import Store
 
     show_log()
-    units, store = load_grid(file), Store(root)
+    units, store = units_of(file, preset, dataset, encoder, seed), Store(root)
     check_sources(units, store)
     options = Options(data_dir=data_dir, batch_size=batch_size, workers=loaders, skip_bad=skip_bad)
     how: dict[str, Any] = {
@@ -171,7 +181,7 @@ def run_and_report(
     from gpuclust.embeddings import load
     from gpuclust.events import Relay, Watcher
     from gpuclust.grid import run, states
-    from gpuclust.report import tables, versions
+    from gpuclust.report import failures, tables, versions
 
     options = options or load.DEFAULT_OPTIONS
     cells = sum(len(unit.cells) for unit in units)
@@ -197,6 +207,8 @@ def run_and_report(
     show_rows(tables.frame(rows), most=200)
     if trace:
         show_transfers(rows)
+    for reason in failures.reasons(rows):
+        note(f"failed: {reason}")
     note(
         f"{summary.computed} cells computed, {summary.failed} of them failed; "
         f"{summary.skipped} had a row before. Results: {store.root}"
@@ -216,8 +228,9 @@ def _plan(units: list[Unit], store: Store, on: Backend, options: Options) -> Non
     from gpuclust.grid import cost, run
 
     lines, total, unsure = [], 0.0, False
+    sizes: cost.Sizes = {}
     for unit in units:
-        counts = run.status([unit], store, on, options=options)
+        counts = run.status([unit], store, on, options=options, sizes=sizes)
         seconds = counts["seconds_left"]
         total += seconds or 0.0
         unsure |= seconds is None
@@ -232,7 +245,11 @@ def _plan(units: list[Unit], store: Store, on: Backend, options: Options) -> Non
 
 
 def grid_status(
-    file: GridFile,
+    file: GridFile = None,
+    preset: PresetName = None,
+    dataset: Datasets = None,
+    encoder: Encoders = None,
+    seed: Seed = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     device: Annotated[
         str,
@@ -249,11 +266,10 @@ def grid_status(
     from gpuclust.embeddings.load import Options
     from gpuclust.grid import cost
     from gpuclust.grid import run as grid_run
-    from gpuclust.grid.grid_file import load_grid
     from gpuclust.store.store import Store
 
     on = backend.select("auto") if device == "auto" else backend.named(device)
-    units = load_grid(file)
+    units = units_of(file, preset, dataset, encoder, seed)
     counts = grid_run.status(units, Store(root), on, options=Options(data_dir=data_dir))
     if as_json:
         put(json.dumps(counts) + "\n")

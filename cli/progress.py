@@ -1,19 +1,15 @@
-"""Progress of a run: a live table in a terminal, plain lines elsewhere, JSON lines in a log."""
+"""Progress of a run: a live table in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
-import json
-import os
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from gpuclust.errors import StorageError
 from gpuclust.events import Event, Stopped, Watcher
 from gpuclust.files.visible import visible
 
@@ -165,6 +161,8 @@ class ConsoleWatcher(Watcher):
         self._stop = stop
         self._failures = failures
         self._notes: set[str] = set()
+        self._reasons: set[str] = set()  # of units without an embedding
+        self._without: set[tuple[str, ...]] = set()
         self._progress = Progress(units, cells)
         self._live: Live | None = None
         self._reported = 0.0
@@ -247,52 +245,26 @@ class ConsoleWatcher(Watcher):
         if "worker" in event:
             what = f"{event['dataset']} x {event['encoder']}: {what}"
         if event["status"] == "failed":
-            if self._failures:
-                note(f"  failed  {what}: {event['error']}")
+            self._show_failure(event, what)
             return
         score = "" if event["ami"] is None else f"  AMI {event['ami']:.3f}"
         note(f"  {what}: {event['n_clusters']} clusters{score}  {event['seconds']:.1f} s")
         for text in event["warnings"]:
             self._once(f"    {text}")
 
-
-class JsonLog:
-    """Append every event to a file as one line of JSON, at once.
-
-    Parameters
-    ----------
-    path : Path
-        File to append to; created if missing.  A link is followed, a device or pipe written.
-
-    Raises
-    ------
-    StorageError
-        If the file cannot be opened, or later if an event cannot be written.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        try:
-            self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-        except OSError as error:
-            raise StorageError(
-                f"cannot write the log {path}: {error.strerror}. Name another --json-log."
-            ) from error
-
-    def __call__(self, event: Event) -> None:
-        """Append one event."""
-        line = (json.dumps(event) + "\n").encode()
-        try:
-            while line:
-                line = line[os.write(self._descriptor, line) :]
-        except BrokenPipeError:  # the reader of a pipe is gone; the run goes on
+    def _show_failure(self, event: Event, what: str) -> None:
+        """Print a failed row; without an embedding once per unit, and each reason in full once."""
+        if not self._failures:
             return
-        except OSError as error:
-            raise StorageError(
-                f"cannot write the log {self._path}: {error.strerror}. Free some disk space or "
-                "name another --json-log; the same command goes on from here."
-            ) from error
-
-    def close(self) -> None:
-        """Close the file."""
-        os.close(self._descriptor)
+        reason = event["error"]
+        if event.get("embedded", True):
+            note(f"  failed  {what}: {reason}")
+            return
+        unit = (event["dataset"], event["split"], event["encoder"], event["preprocess"])
+        if unit in self._without:
+            return
+        self._without.add(unit)
+        where = f"{event['dataset']} x {event['encoder']}: " if "worker" in event else ""
+        again = reason in self._reasons
+        self._reasons.add(reason)
+        note(f"  failed  {where}all cells: {'the reason above' if again else reason}")

@@ -60,7 +60,8 @@ class Watcher:
         event |= {name: row["scores"].get(name) for name in ("ami", "n_clusters")}
         peaks = [stage["peak_bytes"] for stage in _stages(row) if stage.get("peak_bytes")]
         event |= {"gpu_bytes": max(peaks)} if peaks else {}
-        event |= {"error": row["error"]["message"]} if "error" in row else {}
+        if "error" in row:
+            event |= {"error": row["error"]["message"], "embedded": "n" in row}
         self._tell("row", **unit, **event)
 
     def done(self, unit: Unit, *, computed: int, failed: int, skipped: int) -> None:

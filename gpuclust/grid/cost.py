@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..cell import Cell, Unit
+from ..datasets.table import DATASETS
 from ..embeddings.load import Options
 from ..encoders.table import ENCODERS
 from ..errors import DamagedFileError, InputError
@@ -31,10 +32,17 @@ _DIMENSION = 1280
 _CLASSES = 10
 
 
-def estimate(unit: Unit, store: Store, options: Options) -> float | None:
+# Number of images of (dataset, split), None when unknown.
+Sizes = dict[tuple[str, str], int | None]
+
+
+def estimate(
+    unit: Unit, store: Store, options: Options, sizes: Sizes | None = None
+) -> float | None:
     """Estimate the seconds of the cells of a unit, and of a missing embedding.
 
-    Reads one metadata file and, for a missing embedding, lists the dataset; nothing is computed.
+    Reads one metadata file.  For a missing embedding, the size of a published dataset is the one
+    in the registry, and other datasets are listed; nothing is computed.
 
     Parameters
     ----------
@@ -44,6 +52,8 @@ def estimate(unit: Unit, store: Store, options: Options) -> float | None:
         Metadata of embeddings: number of samples, dimension, measured speed of the encoder.
     options : Options
         Folder of the datasets.
+    sizes : dict, optional
+        Sizes of datasets from before, filled here, so that many units list a dataset once.
 
     Returns
     -------
@@ -67,12 +77,15 @@ def estimate(unit: Unit, store: Store, options: Options) -> float | None:
     meta = _meta(unit, store)
     if meta is not None:
         return _cells(unit.cells, meta.n, meta.d, meta.n_classes or _CLASSES)
-    size, speed = _size(unit, options), _speed(unit, store)
+    sizes, at = {} if sizes is None else sizes, (unit.dataset, unit.split)
+    if at not in sizes:
+        sizes[at] = _size(unit, options)
+    size, speed = sizes[at], _speed(unit, store)
     if size is None or speed is None:
         return None
     encoder = ENCODERS.get(unit.encoder)
     dimension = (encoder and encoder.dimension) or _DIMENSION
-    return size / speed + _cells(unit.cells, size, dimension, _CLASSES)
+    return size / speed + _cells(unit.cells, size, dimension, _classes(unit))
 
 
 def unknown_costs(unit: Unit) -> tuple[str, ...]:
@@ -144,10 +157,18 @@ def _meta(unit: Unit, store: Store) -> EmbeddingMeta | Facts | None:
 def _size(unit: Unit, options: Options) -> int | None:
     from .. import datasets
 
+    published = DATASETS.get(unit.dataset)
+    if published is not None and published.folders and published.splits.get(unit.split):
+        return published.splits[unit.split]
     try:
         return len(datasets.load(unit.dataset, split=unit.split, data_dir=options.data_dir))
     except InputError:
         return None
+
+
+def _classes(unit: Unit) -> int:
+    entry = DATASETS.get(unit.dataset)
+    return (entry and entry.classes) or _CLASSES
 
 
 def _speed(unit: Unit, store: Store) -> float | None:

@@ -262,12 +262,17 @@ def _apart(todo: ResolvedUnit, clustered: list[bool]) -> list[Unit]:
 
 
 def status(
-    units: Iterable[Unit], store: Store, on: Backend, *, options: Options = DEFAULT_OPTIONS
+    units: Iterable[Unit],
+    store: Store,
+    on: Backend,
+    *,
+    options: Options = DEFAULT_OPTIONS,
+    sizes: cost.Sizes | None = None,
 ) -> dict[str, Any]:
     """Count the cells of a grid by status, and list the running processes.
 
     A live process that works on a unit computes one of its cells; a cell without a row is missing
-    until its row is written.
+    until its row is written.  `sizes` are those of `cost.estimate`.
 
     Returns
     -------
@@ -276,6 +281,7 @@ def status(
         (None when some of it cannot be estimated); ``now``, the work of the live processes.
     """
     counts: Counter[str] = Counter(done=0, failed=0, running=0, left=0)
+    sizes = {} if sizes is None else sizes
     now = store.running()
     seconds: float | None = 0.0
     at_once = 0
@@ -289,7 +295,7 @@ def status(
         counts.update(running=running, left=found["missing"] - running)
         if found["missing"]:
             missing = resolved.only([state.name == "missing" for state in states]).unit
-            more = cost.estimate(missing, store, options)
+            more = cost.estimate(missing, store, options, sizes)
             seconds = None if seconds is None or more is None else seconds + more
     # As many units at once as now, or one.
     seconds_left = None if seconds is None else seconds / max(1, at_once)

@@ -47,6 +47,7 @@ class Spec:
         return {"name": self.name, **dict(self.params)}
 
 
+_METHODS = {**REDUCERS, **CLUSTERERS}
 # Method -> parameter -> value.
 Common = Mapping[str, Mapping[str, Any]]
 
@@ -113,8 +114,7 @@ def changed(spec: Spec, values: Mapping[str, Any]) -> Spec:
     >>> str(changed(parse_clusterer("hdbscan(metric=l1)"), {"min_cluster_size": 2}))
     'hdbscan(min_cluster_size=2, metric=l1)'
     """
-    method = {**REDUCERS, **CLUSTERERS}[spec.name]
-    return _spec(spec.name, method, {**dict(spec.params), **values})
+    return _spec(spec.name, _METHODS[spec.name], {**dict(spec.params), **values})
 
 
 def chain_text(chain: tuple[Spec, ...]) -> str:
@@ -126,6 +126,23 @@ def chain_text(chain: tuple[Spec, ...]) -> str:
     'umap'
     """
     return "|".join(map(str, chain))
+
+
+def whole_text(spec: Spec) -> str:
+    """Write a spec with its defaults, but for those that switch something off.
+
+    Examples
+    --------
+    >>> whole_text(parse_clusterer("agglomerative"))
+    'agglomerative(linkage=ward, metric=euclidean)'
+    """
+    params, values = _METHODS[spec.name].params, dict(spec.params)
+    shown = [
+        f"{key}={_literal(values[key])}"
+        for key, param in params.items()
+        if values[key] != param.default or not (values[key] is None or values[key] is False)
+    ]
+    return f"{spec.name}({', '.join(shown)})" if shown else spec.name
 
 
 def _split(text: str) -> list[str]:

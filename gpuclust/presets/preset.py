@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ..errors import InputError
-from ..methods.spec import Spec, chain_text, changed
+from ..methods.spec import Spec, chain_text, changed, whole_text
 
 
 class Recipe(NamedTuple):
@@ -30,6 +30,11 @@ class Recipe(NamedTuple):
     def texts(self) -> tuple[str, str]:
         """The reducer and the clusterer as their shortest texts."""
         return chain_text(self.reducer), str(self.clusterer)
+
+    @property
+    def whole_texts(self) -> tuple[str, str]:
+        """The reducer and the clusterer with their defaults."""
+        return "|".join(map(whole_text, self.reducer)), whole_text(self.clusterer)
 
 
 class Rule(NamedTuple):
@@ -111,8 +116,16 @@ class Preset:
                 f"preset {self.name} has no row for encoder {encoder} and no [default]. It has "
                 f"{', '.join(self.encoders) or 'no encoders'}."
             )
+        return self._for(dataset, found)
+
+    def of_default(self, dataset: str | None = None) -> tuple[Recipe, ...]:
+        """Return the cells of an encoder without a row; empty when the preset has no default."""
+        return self._for(dataset, self.default)
+
+    def _for(self, dataset: str | None, row: tuple[Recipe, ...]) -> tuple[Recipe, ...]:
+        """Return a row with the parameters of a dataset."""
         rule = self.datasets.get(dataset or "", Rule())
-        return tuple(recipe.changed(rule.parameters) for recipe in found)
+        return tuple(recipe.changed(rule.parameters) for recipe in row)
 
 
 def _names(encoder: str) -> set[str]:

@@ -99,7 +99,7 @@ def _places(
     if encoders is None and datasets:
         encoders = _own("encoder", preset, list(preset.encoders))
     # Checking a name may import a library: once per encoder, not once per dataset.
-    names = list(dict.fromkeys(canonical_encoder(_ours(one)) for one in encoders or ()))
+    names = list(dict.fromkeys(encoder_named(one) for one in encoders or ()))
     found = []
     for dataset, split in itertools.product(datasets, splits):
         rule = preset.datasets.get(canonical_dataset(dataset), Rule())
@@ -117,13 +117,19 @@ def _own(what: str, preset: Preset, names: list[str]) -> list[str]:
     return names
 
 
-def _ours(name: str) -> str:
-    """Return our name of an encoder given by its name in the code of the study."""
+def encoder_named(name: str) -> str:
+    """Return the canonical name of an encoder; it may be given as in the code of the study.
+
+    Examples
+    --------
+    >>> encoder_named("raw")
+    'raw'
+    """
     from ..encoders.table import ENCODERS
 
-    if name in ENCODERS:
-        return name
-    return next((key for key, entry in ENCODERS.items() if entry.study == name), name)
+    if name not in ENCODERS:
+        name = next((key for key, entry in ENCODERS.items() if entry.study == name), name)
+    return canonical_encoder(name)
 
 
 def _say_default(preset: Preset, places: Sequence[Place], say: Callable[[str], object]) -> None:

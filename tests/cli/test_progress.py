@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from gpuclust_cli import progress
 from gpuclust_cli.console import Screen
-from gpuclust_cli.progress import ConsoleWatcher, JsonLog, Progress
+from gpuclust_cli.json_log import JsonLog
+from gpuclust_cli.progress import ConsoleWatcher, Progress
 from rich.console import Console
 
 from gpuclust.cell import Unit
@@ -25,6 +26,7 @@ ROW = {
     "k": 10,
     "seed": 0,
     "status": "ok",
+    "n": 100,
     "seconds": 1.5,
     "warnings": [],
     "scores": {"ami": 0.5, "n_clusters": 10},
@@ -118,6 +120,21 @@ def test_plain_lines_without_a_terminal(lines):
         "  failed  none | kmeans, k=10, seed 0: out of memory",
         "said once",
         "no workers connected; waiting for one",
+    ]
+
+
+def test_a_unit_without_an_embedding_is_one_line_and_its_reason_is_printed_once(lines):
+    failed = {key: value for key, value in ROW.items() if key != "n"}
+    failed |= {"status": "failed", "error": {"message": "no images"}}
+    with ConsoleWatcher(lambda: False) as watcher:
+        for encoder in ("raw", "resnet50"):
+            for clusterer in ("kmeans", "hdbscan"):
+                watcher.row({**failed, "encoder": encoder, "clusterer": clusterer})
+        Relay(watcher.tell, more=THERE).row({**failed, "dataset": "lsun"})
+    assert lines() == [
+        "  failed  all cells: no images",
+        "  failed  all cells: the reason above",
+        "  failed  lsun x raw: all cells: the reason above",
     ]
 
 
