@@ -72,6 +72,25 @@ def held_out(
     return train, test
 
 
+def drawn_from(n: int, expected: int) -> tuple[str, ...]:
+    """Say that a drawn split is not the study's, for another number of images than the study had.
+
+    Examples
+    --------
+    >>> drawn_from(7909, 7909)
+    ()
+    >>> drawn_from(90, 7909)[0]
+    "the split is drawn from 90 images; the study's is drawn from 7,909, so it has other images"
+    """
+    if n == expected:
+        return ()
+    sentence = (
+        f"the split is drawn from {n:,} images; the study's is drawn from {expected:,}, so it has "
+        f"other images"
+    )
+    return (sentence,)
+
+
 def _check_classes(labels: np.ndarray, class_names: Sequence[str] | None) -> None:
     classes, sizes = np.unique(labels, return_counts=True)
     alone = [int(label) for label in classes[sizes < 2]]
