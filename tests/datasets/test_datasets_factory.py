@@ -32,21 +32,21 @@ def test_a_missing_library_is_named_before_anything_runs(name, monkeypatch):
 
 
 def test_torchvision_names_and_splits_are_checked_before_anything_runs():
-    with pytest.raises(UnknownNameError, match="Did you mean 'torch/cifar10'"):
-        datasets.check("torch/cifar")
+    with pytest.raises(UnknownNameError, match="Did you mean 'torch/kmnist'"):
+        datasets.check("torch/kmnst")
     with pytest.raises(InputError, match="test, train"):
-        datasets.check("torch/cifar10", "tset")
+        datasets.check("torch/kmnist", "tset")
 
 
 def test_a_missing_dataset_says_how_to_get_it(tmp_path):
     with pytest.raises(InputError, match="--data-dir"):
-        datasets.load("torch/cifar10")
+        datasets.load("torch/kmnist")
     with pytest.raises(InputError, match="download=True"):
-        datasets.load("torch/cifar10", data_dir=tmp_path)
+        datasets.load("torch/kmnist", data_dir=tmp_path)
 
 
 def test_torchvision_is_read_through_timm(tmp_path):
-    folder = tmp_path / "FashionMNIST/raw"
+    folder = tmp_path / "KMNIST/raw"
     folder.mkdir(parents=True)
     images = np.random.default_rng(0).integers(0, 256, (12, 28, 28), np.uint8)
     labels = (np.arange(12) % 10).astype(np.uint8)
@@ -54,16 +54,16 @@ def test_torchvision_is_read_through_timm(tmp_path):
         for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
             header = np.array([0x800 + array.ndim, *array.shape], ">u4").tobytes()
             (folder / f"{stem}-{kind}-ubyte").write_bytes(header + array.tobytes())
-    data = datasets.load("torch/fashion_mnist", data_dir=tmp_path)
+    data = datasets.load("torch/kmnist", data_dir=tmp_path)
     image, label = data[11]
     assert (len(data), data.image_size, label, image.mode) == (12, 28, 1, "RGB")
     assert np.array_equal(np.asarray(image)[..., 0], images[11])
     assert data.labels.tolist() == labels.tolist()
-    assert data.class_names[0] == "T-shirt/top"
-    assert data.where(2) == "torch/fashion_mnist[2]"
+    assert data.class_names[0] == "o"
+    assert data.where(2) == "torch/kmnist[2]"
     assert (
         data.fingerprint
-        != datasets.load("torch/fashion_mnist", data_dir=tmp_path, split="train").fingerprint
+        != datasets.load("torch/kmnist", data_dir=tmp_path, split="train").fingerprint
     )
 
 

@@ -35,7 +35,7 @@ def test_a_finished_grid_costs_nothing(tmp_path):
 def test_an_unknown_speed_or_size_has_no_estimate(tmp_path):
     (unknown_speed,) = units(encoder="random/resnet50")
     assert cost.estimate(unknown_speed, Store(tmp_path), Options()) is None
-    (unknown_size,) = units(dataset="torch/cifar10")
+    (unknown_size,) = units(dataset="wds/x")
     assert cost.estimate(unknown_size, Store(tmp_path), Options()) is None
 
 

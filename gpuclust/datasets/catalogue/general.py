@@ -9,7 +9,6 @@ from ..entry import DatasetEntry
 _READERS = "gpuclust.datasets.readers"
 _TIMM = f"{_READERS}.timm_factory:load"
 _TIMM_CHECK = f"{_READERS}.timm_factory:check"
-_RESEARCH = "non-commercial research"
 
 
 def _of_timm(summary: str, **facts: Any) -> DatasetEntry:
@@ -37,6 +36,14 @@ GENERAL: dict[str, DatasetEntry] = {
         licence="MIT",
         group="far-ood",
         url="https://github.com/zalandoresearch/fashion-mnist",
+        folders=("FashionMNIST/raw", "fashion-mnist"),
+        layout=(
+            "t10k-images-idx3-ubyte(.gz)",
+            "t10k-labels-idx1-ubyte(.gz)",
+            "train-images-idx3-ubyte(.gz)",
+            "train-labels-idx1-ubyte(.gz)",
+        ),
+        download=f"{_READERS}.downloads:fashionmnist",
     ),
     "folder": DatasetEntry(
         summary="your images: a sub-folder per class, train/val/test above them, or flat",
@@ -53,33 +60,6 @@ GENERAL: dict[str, DatasetEntry] = {
         rest=":<path>",
         licence="yours",
     ),
-    "torch/cifar10": _of_timm(
-        "CIFAR-10, 32 x 32, in --data-dir",
-        splits={"test": 10_000, "train": 50_000},
-        classes=10,
-        imbalance=1.0,
-        licence="not stated",
-        group="in-domain",
-        url="https://www.cs.toronto.edu/~kriz/cifar.html",
-    ),
-    "torch/cifar100": _of_timm(
-        "CIFAR-100, 32 x 32, in --data-dir",
-        splits={"test": 10_000, "train": 50_000},
-        classes=100,
-        imbalance=1.0,
-        licence="not stated",
-        group="in-domain",
-        url="https://www.cs.toronto.edu/~kriz/cifar.html",
-    ),
-    "torch/mnist": _of_timm(
-        "MNIST digits, 28 x 28, in --data-dir",
-        splits={"test": 10_000, "train": 60_000},
-        classes=10,
-        imbalance=1.27,
-        licence="CC BY-SA 3.0",
-        group="far-ood",
-        url="http://yann.lecun.com/exdb/mnist",
-    ),
     "torch/kmnist": _of_timm(
         "Kuzushiji-MNIST, 28 x 28, in --data-dir",
         splits={"test": 10_000, "train": 60_000},
@@ -95,41 +75,6 @@ GENERAL: dict[str, DatasetEntry] = {
         classes=10,
         group="far-ood",
         url="https://github.com/facebookresearch/qmnist",
-    ),
-    "torch/fashion_mnist": _of_timm(
-        "Fashion-MNIST, 28 x 28, in --data-dir",
-        splits={"test": 10_000, "train": 60_000},
-        classes=10,
-        imbalance=1.0,
-        licence="MIT",
-        group="far-ood",
-        url="https://github.com/zalandoresearch/fashion-mnist",
-    ),
-    "torch/imagenet": _of_timm(
-        "ImageNet-1k, in --data-dir",
-        splits={"val": 50_000, "train": 1_281_167},
-        classes=1_000,
-        imbalance=1.0,
-        licence=_RESEARCH,
-        group="in-domain",
-        url="https://image-net.org",
-    ),
-    "torch/inaturalist": _of_timm(
-        "iNaturalist 2021, species, in --data-dir",
-        splits={"val": 100_000, "train": 2_686_843},
-        classes=10_000,
-        imbalance=1.0,
-        licence=_RESEARCH,
-        group="fine-grained",
-        url="https://github.com/visipedia/inat_comp/tree/master/2021",
-    ),
-    "torch/places365": _of_timm(
-        "Places365 scenes, in --data-dir",
-        splits={"val": 36_500, "train": 1_803_460},
-        classes=365,
-        imbalance=1.0,
-        group="near-ood",
-        url="http://places2.csail.mit.edu",
     ),
     "hfds": _of_timm(
         "a dataset of the Hugging Face hub, or a local copy of it",

@@ -1,4 +1,4 @@
-"""Fashion-MNIST from its four idx files, in the layout of torchvision or Debian."""
+"""Fashion-MNIST from its four idx files, in the layout of torchvision or Debian; idx files."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from ...errors import InputError
 from ..dataset import ArrayDataset
+from ..location import see
 
 CLASSES = (
     "T-shirt/top",
@@ -25,7 +26,8 @@ CLASSES = (
     "Ankle boot",
 )
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
-_STEM = {"train": "train", "test": "t10k"}
+STEMS = {"train": "train", "test": "t10k"}
+"""First part of the file names of a split."""
 
 
 def load(name: str, split: str, data_dir: Path | None) -> ArrayDataset:
@@ -36,26 +38,46 @@ def load(name: str, split: str, data_dir: Path | None) -> ArrayDataset:
     InputError
         The files are missing (the message lists the folders searched), truncated or invalid.
     """
-    image_file, label_file = _find(_STEM[split], data_dir)
-    images = read_idx(image_file, ndim=3)
-    labels = read_idx(label_file, ndim=1)
+    images, labels = read_pair(*_find(STEMS[split], data_dir), title="Fashion-MNIST")
+    return ArrayDataset(
+        name=name,
+        split=split,
+        images=images,
+        labels=labels,
+        class_names=CLASSES,
+    )
+
+
+def read_pair(
+    image_file: Path, label_file: Path, *, title: str, classes: int = 10
+) -> tuple[np.ndarray, np.ndarray]:
+    """Read images (n, h, w) uint8 and labels (n,) int64 from two idx files of one split.
+
+    Raises
+    ------
+    InputError
+        As `read_idx`; the numbers of images and labels differ; or a label is no class of the
+        dataset, called `title` in the message.
+    """
+    images, labels = read_idx(image_file, ndim=3), read_idx(label_file, ndim=1)
     if len(images) != len(labels):
         raise InputError(
             f"{image_file} has {len(images)} images but {label_file} has {len(labels)} labels: "
             f"they belong to different datasets. Download both again."
         )
-    if labels.size and labels.max() >= len(CLASSES):
+    if labels.size and labels.max() >= classes:
         raise InputError(
-            f"{label_file} has label {labels.max()}; Fashion-MNIST has labels 0 to 9. Download it "
-            f"again."
+            f"{label_file} has label {labels.max()}; {title} has labels 0 to {classes - 1}. "
+            f"Download it again."
         )
-    return ArrayDataset(
-        name=name,
-        split=split,
-        images=images,
-        labels=labels.astype(np.int64),
-        class_names=CLASSES,
-    )
+    return images, labels.astype(np.int64)
+
+
+def pair_in(folder: Path, stem: str) -> tuple[Path, Path] | None:
+    """Return the image file and the label file of a split, packed or not; None without both."""
+    images = _either(folder / f"{stem}-images-idx3-ubyte")
+    labels = _either(folder / f"{stem}-labels-idx1-ubyte")
+    return (images, labels) if images and labels else None
 
 
 def _find(stem: str, data_dir: Path | None) -> tuple[Path, Path]:
@@ -65,14 +87,14 @@ def _find(stem: str, data_dir: Path | None) -> tuple[Path, Path]:
         own = [data_dir / "FashionMNIST" / "raw", data_dir, data_dir / "fashion-mnist"]
         folders = own + folders
     for folder in folders:
-        images = _either(folder / f"{stem}-images-idx3-ubyte")
-        labels = _either(folder / f"{stem}-labels-idx1-ubyte")
-        if images and labels:
-            return images, labels
+        pair = pair_in(folder, stem)
+        if pair is not None:
+            return pair
     raise InputError(
         f"fashionmnist: {stem}-images-idx3-ubyte(.gz) and its label file were not found in "
         f"{', '.join(map(str, folders))}. On Debian or Ubuntu: apt-get install "
-        f"dataset-fashion-mnist; otherwise set --data-dir to the folder of the four files."
+        f"dataset-fashion-mnist; otherwise set --data-dir to the folder of the four files. "
+        f"{see('fashionmnist')}"
     )
 
 

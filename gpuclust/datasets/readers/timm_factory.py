@@ -61,7 +61,7 @@ def check(name: str, split: str | None = None) -> None:
     Parameters
     ----------
     name : str
-        Name with a prefix of `SOURCES`, such as ``"torch/cifar10"``.
+        Name with a prefix of `SOURCES`, such as ``"torch/kmnist"``.
     split : str, optional
         Not checked: only the library knows its splits.
 
@@ -73,7 +73,7 @@ def check(name: str, split: str | None = None) -> None:
     Examples
     --------
     >>> from gpuclust.datasets.readers import timm_factory
-    >>> timm_factory.check("torch/cifar10")
+    >>> timm_factory.check("torch/kmnist")
     """
     del split
     source = SOURCES[name.partition("/")[0]]
@@ -90,7 +90,7 @@ def load(name: str, split: str, data_dir: Path | None) -> IndexedDataset | Strea
     Parameters
     ----------
     name : str
-        Name with a prefix of `SOURCES`, such as ``"torch/cifar10"``.
+        Name with a prefix of `SOURCES`, such as ``"torch/kmnist"``.
     split : str
         Split of the dataset; for WebDataset ``"shard-{000..009}.tar|n"`` with the number of images.
     data_dir : Path or None
@@ -171,7 +171,7 @@ class IndexedDataset:
         return None
 
     def where(self, i: int) -> str:
-        """Return the path of image `i`, or a name such as ``"torch/mnist[17]"`` without files."""
+        """Return the path of image `i`, or a name such as ``"torch/kmnist[17]"`` without files."""
         for listing in ("samples", "imgs"):
             if hasattr(self.raw, listing):
                 return str(getattr(self.raw, listing)[i][0])

@@ -1,0 +1,143 @@
+"""Downloads by torchvision, each complete in its folder or not there at all.
+
+torchvision checks the MD5 sums of most archives, but takes a half-extracted folder for a whole one.
+So it works in a temporary folder beside the final one, and complete folders are moved at the end.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ...errors import InputError
+from ..location import see
+
+_FAILURES = (OSError, RuntimeError, ValueError, EOFError, ImportError)
+
+
+@contextmanager
+def _beside(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder on the same disk; it is removed at the end."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".gpuclust-download-", dir=folder.parent) as place:
+        yield Path(place)
+
+
+def _fetch(name: str, folder: Path, get: Callable[[Path], object], result: str = ".") -> None:
+    """Download into a temporary folder with `get`, and move the content of its folder `result`.
+
+    What `folder` holds already is kept.
+    """
+    try:
+        with _beside(folder) as place:
+            get(place)
+            folder.mkdir(parents=True, exist_ok=True)
+            for one in sorted((place / result).iterdir()):
+                if not (folder / one.name).exists():
+                    shutil.move(one, folder / one.name)
+    except _FAILURES as error:
+        said = str(error).strip().rstrip(".") or type(error).__name__
+        raise InputError(f"{name} was not downloaded to {folder}: {said}. {see(name)}") from error
+
+
+def cifar10(folder: Path) -> None:
+    """Download CIFAR-10.
+
+    Raises
+    ------
+    InputError
+        The download failed; nothing of it remains.
+    """
+    from torchvision.datasets import CIFAR10
+
+    _fetch("cifar10", folder, lambda place: CIFAR10(place, download=True))
+
+
+def cifar100(folder: Path) -> None:
+    """Download CIFAR-100; errors as `cifar10`."""
+    from torchvision.datasets import CIFAR100
+
+    _fetch("cifar100", folder, lambda place: CIFAR100(place, download=True))
+
+
+def mnist(folder: Path) -> None:
+    """Download MNIST; errors as `cifar10`."""
+    from torchvision.datasets import MNIST
+
+    _fetch("mnist", folder, lambda place: MNIST(place, download=True), "MNIST/raw")
+
+
+def fashionmnist(folder: Path) -> None:
+    """Download Fashion-MNIST; errors as `cifar10`."""
+    from torchvision.datasets import FashionMNIST
+
+    _fetch(
+        "fashionmnist", folder, lambda place: FashionMNIST(place, download=True), "FashionMNIST/raw"
+    )
+
+
+def svhn(folder: Path) -> None:
+    """Download the train and test digits of SVHN, without the extra ones; errors as `cifar10`."""
+    from torchvision.datasets import SVHN
+
+    def get(place: Path) -> None:
+        for split in ("test", "train"):
+            SVHN(place, split=split, download=True)
+
+    _fetch("svhn", folder, get)
+
+
+def places365(folder: Path) -> None:
+    """Download lists and full-size validation images of Places365; errors as `cifar10`."""
+    from torchvision.datasets import Places365
+
+    _fetch("places365", folder, lambda place: Places365(place, split="val", download=True))
+
+
+def aircraft(folder: Path) -> None:
+    """Download FGVC-Aircraft, without a check of its MD5 sum; errors as `cifar10`."""
+    from torchvision.datasets import FGVCAircraft
+
+    _fetch(
+        "aircraft", folder, lambda place: FGVCAircraft(place, download=True), "fgvc-aircraft-2013b"
+    )
+
+
+def flowers102(folder: Path) -> None:
+    """Download Oxford Flowers; errors as `cifar10`."""
+    from torchvision.datasets import Flowers102
+
+    _fetch("flowers102", folder, lambda place: Flowers102(place, download=True), "flowers-102")
+
+
+def dtd(folder: Path) -> None:
+    """Download the Describable Textures; errors as `cifar10`."""
+    from torchvision.datasets import DTD
+
+    _fetch("dtd", folder, lambda place: DTD(place, download=True), "dtd")
+
+
+def celeba(folder: Path) -> None:
+    """Download CelebA with the package gdown; errors as `cifar10`."""
+    from torchvision.datasets import CelebA
+
+    _fetch("celeba", folder, lambda place: CelebA(place, download=True), "celeba")
+
+
+def inaturalist(folder: Path) -> None:
+    """Download the validation images of iNaturalist 2021; errors as `cifar10`."""
+    from torchvision.datasets import INaturalist
+
+    _fetch(
+        "inaturalist", folder, lambda place: INaturalist(place, version="2021_valid", download=True)
+    )
+
+
+def imagenette(folder: Path) -> None:
+    """Download Imagenette at full size; errors as `cifar10`."""
+    from torchvision.datasets import Imagenette
+
+    _fetch("imagenette", folder, lambda place: Imagenette(place, download=True), "imagenette2")
