@@ -58,8 +58,20 @@ def facts(
 
 def square(*, size: int, mean: Sequence[float], std: Sequence[float]) -> Preprocessing:
     """Resize the shorter edge to `size` (bilinear, antialiased), crop the center, normalize."""
+    return cropped(resize=size, size=size, mean=mean, std=std)
+
+
+def cropped(
+    *,
+    resize: int,
+    size: int,
+    mean: Sequence[float],
+    std: Sequence[float],
+    interpolation: InterpolationMode = InterpolationMode.BILINEAR,
+) -> Preprocessing:
+    """Resize the shorter edge to `resize` (antialiased), crop the center of `size`, normalize."""
     steps = [
-        Resize(size, interpolation=InterpolationMode.BILINEAR),
+        Resize(resize, interpolation=interpolation),
         CenterCrop(size),
         ToTensor(),
         Normalize(mean=list(mean), std=list(std)),
@@ -67,10 +79,10 @@ def square(*, size: int, mean: Sequence[float], std: Sequence[float]) -> Preproc
     return Preprocessing(
         Compose(steps),
         facts(
-            resize=size,
+            resize=resize,
             resize_mode="shortest",
             crop=size,
-            interpolation="bilinear",
+            interpolation=interpolation.value,
             mean=mean,
             std=std,
         ),

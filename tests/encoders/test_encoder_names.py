@@ -62,7 +62,7 @@ def test_the_parts_of_a_name_are_attributes():
         ("efficientnet_lite", "'efficientnet_lite0'"),
         ("tim/resnet50", "'timm'"),
         ("torch_vision/ResNet50_Weights.DEFAULT", "'torchvision'"),
-        ("resnet50", "'timm/resnet50'"),
+        ("resnet101", "'timm/resnet101'"),
         ("timm", "'timm/<name>'"),
         ("random/resnet18?sed=1", "'seed'"),
         ("random/resnet18?pool=avgpatch", "'avg_patch'"),

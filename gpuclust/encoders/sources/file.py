@@ -9,7 +9,7 @@ import timm
 
 from ...errors import InputError
 from ...files.paths import expand
-from .. import checkpoint, timm_model
+from .. import checkpoint, fitting, timm_model
 from ..entry import Parts
 from ..names import EncoderName
 
@@ -36,7 +36,7 @@ def build(name: EncoderName, *, image_size: int | None) -> Parts:
     if _averages(state) and hasattr(backbone, "fc_norm"):
         # Fine-tuned ViTs of MAE average the patches and normalize afterwards.
         backbone = timm.create_model(arch, pretrained=False, num_classes=0, global_pool="avg")
-    left_out = checkpoint.fit(state, backbone, path=path, arch=arch)
+    left_out = fitting.fit(state, backbone, path=path, arch=arch)
     source = {"model": arch, **stamp(Path(path)), "left_out": left_out}
     return timm_model.make_parts(backbone, pool=name.pool, source=source)
 
