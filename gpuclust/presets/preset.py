@@ -64,6 +64,8 @@ class Preset:
         Encoders of the whole grid, each with its row of cells.
     default : tuple of Recipe
         Row of every other encoder; empty when the preset has none.
+    same : mapping of str to str
+        Further names of networks that have a row, and the encoder of the row.
     """
 
     name: str
@@ -75,6 +77,7 @@ class Preset:
     datasets: Mapping[str, Rule] = field(default_factory=dict)
     encoders: Mapping[str, tuple[Recipe, ...]] = field(default_factory=dict)
     default: tuple[Recipe, ...] = ()
+    same: Mapping[str, str] = field(default_factory=dict)
 
     def row_of(self, encoder: str) -> str | None:
         """Return the encoder of the table that is the same network; None for the default row.
@@ -92,6 +95,8 @@ class Preset:
         """
         if encoder in self.encoders:
             return encoder
+        if encoder in self.same:
+            return self.same[encoder]
         same = _names(encoder)
         return next((row for row in self.encoders if same & _names(row)), None)
 

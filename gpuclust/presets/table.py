@@ -13,7 +13,7 @@ from ..methods.table import CLUSTERERS, REDUCERS
 from .preset import Preset, Recipe, Rule
 
 TEXTS = ("summary", "source", "version", "preprocess")
-TABLES = ("parameters", "datasets", "default", "encoders")
+TABLES = ("parameters", "datasets", "default", "encoders", "same")
 KEYS = (*TEXTS, "seed", *TABLES)
 LARGEST_SEED = 2**32 - 1
 _METHODS = {**REDUCERS, **CLUSTERERS}
@@ -72,7 +72,10 @@ def preset_of(table: Mapping[str, Any], name: str, source: str) -> Preset:
         for one, rule in parts["datasets"].items()
     }
     seed = _seed(table.get("seed", 0), source)
-    return Preset(name, **texts, seed=seed, datasets=rules, encoders=rows, default=default)
+    same = _same(parts["same"], rows, source)
+    return Preset(
+        name, **texts, seed=seed, datasets=rules, encoders=rows, default=default, same=same
+    )
 
 
 @contextlib.contextmanager
@@ -125,7 +128,7 @@ def _rows(
     rows: dict[str, tuple[Recipe, ...]] = {}
     for given, table in tables.items():
         where = f"encoders.{given}"
-        row, name = _row(table, common, where, source), _encoder(given, source)
+        row, name = _row(table, common, where, source), _encoder(given, source, where)
         if not row:
             raise InputError(f"{where} in {source} has no cells. Write some, such as {EXAMPLE}.")
         if name in rows:
@@ -166,11 +169,25 @@ def _rule(rule: Any, where: str, source: str) -> Rule:
     return Rule(split, values)
 
 
-def _encoder(name: str, source: str) -> str:
+def _same(table: Mapping[str, Any], rows: Mapping[str, Any], source: str) -> dict[str, str]:
+    """Read the further names of encoders with a row."""
+    same = {}
+    for given, row in table.items():
+        where = f"same.{given}"
+        if _typed(row, str, where, source) not in rows:
+            raise unknown(f"encoder in {where} of {source}", row, rows, "Name one with a row.")
+        name = _encoder(given, source, where)
+        if name in rows:
+            raise InputError(f"{where} in {source}: {name} has a row of its own. Leave it out.")
+        same[name] = row
+    return same
+
+
+def _encoder(name: str, source: str, where: str) -> str:
     """Return the canonical name of an encoder; nothing is loaded for it."""
     from .. import encoders
 
-    with _named(f"encoders.{name}", source):
+    with _named(where, source):
         parsed = encoders.parse(name)
         return canonical_encoder(name) if encoders.entry_of(parsed).is_path else str(parsed)
 
