@@ -38,15 +38,26 @@ def find_folder(name: str, data_dir: Path | None, marks: Sequence[str]) -> Path:
             f"{name} is read from a folder. Give the folder of your datasets with --data-dir (or "
             f"GPUCLUST_DATA). {see(name)}"
         )
-    tried = [data_dir / folder for folder in (*entry_of(name).folders, ".")]
+    tried = places(name, data_dir)
     missing = {place: [mark for mark in marks if not _has(place, mark)] for place in tried}
     for place, without in missing.items():
         if not without:
             return place
     nearest = min(tried, key=lambda place: (len(missing[place]), not place.is_dir()))
     lacks = ", ".join(missing[nearest][:5])
-    places = ", ".join(str(place) for place in tried)
-    raise InputError(f"{name} is not in {places}: {nearest} has no {lacks}. {see(name)}")
+    where = ", ".join(str(place) for place in tried)
+    raise InputError(f"{name} is not in {where}: {nearest} has no {lacks}. {see(name)}")
+
+
+def places(name: str, data_dir: Path) -> list[Path]:
+    """List the folders that are tried for a dataset, in order; ``--data-dir`` itself comes last.
+
+    Examples
+    --------
+    >>> places("digits", Path("/data"))
+    [PosixPath('/data')]
+    """
+    return [data_dir / folder for folder in (*entry_of(name).folders, ".")]
 
 
 def _has(place: Path, mark: str) -> bool:
