@@ -82,6 +82,7 @@ SOURCES: dict[str, EncoderEntry] = {
         family="none",
         licence="none needed",
         gated=False,
+        study="none",
         images_per_second=2000.0,  # a cautious guess
     ),
 }
