@@ -184,6 +184,8 @@ def _fill(part: _Part) -> None:
 
 def _request(part: _Part) -> None:
     """Ask once for the missing bytes and append them."""
+    if not part.validator:
+        part.restart()
     start = part.size
     headers = {"User-Agent": "gpuclust", "Accept-Encoding": "identity"}
     if start:
