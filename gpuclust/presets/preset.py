@@ -135,9 +135,8 @@ class Preset:
 
 def _names(encoder: str) -> set[str]:
     """Return the name of an encoder and of the same network in another source."""
-    from .. import encoders
+    from ..encoders.table import ENCODERS
 
-    # Options such as ?pool=avg make another feature; the entry speaks of the name without them.
-    parsed = encoders.parse(encoder)
-    stands_for = "" if parsed.model or parsed.options else encoders.entry_of(parsed).stands_for
-    return {encoder, stands_for} - {""}
+    # A name with options such as ?pool=avg is another feature, and no key of the table.
+    entry = ENCODERS.get(encoder)
+    return {encoder, "" if entry is None else entry.stands_for} - {""}
