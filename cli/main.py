@@ -16,7 +16,7 @@ from gpuclust import __version__
 from gpuclust.errors import GpuclustError
 from gpuclust.files.visible import visible
 
-from . import bench, grid, info, inspect, parity, presets, report, run
+from . import bench, datasets, grid, info, inspect, parity, presets, report, run
 from .console import discard, err, note, open_streams, put, warnings_as_notes
 
 app = typer.Typer(
@@ -46,7 +46,7 @@ def options(
     """Find the encoder, reducer and clusterer for the structure in your images."""
 
 
-for module in (run, grid, presets, report, inspect, parity, bench, info):
+for module in (run, grid, datasets, presets, report, inspect, parity, bench, info):
     module.register(app)
 
 

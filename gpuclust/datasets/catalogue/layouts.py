@@ -161,7 +161,7 @@ LAYOUTS: dict[str, DatasetEntry] = {
             "  ... Forest, HerbaceousVegetation, Highway, Industrial, Pasture, PermanentCrop,",
             "  ... Residential, River, SeaLake",
         ),
-        download=f"{_READERS}.eurosat:download",
+        download=f"{_READERS}.downloads:eurosat",
         remark=(
             "The split is the study's: 15 % of every class, seed 0. The study took "
             "EuroSAT_RGB.zip; torchvision downloads the older EuroSAT.zip (folder 2750) with the "

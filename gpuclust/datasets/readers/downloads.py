@@ -141,3 +141,10 @@ def imagenette(folder: Path) -> None:
     from torchvision.datasets import Imagenette
 
     _fetch("imagenette", folder, lambda place: Imagenette(place, download=True), "imagenette2")
+
+
+def eurosat(folder: Path) -> None:
+    """Download the older archive of EuroSAT, class folders only; errors as `cifar10`."""
+    from torchvision.datasets import EuroSAT
+
+    _fetch("eurosat", folder, lambda place: EuroSAT(place, download=True), "eurosat/2750")

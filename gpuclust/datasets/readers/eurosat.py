@@ -46,10 +46,3 @@ def load(name: str, split: str, data_dir: Path | None) -> ListedImages:
         files, labels = tuple(files[i] for i in rows), labels[rows]
         said = (*said, *drawn_from(len(found.files), IMAGES))
     return ListedImages(name, split, root, files, labels, CLASSES, said=said, ignored=found.ignored)
-
-
-def download(folder: Path) -> None:
-    """Download the archive of 90 MB with torchvision, and extract it to ``eurosat/2750``."""
-    from torchvision.datasets import EuroSAT
-
-    EuroSAT(folder, download=True)
