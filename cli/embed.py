@@ -1,10 +1,11 @@
-"""`embed`: the embedding of one dataset."""
+"""`embed`: the embedding of one dataset, or the embeddings of a preset."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,17 +21,43 @@ from .console import (
     note,
     out,
     show_log,
+    show_table,
 )
 from .one_cell import place_of
-from .options import Preprocess, Split
+from .options import Split
+from .presets import Datasets, Encoders, PresetName
 from .progress import ConsoleWatcher
+
+if TYPE_CHECKING:
+    from gpuclust.cell import Unit
+    from gpuclust.device.backend import Backend
+    from gpuclust.embeddings.files import EmbeddingMeta
+    from gpuclust.embeddings.load import Options
+    from gpuclust.errors import GpuclustError
+    from gpuclust.store.store import Store
+
+_STOPPED = "Stopped. What is embedded is kept; the same command goes on from here."
 
 
 def embed(
-    dataset: Annotated[str, typer.Argument(help="See `gpuclust list datasets`.")],
-    encoder: Annotated[str, typer.Argument(help="See `gpuclust list encoders`.")],
+    dataset: Annotated[
+        str | None, typer.Argument(help="See `gpuclust list datasets`.", show_default=False)
+    ] = None,
+    encoder: Annotated[
+        str | None, typer.Argument(help="See `gpuclust list encoders`.", show_default=False)
+    ] = None,
+    preset: PresetName = None,
+    datasets: Datasets = None,
+    encoders: Encoders = None,
     split: Split = None,
-    preprocess: Preprocess = "own",
+    preprocess: Annotated[
+        str | None,
+        typer.Option(
+            "--preprocess",
+            help="own: the encoder's; study: resize and crop to 224. Default: the preset's, or own",
+            show_default=False,
+        ),
+    ] = None,
     device: Device = "auto",
     data_dir: DataDir = None,
     batch_size: BatchSize = None,
@@ -42,28 +69,98 @@ def embed(
     ] = False,
     root: Root = DEFAULT_ROOT,
 ) -> None:
-    """Embed a dataset with an encoder and store the result."""
+    """Embed a dataset with an encoder, or all of a preset, and store the result."""
     from gpuclust import cell
     from gpuclust.device import backend
-    from gpuclust.embeddings import embed, load
-    from gpuclust.errors import InputError
-    from gpuclust.events import Stopped
+    from gpuclust.embeddings import load
     from gpuclust.store.store import Store
 
     show_log()
+    _check(dataset, encoder, preset, datasets, encoders, one_only=force or verify)
     store, on = Store(root), backend.select(device)
-    names = place_of(dataset, split, encoder)
-    unit = cell.Unit(**names, preprocess=cell.check_preprocess(preprocess), cells=())
-    files = store.embedding(unit)
-    if verify:
-        if embed.load_meta(files) is None:
-            raise InputError(f"{unit} is not embedded in {root}, so there is nothing to verify.")
-        embed.verify(files)
-        out.print(f"{files.array}: intact")
-        return
     options = load.Options(
         data_dir=data_dir, batch_size=batch_size, workers=loaders, skip_bad=skip_bad
     )
+    if preset is not None:
+        units = _units(preset, datasets, encoders, split, preprocess)
+        _embed_all(units, store, on, options)
+        return
+    assert dataset is not None and encoder is not None
+    names = place_of(dataset, split, encoder)
+    unit = cell.Unit(**names, preprocess=cell.check_preprocess(preprocess or "own"), cells=())
+    if verify:
+        _verify(unit, store)
+    else:
+        _embed_one(unit, store, on, options, force=force)
+
+
+def _check(
+    dataset: str | None,
+    encoder: str | None,
+    preset: str | None,
+    datasets: list[str] | None,
+    encoders: list[str] | None,
+    *,
+    one_only: bool,
+) -> None:
+    """Require either a dataset and an encoder, or a preset."""
+    from gpuclust.errors import InputError
+
+    if preset is None and (datasets or encoders):
+        raise InputError(
+            "--dataset and --encoder belong to --preset. For one embedding write `gpuclust embed "
+            "DATASET ENCODER`."
+        )
+    if preset is None and (dataset is None or encoder is None):
+        raise InputError(
+            "say what to embed: `gpuclust embed DATASET ENCODER`, or `gpuclust embed --preset "
+            "study`."
+        )
+    if preset is not None and dataset is not None:
+        raise InputError(
+            f"give a dataset and an encoder, or a preset, not both: {dataset} and --preset "
+            f"{preset}. With a preset write --dataset {dataset}."
+        )
+    if preset is not None and one_only:
+        raise InputError(
+            "--force and --verify take one embedding: leave --preset out, and name the dataset "
+            "and the encoder."
+        )
+
+
+def _units(
+    preset: str,
+    datasets: list[str] | None,
+    encoders: list[str] | None,
+    split: str | None,
+    preprocess: str | None,
+) -> list[Unit]:
+    """Return the embeddings of a preset, as units without cells."""
+    from gpuclust.grid.grid_file import grid_units
+
+    given = {"preset": preset, "dataset": datasets, "encoder": encoders}
+    given |= {"split": split, "preprocess": preprocess}
+    table = {key: value for key, value in given.items() if value not in (None, [])}
+    # Which cells follow does not matter here, so neither does a row that is missing.
+    units = grid_units(table, "the command line", say=lambda text: None)
+    return [dataclasses.replace(unit, cells=()) for unit in units]
+
+
+def _verify(unit: Unit, store: Store) -> None:
+    from gpuclust.embeddings import embed
+    from gpuclust.errors import InputError
+
+    files = store.embedding(unit)
+    if embed.load_meta(files) is None:
+        raise InputError(f"{unit} is not embedded in {store.root}, so there is nothing to verify.")
+    embed.verify(files)
+    out.print(f"{files.array}: intact")
+
+
+def _embed_one(unit: Unit, store: Store, on: Backend, options: Options, *, force: bool) -> None:
+    from gpuclust.embeddings import load
+    from gpuclust.events import Stopped
+
     with Interrupt() as stop, ConsoleWatcher(stop) as watcher:
         found = load.look_up(unit, store, options, watcher)
         if found.problem is not None and found.meta is None and not force:
@@ -82,9 +179,38 @@ def embed(
                     found, look, store, on, options=options, watcher=watcher, stop=stop
                 ).meta
             except Stopped as stopped:
-                note("Stopped. What is embedded is kept; the same command goes on from here.")
+                note(_STOPPED)
                 raise typer.Exit(130) from stopped
-    out.print(f"{files.array}: {meta.n} samples x {meta.d} dimensions", soft_wrap=True)
+    array = store.embedding(unit).array
+    out.print(f"{array}: {meta.n} samples x {meta.d} dimensions", soft_wrap=True)
+
+
+def _embed_all(units: Sequence[Unit], store: Store, on: Backend, options: Options) -> None:
+    """Embed all units, show one line for each, and exit with 1 if one could not be embedded."""
+    from gpuclust.embeddings.together import embed_together
+    from gpuclust.events import Stopped
+
+    note(f"backend: {on.name} ({on.reason})")
+    with Interrupt() as stop, ConsoleWatcher(stop, units=len(units)) as watcher:
+        try:
+            done = embed_together(units, store, on, options, watcher, stop=stop)
+        except Stopped as stopped:
+            note(_STOPPED)
+            raise typer.Exit(130) from stopped
+    failed = [(unit, one) for unit, one in done if isinstance(one, Exception)]
+    show_table(["unit", "samples", "dimensions", "problem"], [_line(*one) for one in done])
+    note(f"{len(done) - len(failed)} of {len(units)} embedded in {store.root}")
+    if stop():
+        note(_STOPPED)
+        raise typer.Exit(130)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _line(unit: Unit, found: EmbeddingMeta | GpuclustError) -> list[str]:
+    if isinstance(found, Exception):
+        return [str(unit), "", "", str(found).partition("\n")[0]]
+    return [str(unit), str(found.n), str(found.d), ""]
 
 
 def _reason(problem: Exception) -> str:

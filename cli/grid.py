@@ -204,7 +204,8 @@ def run_and_report(
             map_=cluster,
         )
     rows = states.rows_of(summary.keyed(units), store, on, options)
-    show_rows(tables.frame(rows), most=200)
+    # Cells without an embedding have no values to show; their reasons follow.
+    show_rows(tables.frame(row for row in rows if row["status"] == "ok" or "n" in row), most=200)
     if trace:
         show_transfers(rows)
     for reason in failures.reasons(rows):
