@@ -181,6 +181,6 @@ def _why(report: Report) -> str:
         return "ok"
     first = bad[0]
     if first.name == "layout":
-        return first.found
+        return f"cannot be read: `gpuclust datasets verify {report.dataset}` shows why"
     more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
     return f"{first.name}: {first.found}, expected {first.expected}{more}"

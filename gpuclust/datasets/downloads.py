@@ -72,6 +72,11 @@ def download(name: str, data_dir: str | Path) -> tuple[Path, bool]:
     there = _there(name, root)
     if there is not None:
         return there, False
+    if folder.is_dir() and any(folder.iterdir()):
+        raise InputError(
+            f"{brief(folder)} has files already, but {name} cannot be read from it: `gpuclust "
+            f"datasets verify {name}` shows why. Move the folder away to download the dataset anew."
+        )
     _fetch(name, entry.download, folder)
     return folder, True
 
@@ -108,7 +113,7 @@ def _fetch(name: str, target: str, folder: Path) -> None:
             load_target(target)(place)
             if not _readable(name, place):
                 raise InputError("what was fetched cannot be read")
-            _move(name, place, folder)
+            place.replace(folder)  # an empty folder may be there
     except InputError as error:
         raise _failed(name, folder, error.__cause__ or error) from error
     # All that a library raises without a network, for a damaged archive or on a full disk.
@@ -130,18 +135,6 @@ def _make(folder: Path) -> list[Path]:
             f"{brief(folder)} cannot be made: {error.strerror}. Give another --data-dir."
         ) from error
     return new
-
-
-def _move(name: str, place: Path, folder: Path) -> None:
-    """Move the content of a folder; what another attempt put there must not be mixed with it."""
-    folder.mkdir(exist_ok=True)
-    twice = [one.name for one in place.iterdir() if (folder / one.name).exists()]
-    if twice:
-        raise FileExistsError(
-            f"{brief(folder / sorted(twice)[0])} is there already, and is incomplete: move it away"
-        )
-    for one in sorted(place.iterdir()):
-        one.replace(folder / one.name)
 
 
 def _failed(name: str, folder: Path, error: BaseException) -> GpuclustError:

@@ -106,6 +106,8 @@ def verify(
     """
     registry.check(name, split, source=False)
     entry = registry.entry_of(name)
+    if name.startswith("vectors:"):
+        raise InputError(f"{name} has vectors, and no images. `gpuclust inspect` checks vectors.")
     split = registry.default_split(name) if split is None else split
     at = None if data_dir is None else expand(data_dir)
     try:

@@ -67,6 +67,7 @@ def load(name: str, split: str, data_dir: Path | None) -> LmdbImages:
         A database is missing, truncated, damaged or empty; the message names its folder.
     """
     check(name)
+    _opened.cache_clear()  # LMDB refuses to open a database twice in one process
     folders = tuple(f"{category}_{split}_lmdb" for category in CATEGORIES)
     root = find_folder(name, data_dir, [f"{folder}/data.mdb" for folder in folders])
     keys = [_keys(name, root / folder) for folder in folders]
