@@ -16,7 +16,7 @@ def held_out(
     seed: int = 0,
     class_names: Sequence[str] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Divide images into train and test so that every class keeps its share.
+    """Divide images into train and test, the same share of every class.
 
     The rows are those of scikit-learn's ``train_test_split(arange(n), test_size=share,
     stratify=labels, random_state=seed)``: the zero-shot clustering study (arXiv 2406.02465) drew
@@ -73,7 +73,7 @@ def held_out(
 
 
 def drawn_from(n: int, expected: int) -> tuple[str, ...]:
-    """Say that a drawn split is not the study's, for another number of images than the study had.
+    """Return a sentence for a split drawn from another number of images than the study's.
 
     Examples
     --------

@@ -59,17 +59,21 @@ BREAKHIS = {
     "MC": "malignant/SOB/mucinous_carcinoma",
     "PC": "malignant/SOB/papillary_carcinoma",
 }
-# Raw class id -> (order, family, species, variant): ids with holes, a species without variants.
-BIRDS = {
-    295 + 3 * i: (
-        f"Order {i // 10}",
-        f"Family {i // 5}",
-        f"Bird {i // 2}",
-        f"Bird {i // 2} ({sex})",
+
+
+def _bird(i: int) -> tuple[str, str, str, str]:
+    """Return order, family, species and name of class `i`; the last species is a class itself."""
+    species = f"Bird {i // 2}" if i < 19 else "Bird 19"
+    sex = "Male" if i % 2 else "Female/juvenile"
+    return (
+        f"Order {i // 8}",
+        f"Family {i // 4}",
+        species,
+        f"{species} ({sex})" if i < 19 else species,
     )
-    for i in range(20)
-    for sex in ("Male" if i % 2 else "Female/juvenile",)
-}
+
+
+BIRDS = {295 + 3 * i: _bird(i) for i in range(20)}  # ids with holes
 
 
 def save(number: int, path: Path, size: tuple[int, int] = (40, 32)) -> None:
@@ -136,22 +140,16 @@ def nabirds(data_dir: Path) -> Tree:
 def _taxonomy(root: Path) -> None:
     """Write names and parents: 0 is the root, ids of orders, families and species follow."""
     number: dict[str, int] = {"Birds": 0}
-    parents = []
+    parents: dict[int, int] = {}
+    names = {0: "Birds"}
     for raw, line in BIRDS.items():
         above = 0
-        for name in line[:3]:
-            new = name not in number
+        for name in line[: 3 if line[3] != line[2] else 2]:
             own = number.setdefault(name, len(number))
-            if new:
-                parents.append((own, above))
-            above = own
-        parents.append((raw, above))
-    names = [
-        *((own, name) for name, own in number.items()),
-        *((raw, t[3]) for raw, t in BIRDS.items()),
-    ]
-    (root / "classes.txt").write_text("".join(f"{own} {name}\n" for own, name in names))
-    (root / "hierarchy.txt").write_text("".join(f"{own} {above}\n" for own, above in parents))
+            parents[own], names[own], above = above, name, own
+        parents[raw], names[raw] = above, line[3]
+    (root / "classes.txt").write_text("".join(f"{own} {name}\n" for own, name in names.items()))
+    (root / "hierarchy.txt").write_text("".join(f"{own} {up}\n" for own, up in parents.items()))
 
 
 def in9_name(variant: str, label: int, number: int) -> str:
@@ -164,7 +162,7 @@ def in9_name(variant: str, label: int, number: int) -> str:
 
 
 def imagenet9(data_dir: Path, variant: str) -> Tree:
-    """Write 7 images of every class in the split that the study takes, and the other splits."""
+    """Write 7 images of every class in the split of the study, and fewer in the others."""
     root = data_dir / "in9_bg_challenge" / variant
     sizes = {"val": 7, "train": 2} if variant == "in9l" else {"test": 7, "val": 1, "train": 2}
     for at, (split, size) in enumerate(sizes.items()):
@@ -180,17 +178,16 @@ TREES: dict[str, Callable[[Path], Tree]] = {
     "utkface": utkface,
     "breakhis": breakhis,
     "eurosat": eurosat,
-} | {
-    name: functools.partial(imagenet9, variant=variant)
-    for name, variant in (
-        ("in9original", "original"),
-        ("in9onlyfg", "only_fg"),
-        ("in9mixedrand", "mixed_rand"),
-        ("in9mixedsame", "mixed_same"),
-        ("in9mixednext", "mixed_next"),
-        ("in9nofg", "no_fg"),
-        ("in9onlybgb", "only_bg_b"),
-        ("in9onlybgt", "only_bg_t"),
-        ("in9l", "in9l"),
-    )
 }
+VARIANTS = {
+    "in9original": "original",
+    "in9onlyfg": "only_fg",
+    "in9mixedrand": "mixed_rand",
+    "in9mixedsame": "mixed_same",
+    "in9mixednext": "mixed_next",
+    "in9nofg": "no_fg",
+    "in9onlybgb": "only_bg_b",
+    "in9onlybgt": "only_bg_t",
+    "in9l": "in9l",
+}
+TREES.update((k, functools.partial(imagenet9, variant=v)) for k, v in VARIANTS.items())

@@ -1,4 +1,4 @@
-"""BreakHis, microscopic images of breast tumors, with the split that the study drew."""
+"""BreakHis, microscopic images of breast tumors, with the split of the study."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def load(name: str, split: str, data_dir: Path | None) -> ListedImages:
     rows, said = _rows(split, labels)
     others = len(found.images) - len(paths)
     if others:
-        said = (*said, f"{others:,} images without SOB_ at the start of their names are not read")
+        said = (*said, f"images without SOB_ at the start of their names are not read: {others:,}")
     return ListedImages(
         name,
         split,

@@ -54,7 +54,7 @@ def list_classes(root: Path, classes: Sequence[str]) -> ClassFolders:
     >>> found.files, found.labels.tolist()
     (('Forest/1.jpg', 'River/1.jpg'), [0, 1])
     >>> found.said
-    ('1 image outside the folders of the classes is not read (notes: 1)',)
+    ('images outside the folders of the classes are not read: 1 (notes: 1)',)
     """
     found = walk.listing(root)
     number = {name: label for label, name in enumerate(classes)}
@@ -85,9 +85,4 @@ def _said(others: Counter[str]) -> tuple[str, ...]:
         return ()
     n = sum(others.values())
     shown = ", ".join(f"{printable(name)}: {k:,}" for name, k in sorted(others.items())[:5])
-    images = (
-        "image outside the folders of the classes is"
-        if n == 1
-        else ("images outside the folders of the classes are")
-    )
-    return (f"{n:,} {images} not read ({shown})",)
+    return (f"images outside the folders of the classes are not read: {n:,} ({shown})",)

@@ -1,4 +1,4 @@
-"""EuroSAT, land use in satellite images, with the split that the study drew."""
+"""EuroSAT, land use in satellite images, with the split of the study."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ def _columns(variant: str, found: ClassFolders) -> tuple[dict[str, np.ndarray], 
         background = [classes.get(_wnid(pair[1])) if len(pair) > 1 else None for pair in sources]
         unknown = background.count(None)
         if unknown:
-            said = (f"the class of the background of {unknown:,} images is not in their names",)
+            said = (f"images without the class of their background in their names: {unknown:,}",)
     elif variant == "only_fg":
         background = [None] * len(sources)
     else:
@@ -116,7 +116,7 @@ def _wnid(source: str) -> str:
 
 
 def _class_of(sources: list[list[str]], labels: np.ndarray) -> dict[str, str]:
-    """Return the class of every ImageNet class, from the folders that its foregrounds are in."""
+    """Return the class of every ImageNet class, from the folders of its foregrounds."""
     votes: dict[str, Counter[int]] = {}
     for pair, label in zip(sources, labels, strict=True):
         if pair:

@@ -54,7 +54,7 @@ def load(name: str, split: str, data_dir: Path | None) -> ListedImages:
 
 
 def read_pairs(path: Path) -> dict[str, str]:
-    r"""Read a file with a key and a value per line, separated by spaces.
+    r"""Read a file with two words per line: a key, and the rest of the line.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def read_pairs(path: Path) -> dict[str, str]:
 
 
 def _check_ids(root: Path, paths: Mapping[str, str], *tables: Mapping[str, str]) -> None:
-    """Raise for the first id that is in one of the files only."""
+    """Raise for the first id in one of the files only."""
     for file, table in zip(TABLES[1:], tables, strict=True):
         for have, lack, ids in (
             (TABLES[0], file, [key for key in paths if key not in table]),
@@ -138,7 +138,7 @@ def _present(
         )
     extra = found.images.keys() - set(paths.values())
     if extra:
-        said.append(f"{len(extra):,} images that images.txt does not list are not read")
+        said.append(f"images that images.txt does not list are not read: {len(extra):,}")
     return there, tuple(said), tuple(printable(f"images/{file}") for file in found.others)
 
 

@@ -121,7 +121,7 @@ def load(name: str, split: str, data_dir: Path | None) -> ListedImages:
     faces, files, said = _faces(root, names)
     below = len(found.images) - len(names)
     if below:
-        said = (*said, f"{below:,} images in folders below {printable(str(root))} are not read")
+        said = (*said, f"images in folders below {printable(str(root))} are not read: {below:,}")
     table = np.array(faces, np.int64)
     order = by_age(table[:, 0])
     if split != "all":
@@ -178,6 +178,5 @@ def _unread(files: list[str]) -> tuple[str, ...]:
     if not files:
         return ()
     shown = ", ".join(map(printable, files[:5])) + (", ..." if len(files) > 5 else "")
-    return (
-        f"{len(files):,} images are not read: no age, gender, race and date in the name ({shown})",
-    )
+    sentence = "images without age, gender, race and date in their names are not read"
+    return (f"{sentence}: {len(files):,} ({shown})",)
