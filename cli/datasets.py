@@ -42,7 +42,7 @@ def where(
         bool, typer.Option("--download", help="Download it into --data-dir, where a library can.")
     ] = False,
 ) -> None:
-    """Show the files that a dataset needs, and their source; download them on request."""
+    """Show the files of a dataset, and their source; download them on request."""
     from gpuclust.datasets import guide
 
     if download:

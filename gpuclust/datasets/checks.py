@@ -20,7 +20,7 @@ CHOSEN = frozenset(("bioscan1m", "bioscan5m"))
 
 
 class Check(NamedTuple):
-    """One check: `ok` is None for plain information, `files` names what is wrong."""
+    """One check: `ok` is None for plain information, `files` has the names at fault."""
 
     name: str
     ok: bool | None
@@ -80,7 +80,7 @@ def _number(n: int | None) -> str:
 
 
 def _hints(dataset: Dataset, expected: int | None) -> tuple[str, ...]:
-    """Name files that numbered names lack, or classes with another size than most."""
+    """Name files by absent numbers, or classes with another size than most."""
     lacking = (expected or 0) - len(dataset)
     paths = _below(dataset)
     absent = files_on_disk.absent_numbers(paths, lacking) if lacking > 0 and paths else ()
@@ -118,7 +118,7 @@ def _odd_classes(
 
 
 def whole(dataset: Dataset, entry: DatasetEntry, data_dir: str | Path | None) -> Iterator[Check]:
-    """Count the images of all splits, for a dataset whose splits are drawn from them.
+    """Count the images of all splits, for a dataset with drawn splits.
 
     One missing image then changes the splits, perhaps without changing their numbers of images.
 
@@ -218,7 +218,7 @@ def _known_extra(name: str) -> tuple[str, ...]:
 def _other_splits(
     dataset: Dataset, entry: DatasetEntry, data_dir: str | Path | None
 ) -> tuple[list[str], list[str]]:
-    """Return the images of the other splits, and the splits that cannot be read."""
+    """Return the images of the other splits, and the names of unreadable splits."""
     others: list[str] = []
     unread = []
     for split in entry.splits:

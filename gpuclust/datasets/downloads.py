@@ -82,7 +82,7 @@ def download(name: str, data_dir: str | Path) -> tuple[Path, bool]:
 
 
 def _there(name: str, root: Path) -> Path | None:
-    """Return the folder of a dataset below `root` that can be read; None without one."""
+    """Return the readable folder of a dataset below `root`; None without one."""
     for place in location.places(name, root):
         if place.is_dir() and _readable(name, place):
             return place
@@ -126,7 +126,7 @@ def _fetch(name: str, target: str, folder: Path) -> None:
 
 
 def _make(folder: Path) -> list[Path]:
-    """Make a folder, and return all that were made, the outermost first."""
+    """Make a folder, and return all new folders, the outermost first."""
     new = [one for one in (*reversed(folder.parents), folder) if not one.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)

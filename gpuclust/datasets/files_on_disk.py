@@ -1,4 +1,4 @@
-"""Compare the files that a dataset lists with the files on the disk; no image is opened."""
+"""Compare the listed files of a dataset with the files on the disk; no image is opened."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def _relative(paths: Iterable[str], root: str) -> tuple[str, ...]:
 
 
 def copies(paths: Sequence[str]) -> tuple[str, ...]:
-    """Return images that look like copies of others, by their names, with the original.
+    """Return the images with the name of a copy, with the original.
 
     A path that is listed twice, a name that a file manager gives to a copy, a name that differs
     from another one of its folder only in upper and lower case; and a name in two folders, when
@@ -164,7 +164,7 @@ def _in_two_folders(paths: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def absent_numbers(paths: Sequence[str], most: int) -> tuple[str, ...]:
-    """Return names that numbered files lack between the first and the last one.
+    """Return the names of absent numbers between the first and the last file.
 
     Parameters
     ----------

@@ -50,7 +50,7 @@ def find_folder(name: str, data_dir: Path | None, marks: Sequence[str]) -> Path:
 
 
 def places(name: str, data_dir: Path) -> list[Path]:
-    """List the folders that are tried for a dataset, in order; ``--data-dir`` itself comes last.
+    """List the possible folders of a dataset, in order; ``--data-dir`` itself comes last.
 
     Examples
     --------

@@ -164,7 +164,7 @@ def verify_all(data_dir: str | Path, **options: Any) -> tuple[list[Report], list
 
 
 def published() -> list[str]:
-    """List the datasets that are looked for below ``--data-dir``.
+    """List the datasets with folders below ``--data-dir``.
 
     Examples
     --------
@@ -175,7 +175,7 @@ def published() -> list[str]:
 
 
 def _folder_of(dataset: Dataset, entry: DatasetEntry, data_dir: Path | None) -> str | None:
-    """Return the folder of a dataset: its reader's, or the first of its own that exists."""
+    """Return the folder of a dataset: its reader's, or the first existing one of its own."""
     root = getattr(dataset, "root", None)
     if root is None and data_dir is not None:
         own = [data_dir / folder for folder in entry.folders]

@@ -39,7 +39,8 @@ OTHERS = {
     "pytest": "--durations",
     "git": "--always --dirty",
 }
-PROGRAM = re.compile(r"(?<![\w/-])(?:gpuclust ((?:bench )?[a-z-]+)|(benchmarks/\w+\.py)|([\w/]+))")
+COMMAND = r"gpuclust ((?:(?:bench|datasets|preset) )?[a-z-]+)"
+PROGRAM = re.compile(rf"(?<![\w/-])(?:{COMMAND}|(benchmarks/\w+\.py)|([\w/]+))")
 
 
 def commands(group: Any, before: str = "") -> dict[str, Any]:
