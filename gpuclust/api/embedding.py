@@ -79,7 +79,7 @@ def embed(
     Returns
     -------
     Embeddings
-        `array` (n, d) float32, `paths`, `labels`, `class_names`, `meta`.
+        `array` (n, d) float32, `paths`, `labels`, `class_names`, `meta`, `columns`.
 
     Raises
     ------
@@ -186,7 +186,15 @@ def _in_memory(
 def _embeddings(found: files.Embedding, labels: Path) -> Embeddings:
     known, names = samples.stored_labels(labels), samples.stored_names(labels)
     meta = dataclasses.asdict(found.meta)
-    made = Embeddings(found.X, names.paths, known.y, names.class_names, meta, known.labelled)
+    made = Embeddings(
+        array=found.X,
+        paths=names.paths,
+        labels=known.y,
+        class_names=names.class_names,
+        meta=meta,
+        labelled=known.labelled,
+        columns=samples.stored_columns(labels),
+    )
     return made._whole()
 
 

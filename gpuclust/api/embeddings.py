@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from ..errors import DamagedFileError, InputError
 from ..files.paths import expand
 from ..row import names_and_truth
 from ..vectors.values import fingerprint_of
+from . import label_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,6 +47,9 @@ class Embeddings:
     labelled : ndarray (n,) of bool, or None
         False for images without a label, whose entry of `labels` has no meaning; None when all
         have one, or none has.
+    columns : mapping of str to ndarray (n,)
+        Further labels of the dataset, such as 40 attributes of faces: int64, or object with text
+        and None where unknown.
 
     Examples
     --------
@@ -62,6 +67,7 @@ class Embeddings:
     class_names: tuple[str, ...] | None = None
     meta: dict[str, Any] = field(default_factory=dict)
     labelled: np.ndarray | None = None
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict)
     _is_whole: bool = field(default=False, init=False)
 
     def __len__(self) -> int:
@@ -101,15 +107,22 @@ class Embeddings:
         return Data(self.array, self.labels, fingerprint, self.labelled, lambda: names)
 
     def to_frame(self) -> pd.DataFrame:
-        """Return a table: path, truth, and one column per dimension, x0, x1, ...
+        """Return a table: path, truth, further labels, and one column per dimension, x0, x1, ...
 
         Copies the vectors, 4 n d bytes.
+
+        Examples
+        --------
+        >>> faces = Embeddings(np.zeros((2, 1)), columns={"age": np.array([30, 7])})
+        >>> faces.to_frame().columns.tolist()
+        ['path', 'truth', 'label.age', 'x0']
         """
         import pandas as pd
 
         paths, truth = names_and_truth(self.data())
         n, d = self.array.shape
-        columns = {"path": paths or range(n), "truth": truth or [None] * n}
+        columns: dict[str, Any] = {"path": paths or range(n), "truth": truth or [None] * n}
+        columns |= {f"label.{name}": values for name, values in self.columns.items()}
         vectors = pd.DataFrame(np.asarray(self.array), columns=[f"x{i}" for i in range(d)])
         return pd.concat([pd.DataFrame(columns), vectors], axis=1)
 
@@ -142,6 +155,7 @@ class Embeddings:
         y = None if truth is None else np.array(["" if one is None else str(one) for one in truth])
         arrays: dict[str, Any] = {"X": self.array, "y": y, "paths": paths}
         arrays |= {_OWN + name: getattr(self, name) for name in _EXACT}
+        arrays |= label_columns.packed(self.columns)
         arrays[_OWN + "meta"] = json.dumps(self.meta, default=str)
         kept: dict[str, Any] = {k: np.asarray(one) for k, one in arrays.items() if one is not None}
         with atomic(path.resolve()) as temporary, temporary.open("wb") as file:
@@ -164,7 +178,7 @@ class Embeddings:
             with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                 found = {name: file[name] for name in file.files}
             meta = json.loads(str(found[_OWN + "meta"]))
-            array = found["X"]
+            array, columns = found["X"], label_columns.unpacked(found)
         except FileNotFoundError as error:
             raise InputError(f"there is no file {path}. Check the path.") from error
         except _DAMAGED as error:
@@ -175,7 +189,7 @@ class Embeddings:
         exact = {name: found.get(_OWN + name) for name in _EXACT}
         texts = {"paths": found.get("paths"), "class_names": exact.pop("class_names")}
         names = {name: None if one is None else tuple(one.tolist()) for name, one in texts.items()}
-        return cls(array, meta=meta, **exact, **names)._whole()  # type: ignore[arg-type]
+        return cls(array, meta=meta, columns=columns, **exact, **names)._whole()  # type: ignore[arg-type]
 
     def _whole(self) -> Embeddings:
         """Mark the vectors as those of `meta`; ``dataclasses.replace`` drops the mark."""

@@ -1,5 +1,6 @@
 """Table of the samples of an embedding: index, label, name, and identity of the image.
 
+A further label of the dataset is a column ``label.<name>``: int64, or text by dictionary.
 A photo of a folder also has the facts by which its dataset recognizes it: path in the folder, size
 in bytes, time of change, and a digest of its content.
 """
@@ -14,10 +15,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..datasets.readers.folder import FolderDataset, Identity
-from ..errors import DamagedFileError
-from .samples import read_table
+from ..errors import DamagedFileError, InputError
+from .samples import COLUMN, read_table
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from ..datasets import Dataset
     from .decoding import Sample
 
@@ -53,9 +56,29 @@ def write_labels(
             "modified_ns": pa.array(times, pa.int64()),
             "digest": pa.array(digests, pa.string()),
         }
+    columns |= _further(dataset, samples)
     with path.open("wb") as file:  # Arrow refuses paths with bytes outside UTF-8
         pq.write_table(pa.table(columns), file)
     return len(set(labels) - {None}) or None
+
+
+def _further(dataset: Dataset, samples: list[Sample]) -> dict[str, pa.Array]:
+    """Return the further labels of the samples; text is stored once per value."""
+    import pyarrow as pa
+
+    kept = np.array([sample.index for sample in samples], np.int64)
+    columns = {}
+    for name, values in dataset.columns.items():
+        if len(values) != len(dataset):
+            raise InputError(
+                f"the labels {name!r} of {dataset.name} are {len(values):,} for {len(dataset):,} "
+                f"images. Its reader must return one value per image."
+            )
+        mine = np.asarray(values)[kept]
+        is_number = mine.dtype.kind in "iu"
+        array = pa.array(mine, pa.int64() if is_number else pa.string())
+        columns[COLUMN + name] = array if is_number else array.dictionary_encode()
+    return columns
 
 
 def trust_table(dataset: Dataset, path: Path) -> None:

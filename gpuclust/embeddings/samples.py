@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+COLUMN = "label."
+"""Start of the names of the columns with further labels."""
+
+
 class Labels(NamedTuple):
     """Labels `y` (n,) int64 or None; `labelled` (n,) bool is None if every sample has one."""
 
@@ -66,3 +70,32 @@ def stored_names(path: Path) -> Samples:
     named = {k: text for k, text in zip(labels, texts, strict=True) if text is not None}
     names = tuple(named.get(k, str(k)) for k in range(max(named) + 1)) if named else None
     return Samples(tuple(where), names)
+
+
+def stored_columns(path: Path) -> dict[str, np.ndarray]:
+    """Read the further labels of a stored embedding; empty for files of older versions.
+
+    Returns
+    -------
+    dict of str to ndarray (n,)
+        int64, or object with text and None where unknown, in the order of the dataset.
+
+    Examples
+    --------
+    >>> import pyarrow as pa, pyarrow.parquet as pq
+    >>> columns = {"label": [1, 0], "label.age": [30, 7], "label.order": ["Diptera", None]}
+    >>> pq.write_table(pa.table(columns), tmp_path / "x.labels.parquet")
+    >>> stored_columns(tmp_path / "x.labels.parquet")
+    {'age': array([30,  7]), 'order': array(['Diptera', None], dtype=object)}
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with path.open("rb") as file:
+        names = [name for name in pq.read_schema(file).names if name.startswith(COLUMN)]
+    columns = {}
+    for name, column in zip(names, read_table(path, names).columns if names else (), strict=True):
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(pa.string())
+        columns[name.removeprefix(COLUMN)] = column.to_numpy()
+    return columns
