@@ -107,8 +107,9 @@ class StringMethods:
     def __init__(self, accessor):
         self._inner = accessor
 
-    def partition(self, sep=" "):
-        found = self._inner.partition(sep)
+    def split(self, pat=None, n=-1, expand=False):
+        assert expand, "without it cuDF returns lists"
+        found = self._inner.split(pat, n=n, expand=True)
         return {column: Series(found[column]) for column in found.columns}
 
 

@@ -126,7 +126,9 @@ def first_word(values: Any, *, of: Any) -> Any:
         Texts such as species.
     """
     rows = values.isna() & of.notna()
-    return values.fillna(of[rows].str.partition(" ")[0]) if rows.any() else values
+    if not rows.any():  # `split` would return no column
+        return values
+    return values.fillna(of[rows].str.split(" ", n=1, expand=True)[0])
 
 
 def unassigned(values: Any, above: Any, *, where: Any) -> Any:
