@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import functools
 import logging
+import zipfile
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -112,12 +113,13 @@ def plain_values() -> list[Any]:
 def _unreadable(path: Path, error: Exception) -> WeightsError:
     """Make the error for a damaged file, with a reason that a person can act on."""
     reason = (str(error).splitlines() or ["it is empty or cut off"])[0][:200]
-    if "central directory" in reason or "unexpected EOF" in reason:
-        reason = f"is it cut off? ({reason})"
     if path.is_file():
         with path.open("rb") as file:
             start = file.read(64).lstrip()
-        if start.startswith(b"<"):
+        # A zip archive ends with its table of contents.
+        if "unexpected EOF" in reason or (start.startswith(b"PK") and not zipfile.is_zipfile(path)):
+            reason = f"it is cut off ({reason})"
+        elif start.startswith(b"<"):
             reason = "it is a web page, not a weights file. Download it again."
         elif start.startswith(b"version https://git-lfs"):
             reason = "it is a pointer of Git LFS, not the file. Fetch it with `git lfs pull`."

@@ -9,9 +9,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
@@ -156,29 +155,27 @@ def get(file: WeightsFile) -> Path:
     return target
 
 
-def hashes(path: Path) -> dict[str, str]:
-    """Compute SHA-256 and MD5 (hex) of a file in one pass; remembered while it is unchanged.
+def hash_of(path: Path, kind: str = "sha256") -> str:
+    """Compute a hash (hex) of a file in one pass; remembered while the file is unchanged.
 
     Examples
     --------
     >>> (tmp_path / "a").write_bytes(b"gpuclust")
     8
-    >>> hashes(tmp_path / "a")["md5"]
+    >>> hash_of(tmp_path / "a", "md5")
     '61d236399929514924cd515a8e408e3b'
     """
     status = path.stat()
-    return dict(_hashes(path, (status.st_ino, status.st_size, status.st_mtime_ns)))
+    return _hash(path, kind, (status.st_ino, status.st_size, status.st_mtime_ns))
 
 
-@lru_cache(maxsize=32)
-def _hashes(path: Path, version: tuple[int, ...]) -> tuple[tuple[str, str], ...]:
+@lru_cache(maxsize=64)
+def _hash(path: Path, kind: str, version: tuple[int, ...]) -> str:
     """Hash a file once for each `version` of it."""
     del version
-    sums = {"sha256": hashlib.sha256(), "md5": hashlib.md5(usedforsecurity=False)}
-    for chunk in _chunks(path):
-        for one in sums.values():
-            one.update(chunk)
-    return tuple((kind, one.hexdigest()) for kind, one in sums.items())
+    new = partial(hashlib.new, kind, usedforsecurity=False)
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, new).hexdigest()
 
 
 def check_hash(path: Path, file: WeightsFile, *, shown: Path | None = None) -> None:
@@ -190,22 +187,13 @@ def check_hash(path: Path, file: WeightsFile, *, shown: Path | None = None) -> N
         Name of the file in the message; `path` by default.
     """
     wanted = {"sha256": file.sha256, "md5": file.md5}
-    known = {kind: digits for kind, digits in wanted.items() if digits}
-    if not known:
-        return
-    found = hashes(path)
-    for kind, digits in known.items():
-        if not found[kind].startswith(digits):
+    for kind, digits in wanted.items():
+        found = hash_of(path, kind) if digits else ""
+        if not found.startswith(digits):
             raise WeightsError(
-                f"{shown or path} is not the published file: its {kind} is {found[kind]}, and that "
+                f"{shown or path} is not the published file: its {kind} is {found}, and that "
                 f"of the published file {_shown(digits)}; see {file.page or file.url}."
             )
-
-
-def _chunks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as stream:
-        while chunk := stream.read(2**20):
-            yield chunk
 
 
 def _shown(digits: str) -> str:

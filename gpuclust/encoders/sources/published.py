@@ -53,14 +53,18 @@ def vit_base() -> nn.Module:
     The networks of MoCo-v3, DINO and MAE are this one (bias in qkv, norms with eps 1e-6); their
     fixed position embeddings are in their files.
     """
-    return timm.create_model("vit_base_patch16_224", pretrained=False, num_classes=0)
+    return _vit()
 
 
 def vit_base_patches() -> nn.Module:
     """Build ViT-B/16 of timm with the average over the patch tokens, then a norm."""
-    return timm.create_model(
-        "vit_base_patch16_224", pretrained=False, num_classes=0, global_pool="avg"
-    )
+    return _vit(global_pool="avg")
+
+
+def _vit(**more: str) -> nn.Module:
+    # Every weight but an untrained norm is read from a file, so none is drawn.
+    name = "vit_base_patch16_224"
+    return timm.create_model(name, pretrained=False, num_classes=0, weight_init="skip", **more)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,8 +200,8 @@ def build(name: EncoderName, *, image_size: int | None) -> Parts:
     if not entry.released and weights_file.find(file) is None:
         raise _unreleased(file)
     path = weights_file.get(file)
-    backbone = form.network()
     state = checkpoint.read(path, under=form.under)
+    backbone = form.network()
     left_out = fit(state, backbone, path=str(path), arch=entry.architecture, keys=form.keys)
     return _parts(backbone, entry, form, _source(path, backbone, entry, left_out))
 
@@ -224,7 +228,7 @@ def _source(
         "version": version(library),
         "model": entry.architecture,
         "file": path.name,
-        "sha256": weights_file.hashes(path)["sha256"],
+        "sha256": weights_file.hash_of(path),
         "url": entry.weights,
         "license": entry.licence,
         "left_out": left_out,
