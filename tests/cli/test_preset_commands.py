@@ -111,6 +111,7 @@ def test_a_dry_run_and_a_status_count_the_cells_of_the_whole_study(tmp_path):
     assert json.loads(done.stdout)["cells"] == 3120
 
 
+@pytest.mark.slow
 def test_a_preset_runs_and_goes_on_where_it_ended(tmp_path):
     args = ["grid", "--preset", "study", "--dataset", "digits", "--encoder", "raw"]
     args += ["--encoder", "efficientnet_lite0", "--device", "cpu", "--root", tmp_path]
