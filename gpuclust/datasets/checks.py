@@ -54,7 +54,8 @@ def numbers(dataset: Dataset, entry: DatasetEntry) -> Iterator[Check]:
     """
     expected = entry.splits.get(dataset.split)
     ok = None if expected is None else expected == len(dataset)
-    hints = _hints(dataset, expected) if ok is False else ()
+    drawn = "all" in entry.splits and dataset.split != "all"  # numbers are absent by the draw
+    hints = _hints(dataset, expected) if ok is False and not drawn else ()
     yield Check("images", ok, _number(expected), f"{len(dataset):,}", hints)
     if dataset.labels is None:
         yield Check("classes", None, _number(entry.classes), "not known without decoding")

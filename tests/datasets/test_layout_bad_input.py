@@ -208,68 +208,6 @@ def test_a_folder_without_faces_is_refused(tmp_path):
         load("utkface", tmp_path)
 
 
-@pytest.mark.parametrize("table", ["image_class_labels", "train_test_split"])
-@pytest.mark.parametrize("shorter", ["images", "table"])
-def test_text_files_of_nabirds_that_do_not_match_are_refused(table, shorter, tree, tmp_path):
-    root = tree("nabirds")
-    path = root / (f"{table}.txt" if shorter == "table" else "images.txt")
-    lines = path.read_text().splitlines()
-    path.write_text("\n".join(lines[:3] + lines[5:]) + "\n")
-    with pytest.raises(InputError, match=f"{path.name} does not match .* and 1 more") as error:
-        load("nabirds", tmp_path)
-    assert f"it has no image {lines[3].split()[0]}" in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("file", "edit", "message"),
-    [
-        ("images", lambda t: t + t.splitlines()[0] + "\n", "line 101: .* is there twice"),
-        ("images", lambda t: t + "alone\n", "line 101, has one word, 'alone'"),
-        ("train_test_split", lambda t: t.replace(" 1\n", " 2\n", 1), "has '2' for image"),
-        ("image_class_labels", lambda t: t.replace(" 295\n", " bird\n", 1), "the class 'bird' for"),
-        ("image_class_labels", lambda t: t.replace(" 295\n", " 9999\n", 1), "no class 9999"),
-        ("classes", lambda t: t.replace("298 Bird", "297 Bird"), "classes.txt has no class 298"),
-        ("hierarchy", lambda t: t.replace("\n298 ", "\n297 "), "no parent of class 298"),
-        ("hierarchy", lambda t: t.replace("\n2 1\n", "\n2 3\n"), "is its own ancestor"),
-    ],
-)
-def test_a_wrong_line_in_nabirds_is_refused(file, edit, message, tree, tmp_path):
-    path = tree("nabirds") / f"{file}.txt"
-    text = path.read_text()
-    assert edit(text) != text
-    path.write_text(edit(text))
-    with pytest.raises(InputError, match=message) as error:
-        load("nabirds", tmp_path)
-    assert str(tmp_path / "nabirds") in str(error.value)
-
-
-def test_nabirds_without_some_images_leaves_them_out_and_says_so(tree, tmp_path):
-    root = tree("nabirds")
-    whole = load("nabirds", tmp_path)
-    for i in (4, 9):
-        whole.path(i).unlink()
-    half = load("nabirds", tmp_path)
-    rows = [i for i in range(60) if i not in (4, 9)]
-    assert half.files == tuple(whole.files[i] for i in rows)
-    assert half.labels.tolist() == whole.labels[rows].tolist()
-    assert_said(half, f"2 of 60 images of images.txt .* such as {whole.files[4][7:]}: they are")
-    shutil.rmtree(root / "images")
-    (root / "images").mkdir()
-    with pytest.raises(InputError, match="none of the 60 images"):
-        load("nabirds", tmp_path)
-
-
-def test_nabirds_without_a_taxonomy_says_what_is_unknown(tree, tmp_path):
-    root = tree("nabirds")
-    (root / "hierarchy.txt").unlink()
-    dataset = load("nabirds", tmp_path)
-    assert_said(dataset, "without hierarchy.txt the columns level_1 to level_3 are unknown")
-    assert set(dataset.columns["level_1"]) == {None}
-    (root / "classes.txt").unlink()
-    assert load("nabirds", tmp_path).class_names[:2] == ("295", "298")
-    assert_said(load("nabirds", tmp_path), "without classes.txt the classes have numbers for names")
-
-
 @pytest.mark.parametrize("name", [name for name in VARIANTS if name != "in9l"])
 def test_test_images_in_the_folder_val_of_the_public_archive_are_read(name, tree, tmp_path):
     root = tree(name) / VARIANTS[name]
