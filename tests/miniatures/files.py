@@ -1,4 +1,4 @@
-"""Files of the miniature trees, and the MD5 sums that torchvision compares them with.
+"""Files of the miniature trees, and their MD5 sums in the tables of torchvision.
 
 The writers put the sums of the miniature into torchvision's tables of published sums;
 `published_sums` brings the true ones back for a test of the check itself.
@@ -58,7 +58,7 @@ def text(path: Path, lines: list[str]) -> None:
 
 
 def mat(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Write a MATLAB file without its date, so that its MD5 sum is the same in every run."""
+    """Write a MATLAB file without its date: the same bytes in every run."""
     from scipy.io import savemat
 
     buffer = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Miniature trees of the datasets that torchvision reads; the bytes are the same in every run."""
+"""Miniature trees of the datasets read with torchvision; the same bytes in every run."""
 
 import io
 from collections.abc import Callable

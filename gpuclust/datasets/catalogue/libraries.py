@@ -1,4 +1,4 @@
-"""Datasets of the zero-shot clustering study (arXiv 2406.02465) that torchvision reads.
+"""Datasets of the zero-shot clustering study (arXiv 2406.02465), read with torchvision.
 
 Numbers of images, classes and imbalance of the evaluated split are the study's; numbers of the
 other splits are the publishers'.  A licence that no publisher's page states is "not stated".

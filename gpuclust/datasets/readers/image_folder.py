@@ -140,7 +140,7 @@ def _image_folder(name: str, folder: Path, ignored: list[str]) -> Any:
 
 
 def _classes(name: str, folder: Path) -> list[str]:
-    """Return the sorted class folders, or raise for a folder that cannot be a class."""
+    """Return the sorted class folders, or raise for another kind of folder."""
     with os.scandir(folder) as entries:
         classes = sorted(e.name for e in entries if e.is_dir() and not names.system(e.name))
     kind = KINDS[name]

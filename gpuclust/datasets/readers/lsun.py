@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import io
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,7 +66,6 @@ def load(name: str, split: str, data_dir: Path | None) -> LmdbImages:
         A database is missing, truncated, damaged or empty; the message names its folder.
     """
     check(name)
-    _opened.cache_clear()  # LMDB refuses to open a database twice in one process
     folders = tuple(f"{category}_{split}_lmdb" for category in CATEGORIES)
     root = find_folder(name, data_dir, [f"{folder}/data.mdb" for folder in folders])
     keys = [_keys(name, root / folder) for folder in folders]
@@ -115,8 +113,7 @@ class LmdbImages:
         from .. import image
 
         label = int(self.labels[i])
-        opened = _opened(str(self.root / self.folders[label]), os.getpid())
-        with opened.begin(write=False) as transaction:
+        with _database(self.root / self.folders[label]).begin(write=False) as transaction:
             encoded = transaction.get(self.keys[i])
         if encoded is None:
             where = self.where(i)
@@ -144,13 +141,27 @@ class LmdbImages:
         return digest.hexdigest()
 
 
-@functools.lru_cache(maxsize=2 * len(CATEGORIES))
-def _opened(folder: str, process: int) -> Any:
-    """Open a database once per process: an environment must not be used after a fork."""
+# Folder -> state of its file, and the open database.  A process must open a database only once.
+# Forked loaders use the parent's: without locks and writers that is safe, and they cannot open
+# another.
+_OPEN: dict[Path, tuple[tuple[int, int, int], Any]] = {}
+
+
+def _database(folder: Path) -> Any:
+    """Return the open database of a folder, opened again if its file was replaced."""
     import lmdb
 
-    del process
-    return lmdb.open(folder, max_readers=1, **_ONLY_LOOK)
+    place = folder.resolve()
+    status = (place / "data.mdb").stat()
+    state = (status.st_ino, status.st_size, status.st_mtime_ns)
+    known, opened = _OPEN.get(place, (None, None))
+    if known != state:
+        if opened is not None:
+            opened.close()
+            del _OPEN[place]
+        opened = lmdb.open(str(place), max_readers=1, **_ONLY_LOOK)
+        _OPEN[place] = (state, opened)
+    return opened
 
 
 def _keys(name: str, folder: Path) -> list[bytes]:
@@ -158,16 +169,10 @@ def _keys(name: str, folder: Path) -> list[bytes]:
     import lmdb
 
     try:
-        with lmdb.open(str(folder), max_readers=1, **_ONLY_LOOK) as database:
-            needed = (database.info()["last_pgno"] + 1) * database.stat()["psize"]
-            present = (folder / "data.mdb").stat().st_size
-            if present < needed:  # reading beyond the end of a mapped file would kill the process
-                raise InputError(
-                    f"{name}: {folder / 'data.mdb'} is truncated: {present:,} of {needed:,} bytes. "
-                    f"Extract it again. {see(name)}"
-                )
-            with database.begin(write=False) as transaction:
-                keys = list(transaction.cursor().iternext(keys=True, values=False))
+        database = _database(folder)
+        _check_size(name, folder / "data.mdb", database)
+        with database.begin(write=False) as transaction:
+            keys = list(transaction.cursor().iternext(keys=True, values=False))
     except (lmdb.Error, OSError) as error:
         raise InputError(
             f"{name}: {folder} cannot be read as an LMDB database: {error}. Extract it again. "
@@ -176,3 +181,14 @@ def _keys(name: str, folder: Path) -> list[bytes]:
     if not keys:
         raise InputError(f"{name}: {folder} has no images. Extract it again. {see(name)}")
     return keys
+
+
+def _check_size(name: str, file: Path, database: Any) -> None:
+    """Raise for a truncated file: reading beyond the end of a mapped file kills the process."""
+    needed = (database.info()["last_pgno"] + 1) * database.stat()["psize"]
+    present = file.stat().st_size
+    if present < needed:
+        raise InputError(
+            f"{name}: {file} is truncated: {present:,} of {needed:,} bytes. Extract it again. "
+            f"{see(name)}"
+        )

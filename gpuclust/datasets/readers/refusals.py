@@ -50,7 +50,7 @@ def explained(
 
 
 def _fault(path: Path, md5: str) -> str | None:
-    """Say what is wrong with a file; None when it has the published MD5 sum."""
+    """Describe the fault of a file; None when it has the published MD5 sum."""
     from torchvision.datasets.utils import check_integrity
 
     if not path.is_file():
@@ -70,7 +70,7 @@ def _first_sentence(error: Exception) -> str:
 
 
 def unique(name: str, files: Sequence[str], listed_in: Path) -> tuple[str, ...]:
-    """Return the listed files, or raise for a name that is listed twice.
+    """Return the listed files, or raise for a name on two lines.
 
     Examples
     --------
@@ -86,7 +86,7 @@ def unique(name: str, files: Sequence[str], listed_in: Path) -> tuple[str, ...]:
 
 
 def parent_of(name: str, folder: Path, expected: str) -> Path:
-    """Return the parent of a folder with the name that torchvision expects.
+    """Return the parent of a folder with the name expected by torchvision.
 
     Examples
     --------
