@@ -29,7 +29,7 @@ class Check(NamedTuple):
     files: tuple[str, ...] = ()
 
 
-def failed(name: str, expected: str, found: str) -> Check:
+def failed(name: str, expected: str, found: str, files: tuple[str, ...] = ()) -> Check:
     """Return a failed check.
 
     Examples
@@ -37,7 +37,7 @@ def failed(name: str, expected: str, found: str) -> Check:
     >>> failed("images", "60", "59").ok
     False
     """
-    return Check(name, ok=False, expected=expected, found=found)
+    return Check(name, ok=False, expected=expected, found=found, files=files)
 
 
 def numbers(dataset: Dataset, entry: DatasetEntry) -> Iterator[Check]:
@@ -188,12 +188,25 @@ def files(dataset: Dataset, entry: DatasetEntry, data_dir: str | Path | None) ->
     n = len(set(paths))
     missing = found.missing
     yield Check("files", not missing, f"{n:,}", f"{n - len(missing):,}", missing)
+    if dataset.name == "nabirds":
+        yield _images_txt(getattr(dataset, "root", Path()))
     if dataset.name not in CHOSEN:
         yield from _extra(dataset, found, unread)
     if found.others:
         yield Check("files that are no images", None, "", f"{len(found.others):,}", found.others)
     same = files_on_disk.copies(_below(dataset))
     yield Check("copies by name", not same, "0", f"{len(same):,}", same)
+
+
+def _images_txt(root: Path) -> Check:
+    """Look for all images in the list of NABirds: its reader takes only the existing ones."""
+    from .folders import walk
+    from .readers.nabirds import read_pairs
+
+    listed = set(read_pairs(root / "images.txt").values())
+    lost = tuple(map(printable, sorted(listed - walk.listing(root / "images").images.keys())))
+    there = f"{len(listed) - len(lost):,}"
+    return Check("images of images.txt", not lost, f"{len(listed):,}", there, lost)
 
 
 def _extra(dataset: Dataset, found: OnDisk, unread: Sequence[str]) -> Iterator[Check]:

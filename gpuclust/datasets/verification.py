@@ -113,7 +113,10 @@ def verify(
     try:
         dataset = registry.load(name, split=split, data_dir=at)
     except InputError as error:
-        return Report(name, split, None, (checks.failed("layout", "readable", str(error)),))
+        # Missing images, where the reader lists them.
+        files = tuple(map(printable, getattr(error, "paths", ())))
+        unread = checks.failed("layout", "readable", str(error), files)
+        return Report(name, split, None, (unread,))
     folder = _folder_of(dataset, entry, at)
     found = [Check("layout", ok=True, expected="readable", found=folder or "yes")]
     found += [*checks.numbers(dataset, entry), *checks.whole(dataset, entry, at)]

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import InputError
+from ...errors import BadImagesError, InputError
 from ..annotations import Table, first_word, read, unassigned
 from ..folders.walk import printable
 from ..listed import ListedImages
@@ -224,9 +224,10 @@ def _refuse_missing(root: Path, files: Sequence[str]) -> None:
         if image not in listed[folder]:
             lacks.append(file)
     if lacks:
-        raise InputError(
+        raise BadImagesError(
             f"{len(lacks)} of {len(files)} images are missing, the first is "
-            f"{_name(root / lacks[0])}. Extract the archive of the images again."
+            f"{_name(root / lacks[0])}. Extract the archive of the images again.",
+            lacks,
         )
 
 
