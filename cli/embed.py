@@ -25,8 +25,8 @@ from .console import (
 )
 from .one_cell import place_of
 from .options import Split
-from .presets import Datasets, Encoders, PresetName
 from .progress import ConsoleWatcher
+from .selection import Datasets, Encoders, PresetName
 
 if TYPE_CHECKING:
     from gpuclust.cell import Unit

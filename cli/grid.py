@@ -29,9 +29,9 @@ from .console import (
 )
 from .json_log import JsonLog
 from .options import given_path, output_path
-from .presets import Datasets, Encoders, PresetName, Seed, units_of
 from .progress import ConsoleWatcher
 from .report import show_rows
+from .selection import Datasets, Encoders, PresetName, Seed, units_of
 
 if TYPE_CHECKING:
     from gpuclust.cell import Unit

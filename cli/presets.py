@@ -1,9 +1,8 @@
-"""`preset`: the presets and their rows; and the options that select the units of one."""
+"""`preset`: the presets and their rows."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,27 +10,7 @@ import typer
 from .console import note, put, show_table
 
 if TYPE_CHECKING:
-    from gpuclust.cell import Unit
     from gpuclust.presets import Preset, Recipe
-
-PresetName = Annotated[
-    str | None,
-    typer.Option(
-        "--preset",
-        help="Each encoder's own reducers and clusterers: study, or the path of a preset file.",
-    ),
-]
-Datasets = Annotated[
-    list[str] | None,
-    typer.Option("--dataset", help="With --preset: this dataset; repeat it. Default: all."),
-]
-Encoders = Annotated[
-    list[str] | None,
-    typer.Option("--encoder", help="With --preset: this encoder; repeat it. Default: all."),
-]
-Seed = Annotated[
-    int | None, typer.Option("--seed", help="With --preset: another seed than the preset's.")
-]
 
 presets = typer.Typer(help="Show presets: each encoder's own reducers and clusterers.")
 
@@ -39,32 +18,6 @@ presets = typer.Typer(help="Show presets: each encoder's own reducers and cluste
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to the application."""
     app.add_typer(presets, name="preset", no_args_is_help=True)
-
-
-def units_of(
-    file: Path | None,
-    preset: str | None,
-    datasets: list[str] | None,
-    encoders: list[str] | None,
-    seed: int | None,
-) -> list[Unit]:
-    """Return the units of a grid file, or of a preset."""
-    from gpuclust.errors import InputError
-    from gpuclust.grid.grid_file import grid_units, load_grid
-
-    given = {"preset": preset, "dataset": datasets, "encoder": encoders, "seed": seed}
-    table = {key: value for key, value in given.items() if value not in (None, [])}
-    if file is not None and table:
-        options = ", ".join(f"--{key}" for key in table)
-        raise InputError(
-            f"give a grid file or a preset, not both: {file} and {options}. A grid file itself may "
-            'have preset = "study", with dataset, encoder and seed.'
-        )
-    if file is not None:
-        return load_grid(file)
-    if preset is None:
-        raise InputError("say what to compute: a grid FILE, or --preset study.")
-    return grid_units(table, "the command line")
 
 
 @presets.command(name="list")
