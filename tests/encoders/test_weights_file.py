@@ -343,7 +343,7 @@ def test_a_folder_with_the_file_is_never_written(server, place):
     assert server.requests == []
 
 
-@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that nobody can write")
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that cannot be written")
 def test_a_folder_that_cannot_be_written_says_where_to_put_the_file(server, monkeypatch):
     monkeypatch.setenv("GPUCLUST_WEIGHTS", "/proc/self/weights")
     with pytest.raises(StorageError, match="cannot be written") as caught:

@@ -78,7 +78,9 @@ def build(name: EncoderName, *, image_size: int | None) -> Parts:
     # Fetched before the model is built: create_model logs failures through the root logger.
     with hub.fetching(str(name), origin=str(origin), instead=instead, repository=repository):
         path = download_pretrained(config) if config else str(expand(pretrained))
-    visual = _create(str(name), model, pretrained if config else path)
+    # OpenAI's weights need another activation than the model of the same name has by default.
+    quick = bool(config.get("quick_gelu"))
+    visual = _create(str(name), model, pretrained if config else path, quick=quick)
     preprocess = PreprocessCfg(**visual.preprocess_cfg)
     height, width = preprocess.input_size[1:]
     return Parts(
@@ -96,14 +98,18 @@ def build(name: EncoderName, *, image_size: int | None) -> Parts:
     )
 
 
-def _create(name: str, model: str, pretrained: str) -> Any:
+def _create(name: str, model: str, pretrained: str, *, quick: bool) -> Any:
     # open_clip logs through the functions of the logging module, which add a handler to a root
     # logger without one.
     silent = logging.NullHandler()
     logging.getLogger().addHandler(silent)
     try:
         clip: Any = open_clip.create_model(
-            model, pretrained=pretrained, weights_only=True, require_pretrained=True
+            model,
+            pretrained=pretrained,
+            force_quick_gelu=quick,
+            weights_only=True,
+            require_pretrained=True,
         )
     except (*hub.FETCH_ERRORS, ImportError, LookupError) as error:
         raise WeightsError(f"open_clip cannot load {name!r}: {hub.reason(error)}.") from error

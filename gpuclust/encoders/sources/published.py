@@ -61,7 +61,7 @@ def vit_base_patches() -> nn.Module:
     return _vit(global_pool="avg")
 
 
-def _vit(**more: str) -> nn.Module:
+def _vit(**more: Any) -> nn.Module:
     # Every weight but an untrained norm is read from a file, so none is drawn.
     name = "vit_base_patch16_224"
     return timm.create_model(name, pretrained=False, num_classes=0, weight_init="skip", **more)
