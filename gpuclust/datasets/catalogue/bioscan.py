@@ -5,12 +5,14 @@ from __future__ import annotations
 from ..entry import DatasetEntry
 
 _READER = "gpuclust.datasets.readers.bioscan"
+_DOWNLOAD = "gpuclust.datasets.readers.bioscan_download"
 _UPPER = ("phylum", "class", "order", "family", "subfamily")
 
 BIOSCAN: dict[str, DatasetEntry] = {
     "bioscan1m": DatasetEntry(
         summary="BIOSCAN-1M, insects, species, in --data-dir",
         target=f"{_READER}:load_1m",
+        download=f"{_DOWNLOAD}:download_1m",
         splits={"test": 24_799, "train": None, "val": None},
         classes=2_688,
         imbalance=782.5,
@@ -34,13 +36,13 @@ BIOSCAN: dict[str, DatasetEntry] = {
             "Splits are unions of text files of sample ids, and overlap: train and test share "
             "test_unseen_keys, val is a part of test. CLIBD publishes text files of these names "
             "(https://huggingface.co/datasets/bioscan-ml/clibd); that they equal the study's is "
-            "not verified. To download: pip install bioscan-dataset, then in Python "
-            "bioscan_dataset.BIOSCAN1M(root, partitioning_version='clibd', download=True)."
+            "not verified. --download gets these, by the package bioscan-dataset (extra bioscan)."
         ),
     ),
     "bioscan5m": DatasetEntry(
         summary="BIOSCAN-5M, insects, species, in --data-dir",
         target=f"{_READER}:load_5m",
+        download=f"{_DOWNLOAD}:download_5m",
         splits={
             "test+test_unseen": 47_260,
             "test": 39_373,
@@ -67,9 +69,9 @@ BIOSCAN: dict[str, DatasetEntry] = {
         remark=(
             "Not one of the study's 26 datasets; its authors evaluated test and test_unseen "
             "together. The number of species is the sum of the two splits (3,483 + 880), which "
-            "share none by design. The images of pretrain have no species. To download: pip "
-            "install bioscan-dataset, then in Python "
-            "bioscan_dataset.BIOSCAN5M(root, split='test+test_unseen', download=True)."
+            "share none by design. The images of pretrain have no species. --download gets the "
+            "metadata and the splits for evaluation, by the package bioscan-dataset (extra "
+            "bioscan)."
         ),
     ),
 }

@@ -10,7 +10,8 @@ The package ``bioscan-dataset`` (1.3.0) has readers for both, which are not used
   ``partitioning_version="clibd"`` it reads text files with the study's names; "+" gives the same
   union.  It needs all ten of them; the study has five.
 
-It can download both; the folders that it makes are read here, as is the layout of the study.
+It downloads both, see `bioscan_download`; the folders that it makes are read here, as is the layout
+of the study.
 """
 
 from __future__ import annotations
