@@ -10,7 +10,7 @@ from .registry import entry_of
 
 
 def find_folder(name: str, data_dir: Path | None, marks: Sequence[str]) -> Path:
-    """Return the folder of a dataset, the first with all marks.
+    """Return the absolute folder of a dataset, the first with all marks.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def find_folder(name: str, data_dir: Path | None, marks: Sequence[str]) -> Path:
     missing = {place: [mark for mark in marks if not _has(place, mark)] for place in tried}
     for place, without in missing.items():
         if not without:
-            return place
+            return place.absolute()
     nearest = min(tried, key=lambda place: (len(missing[place]), not place.is_dir()))
     lacks = ", ".join(missing[nearest][:5])
     where = ", ".join(str(place) for place in tried)

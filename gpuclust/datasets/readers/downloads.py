@@ -6,24 +6,37 @@ So it works in a temporary folder beside the final one, and complete folders are
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import tarfile
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from ...errors import InputError
 from ..location import see
 
-_FAILURES = (OSError, RuntimeError, ValueError, EOFError, ImportError)
+_FAILURES = (
+    *(OSError, RuntimeError, ValueError, EOFError),
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error),
+)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _beside(folder: Path) -> Iterator[Path]:
     """Yield a temporary folder on the same disk; it is removed at the end."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".gpuclust-download-", dir=folder.parent) as place:
-        yield Path(place)
+    parent = folder.parent
+    is_new = not parent.exists()
+    parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryDirectory(prefix=".gpuclust-download-", dir=parent) as place:
+            yield Path(place)
+    finally:
+        if is_new:
+            with contextlib.suppress(OSError):  # not empty: the download is in it
+                parent.rmdir()
 
 
 def _fetch(name: str, folder: Path, get: Callable[[Path], object], result: str = ".") -> None:
@@ -38,9 +51,19 @@ def _fetch(name: str, folder: Path, get: Callable[[Path], object], result: str =
             for one in sorted((place / result).iterdir()):
                 if not (folder / one.name).exists():
                     shutil.move(one, folder / one.name)
-    except _FAILURES as error:
+    except (*_FAILURES, *_failures_of_gdown()) as error:
         said = str(error).strip().rstrip(".") or type(error).__name__
         raise InputError(f"{name} was not downloaded to {folder}: {said}. {see(name)}") from error
+
+
+def _failures_of_gdown() -> tuple[type[Exception], ...]:
+    """Return the exceptions of gdown, torchvision's client for Google Drive, if installed."""
+    try:
+        from gdown import exceptions
+    except ImportError:
+        return ()
+    found = vars(exceptions).values()
+    return tuple(one for one in found if isinstance(one, type) and issubclass(one, Exception))
 
 
 def cifar10(folder: Path) -> None:

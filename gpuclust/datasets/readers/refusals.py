@@ -18,7 +18,7 @@ _NO_FILES: tuple[tuple[Path, str], ...] = ()
 
 @contextmanager
 def explained(
-    name: str, folder: Path, files: Callable[[], Iterable[tuple[Path, str]]] = lambda: _NO_FILES
+    name: str, place: Path, files: Callable[[], Iterable[tuple[Path, str]]] = lambda: _NO_FILES
 ) -> Iterator[None]:
     """Raise `InputError` for a refusal of torchvision, with the file at fault.
 
@@ -26,8 +26,8 @@ def explained(
     ----------
     name : str
         Name of the dataset.
-    folder : Path
-        Its folder.
+    place : Path
+        Its folder, or the list that is read.
     files : callable () -> iterable of (Path, str)
         Files with their published MD5 sums; called after a refusal only.
 
@@ -46,7 +46,7 @@ def explained(
         faults = [fault for path, md5 in files() if (fault := _fault(path, md5))]
         more = f" (and {len(faults) - 1} more files)" if len(faults) > 1 else ""
         said = faults[0] + more if faults else _first_sentence(error)
-        raise InputError(f"{name} cannot be read from {folder}: {said}. {see(name)}") from error
+        raise InputError(f"{name} cannot be read from {place}: {said}. {see(name)}") from error
 
 
 def _fault(path: Path, md5: str) -> str | None:
@@ -65,6 +65,8 @@ def _fault(path: Path, md5: str) -> str | None:
 
 def _first_sentence(error: Exception) -> str:
     """Return torchvision's reason without its advice to download."""
+    if isinstance(error, KeyError):
+        return f"it has the unknown name {error}"
     text = str(error).partition(". You can")[0].strip().rstrip(".")
     return text or type(error).__name__
 
@@ -93,7 +95,6 @@ def parent_of(name: str, folder: Path, expected: str) -> Path:
     >>> str(parent_of("dtd", Path("/data/dtd"), "dtd"))
     '/data'
     """
-    folder = folder.absolute()
     if folder.name != expected:
         raise InputError(
             f"{name}: torchvision reads a folder named {expected}, and {folder} has another name. "

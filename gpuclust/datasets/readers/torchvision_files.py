@@ -70,7 +70,7 @@ def load_aircraft(name: str, split: str, data_dir: Path | None) -> ListedImages:
     root = parent_of(name, folder, "fgvc-aircraft-2013b")
     raw = {}
     for level in levels:
-        with explained(name, folder):
+        with explained(name, folder / "data" / f"images_{level}_{split}.txt"):
             raw[level] = FGVCAircraft(str(root), split=split, annotation_level=level)
     listed_in = folder / "data" / f"images_variant_{split}.txt"
     columns = {}
@@ -116,7 +116,7 @@ def load_dtd(name: str, split: str, data_dir: Path | None) -> ListedImages:
     file = f"dtd/labels/{split}1.txt"
     folder = find_folder(name, data_dir, ["dtd/images", file])
     root = parent_of(name, folder, "dtd")
-    with explained(name, folder):
+    with explained(name, folder / file):
         raw = DTD(str(root), split=split, partition=1)
     return _by_private_lists((name, split, folder), raw, folder / file)
 
@@ -149,8 +149,7 @@ def _listed(
 ) -> ListedImages:
     """Return the dataset of (name, split, folder); the paths lie below the folder."""
     name, split, root = place
-    # torchvision's paths are absolute where the folder's name had to be cut off.
-    prefix = len(str(root.absolute() if paths and Path(paths[0]).is_absolute() else root)) + 1
+    prefix = len(str(root)) + 1
     files = [path[prefix:].replace(os.sep, "/") for path in paths]
     return ListedImages(
         name=name,
