@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -189,6 +190,7 @@ def _embed_all(units: Sequence[Unit], store: Store, on: Backend, options: Option
     """Embed all units, show one line for each, and exit with 1 if one could not be embedded."""
     from gpuclust.embeddings.together import embed_together
     from gpuclust.events import Stopped
+    from gpuclust.report import failures
 
     note(f"backend: {on.name} ({on.reason})")
     with Interrupt() as stop, ConsoleWatcher(stop, units=len(units)) as watcher:
@@ -197,8 +199,10 @@ def _embed_all(units: Sequence[Unit], store: Store, on: Backend, options: Option
         except Stopped as stopped:
             note(_STOPPED)
             raise typer.Exit(130) from stopped
-    failed = [(unit, one) for unit, one in done if isinstance(one, Exception)]
     show_table(["unit", "samples", "dimensions", "problem"], [_line(*one) for one in done])
+    failed = [_failure(unit, one) for unit, one in done if isinstance(one, Exception)]
+    for reason in failures.reasons(failed, cells=False):
+        note(f"failed: {reason}")
     note(f"{len(done) - len(failed)} of {len(units)} embedded in {store.root}")
     if stop():
         note(_STOPPED)
@@ -209,8 +213,15 @@ def _embed_all(units: Sequence[Unit], store: Store, on: Backend, options: Option
 
 def _line(unit: Unit, found: EmbeddingMeta | GpuclustError) -> list[str]:
     if isinstance(found, Exception):
-        return [str(unit), "", "", str(found).partition("\n")[0]]
+        return [str(unit), "", "", textwrap.shorten(str(found), 70, placeholder=" ...")]
     return [str(unit), str(found.n), str(found.d), ""]
+
+
+def _failure(unit: Unit, error: Exception) -> dict[str, Any]:
+    """Return the error of a unit as a row for `failures.reasons`."""
+    names = ("dataset", "split", "encoder", "preprocess")
+    row: dict[str, Any] = {name: getattr(unit, name) for name in names}
+    return row | {"status": "failed", "error": {"message": str(error)}}
 
 
 def _reason(problem: Exception) -> str:

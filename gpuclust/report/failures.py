@@ -9,7 +9,7 @@ MOST = 30
 _LONGEST = 400
 
 
-def reasons(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+def reasons(rows: Iterable[Mapping[str, Any]], *, cells: bool = True) -> list[str]:
     """List the reasons of the failed rows in one line each, the most frequent first.
 
     At most `MOST` lines, and one with the number of the others.
@@ -17,7 +17,9 @@ def reasons(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     Parameters
     ----------
     rows : iterable of mapping
-        Rows as in a store; those that did not fail are left out.
+        Rows as in a store; those that did not fail are not counted.
+    cells : bool
+        Count the rows as cells, and not only their units.
 
     Examples
     --------
@@ -26,23 +28,23 @@ def reasons(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     >>> reasons([row, row, row | {"encoder": "resnet50"}])
     ['lsun is not in /data. (2 units, 3 cells)']
     """
-    cells: dict[str, int] = {}
+    counts: dict[str, int] = {}
     units: dict[str, set[tuple[str, ...]]] = {}
     for row in rows:
         if row["status"] != "failed":
             continue
         reason = _line(row["error"]["message"])
-        cells[reason] = cells.get(reason, 0) + 1
+        counts[reason] = counts.get(reason, 0) + 1
         unit = tuple(str(row[key]) for key in ("dataset", "split", "encoder", "preprocess"))
         units.setdefault(reason, set()).add(unit)
-    often = sorted(cells, key=lambda reason: -cells[reason])
-    lines = [
-        f"{reason} ({_count(len(units[reason]), 'unit')}, {_count(cells[reason], 'cell')})"
-        for reason in often[:MOST]
-    ]
-    more = often[MOST:]
-    if more:
-        lines.append(f"and {len(more)} more reasons of {sum(cells[one] for one in more)} cells")
+    often = sorted(counts, key=lambda reason: -counts[reason])
+    lines = []
+    for reason in often[:MOST]:
+        count = [_count(len(units[reason]), "unit")]
+        count += [_count(counts[reason], "cell")] if cells else []
+        lines.append(f"{reason} ({', '.join(count)})")
+    if more := often[MOST:]:
+        lines.append(f"and {_count(len(more), 'more reason')}")
     return lines
 
 

@@ -31,7 +31,8 @@ def test_embed_and_grid_over_all_trees_end_with_every_cell_a_row(tmp_path):
     given += ["--preset", "study", "--device", "cpu"]
     given += ["--root", tmp_path / "root", "--data-dir", tmp_path / "data"]
 
-    embedded = gpuclust("embed", *given)
+    # Workers would take longer to start than 60 small pictures take to decode.
+    embedded = gpuclust("embed", *given, "--loaders", 0)
     assert embedded.returncode == 0, embedded.stderr[-3000:]
     assert f"{len(trees) * 3} of {len(trees) * 3} embedded" in embedded.stderr
 
