@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import tarfile
 import tempfile
+import zipfile
+import zlib
 from pathlib import Path
 
 from ..errors import GpuclustError, InputError
@@ -26,6 +29,12 @@ MEGABYTES = {
     "eurosat": 94,
     "imagenette": 1_557,
 }
+
+# Exceptions of libraries without a network, for a damaged archive, or on a full disk.
+_FAILURES = (
+    *(OSError, RuntimeError, ValueError, EOFError, ImportError),
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error),
+)
 
 
 def download(name: str, data_dir: str | Path) -> tuple[Path, bool]:
@@ -100,7 +109,7 @@ def _readable(name: str, place: Path) -> bool:
     except InputError:
         return False
     root = getattr(dataset, "root", None)
-    return root is None or Path(root) == place
+    return root is None or Path(root) == place.absolute()
 
 
 def _fetch(name: str, target: str, folder: Path) -> None:
@@ -116,8 +125,7 @@ def _fetch(name: str, target: str, folder: Path) -> None:
             place.replace(folder)  # an empty folder may be there
     except InputError as error:
         raise _failed(name, folder, error.__cause__ or error) from error
-    # All that a library raises without a network, for a damaged archive or on a full disk.
-    except (OSError, RuntimeError, ValueError, EOFError, ImportError) as error:
+    except _FAILURES as error:
         raise _failed(name, folder, error) from error
     finally:
         for one in reversed(made):

@@ -63,7 +63,8 @@ def _unknown(name: str) -> UnknownNameError:
     plain = _plain(name.rpartition("/")[2])  # torch/cifar10 was the name of cifar10
     same = next((key for key in DATASETS if plain and _plain(key) == plain), None)
     if same is not None:
-        return UnknownNameError(f"unknown dataset {name!r}. Did you mean {same!r}? {_SEE}")
+        meant = DATASETS[same].template(same)
+        return UnknownNameError(f"unknown dataset {name!r}. Did you mean {meant!r}? {_SEE}")
     names = [entry.template(key) for key, entry in DATASETS.items()]
     return unknown("dataset", name, names, _SEE)
 

@@ -158,7 +158,7 @@ def verify_all(data_dir: str | Path, **options: Any) -> tuple[list[Report], list
         report = verify(name, data_dir=at, **options)
         own = any(place.is_dir() for place in location.places(name, at)[:-1])
         # The folder itself may look like several datasets: it has train and val, for example.
-        read = report.checks[0].ok and report.folder != printable(str(at))
+        read = report.checks[0].ok and report.folder != printable(str(at.absolute()))
         if own or read:
             reports.append(report)
         else:
