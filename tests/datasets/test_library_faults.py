@@ -166,6 +166,13 @@ def test_lists_of_other_faces_are_refused(file, tmp_path):
     refused("celeba", tmp_path, folder / "list_eval_partition.txt", path, "000014.jpg", "999999")
 
 
+def test_faces_in_a_folder_of_another_name_are_read_without_the_further_lists(tmp_path):
+    TREES["celeba"](tmp_path)
+    (tmp_path / "celeba").rename(tmp_path / "faces")
+    (tmp_path / "faces/list_bbox_celeba.txt").unlink()
+    assert len(datasets.load("celeba", data_dir=tmp_path / "faces")) == 60
+
+
 def test_a_shorter_list_of_faces_is_refused(tmp_path):
     TREES["celeba"](tmp_path)
     folder = tmp_path / "celeba"
@@ -240,9 +247,7 @@ def test_another_file_among_the_species_is_named(tmp_path):
     refused("inaturalist", tmp_path, ".DS_Store")
 
 
-@pytest.mark.parametrize(
-    ("name", "right"), [("aircraft", "fgvc-aircraft-2013b"), ("dtd", "dtd"), ("celeba", "celeba")]
-)
+@pytest.mark.parametrize(("name", "right"), [("aircraft", "fgvc-aircraft-2013b"), ("dtd", "dtd")])
 def test_a_folder_with_another_name_is_explained(name, right, tmp_path):
     TREES[name](tmp_path)
     (tmp_path / right).rename(tmp_path / "mine")

@@ -274,12 +274,9 @@ LIBRARIES: dict[str, DatasetEntry] = {
             "list_eval_partition.txt",
             "identity_CelebA.txt",
             "list_attr_celeba.txt",
-            "list_bbox_celeba.txt",
-            "list_landmarks_align_celeba.txt",
         ),
         download=f"{_DOWNLOADS}:celeba",
-        remark="torchvision reads all five lists. The download needs the package gdown (pip "
-        "install gdown).",
+        remark="The download needs the package gdown (pip install gdown).",
     ),
     "dtd": _files(
         "Describable Textures, partition 1",

@@ -18,7 +18,7 @@ from pathlib import Path
 from ...errors import InputError
 from ..location import see
 
-_FAILURES = (
+_FAILURES: tuple[type[Exception], ...] = (
     *(OSError, RuntimeError, ValueError, EOFError),
     *(tarfile.TarError, zipfile.BadZipFile, zlib.error),
 )
@@ -44,6 +44,7 @@ def _fetch(name: str, folder: Path, get: Callable[[Path], object], result: str =
 
     What `folder` holds already is kept.
     """
+    failures = _FAILURES + _failures_of_gdown()
     try:
         with _beside(folder) as place:
             get(place)
@@ -51,7 +52,7 @@ def _fetch(name: str, folder: Path, get: Callable[[Path], object], result: str =
             for one in sorted((place / result).iterdir()):
                 if not (folder / one.name).exists():
                     shutil.move(one, folder / one.name)
-    except (*_FAILURES, *_failures_of_gdown()) as error:
+    except failures as error:
         said = str(error).strip().rstrip(".") or type(error).__name__
         raise InputError(f"{name} was not downloaded to {folder}: {said}. {see(name)}") from error
 

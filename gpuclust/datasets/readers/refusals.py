@@ -43,10 +43,28 @@ def explained(
     except REFUSALS as error:
         if isinstance(error, InputError):
             raise
-        faults = [fault for path, md5 in files() if (fault := _fault(path, md5))]
-        more = f" (and {len(faults) - 1} more files)" if len(faults) > 1 else ""
-        said = faults[0] + more if faults else _first_sentence(error)
+        said = _faults(files()) or _first_sentence(error)
         raise InputError(f"{name} cannot be read from {place}: {said}. {see(name)}") from error
+
+
+def check_sums(name: str, place: Path, files: Iterable[tuple[Path, str]]) -> None:
+    """Raise for a file without its published MD5 sum; torchvision's own check, before reading.
+
+    Raises
+    ------
+    InputError
+        As `explained`.
+    """
+    said = _faults(files)
+    if said:
+        raise InputError(f"{name} cannot be read from {place}: {said}. {see(name)}")
+
+
+def _faults(files: Iterable[tuple[Path, str]]) -> str:
+    """Describe the first fault and count the others; empty without any."""
+    faults = [fault for path, md5 in files if (fault := _fault(path, md5))]
+    more = f" (and {len(faults) - 1} more files)" if len(faults) > 1 else ""
+    return faults[0] + more if faults else ""
 
 
 def _fault(path: Path, md5: str) -> str | None:
