@@ -149,9 +149,10 @@ def read(
 ) -> Table:
     r"""Read columns of a csv or tsv file as text, in the order of the file.
 
-    Costs about 2.5 s per GB of file on two CPU cores, and the memory of the chosen columns only.
-    cuDF copies the whole file to the GPU; if it does not fit, pandas reads it, and `Table.said`
-    has a sentence.
+    Costs about 2.5 s of CPU per GB of file, and the memory of the chosen columns only.  cuDF copies
+    the whole file to the GPU; if it does not fit, pandas reads it, and `Table.said` has a sentence.
+    A row in the middle with too few or too many fields is an error with pandas only: cuDF takes
+    fields that are not there as missing, and drops those beyond the last column.
 
     Parameters
     ----------
