@@ -36,7 +36,8 @@ BIOSCAN: dict[str, DatasetEntry] = {
             "Splits are unions of text files of sample ids, and overlap: train and test share "
             "test_unseen_keys, val is a part of test. CLIBD publishes text files of these names "
             "(https://huggingface.co/datasets/bioscan-ml/clibd); that they equal the study's is "
-            "not verified. --download gets these, by the package bioscan-dataset (extra bioscan)."
+            "not verified. `gpuclust datasets where bioscan1m --download` gets these, by the "
+            "package bioscan-dataset (extra bioscan)."
         ),
     ),
     "bioscan5m": DatasetEntry(
@@ -69,9 +70,9 @@ BIOSCAN: dict[str, DatasetEntry] = {
         remark=(
             "Not one of the study's 26 datasets; its authors evaluated test and test_unseen "
             "together. The number of species is the sum of the two splits (3,483 + 880), which "
-            "share none by design. The images of pretrain have no species. --download gets the "
-            "metadata and the splits for evaluation, by the package bioscan-dataset (extra "
-            "bioscan)."
+            "share none by design. The images of pretrain have no species. `gpuclust datasets "
+            "where bioscan5m --download` gets the metadata and the splits for evaluation, by the "
+            "package bioscan-dataset (extra bioscan)."
         ),
     ),
 }
