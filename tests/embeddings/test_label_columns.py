@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from miniatures import TREES
 from PIL import Image
 
 import gpuclust
+from gpuclust import datasets
 from gpuclust.datasets.listed import ListedImages
 from gpuclust.datasets.table import DATASETS
 from gpuclust.embeddings import samples
@@ -81,6 +83,17 @@ def test_an_embedding_has_them_for_the_decoded_images(table, tmp_path):
         assert len(one) == 4
         assert one.columns["age"].tolist() == [30, 7, 61, 5]
         assert one.columns["order"].tolist() == ["Diptera", "Hymenoptera", "Diptera", "Ä'b\"c"]
+
+
+@pytest.mark.parametrize("name", ["celeba", "cifar100", "imagenet-r", "inaturalist"])
+def test_embeddings_of_a_published_dataset_have_its_labels(name, tmp_path):
+    true = TREES[name](tmp_path)
+    data = datasets.load(name, data_dir=tmp_path)
+    with pytest.warns(gpuclust.GpuclustNote, match="expected"):
+        made = gpuclust.embed(name, "raw", data_dir=tmp_path, root=tmp_path / "out", loaders=0)
+    assert set(made.columns) == set(true.columns)
+    for column, values in data.columns.items():
+        assert made.columns[column].tolist() == values.tolist()
 
 
 def test_saved_and_loaded_columns_are_the_same_and_in_the_table(table, tmp_path):

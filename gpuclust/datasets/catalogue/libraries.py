@@ -157,6 +157,7 @@ LIBRARIES: dict[str, DatasetEntry] = {
     ),
     "lsun": DatasetEntry(
         summary="LSUN: ten kinds of scenes (pip install lmdb)",
+        extra="lsun",
         target=f"{_READERS}.lsun:load",
         check=f"{_READERS}.lsun:check",
         splits={"val": 3_000, "train": None},

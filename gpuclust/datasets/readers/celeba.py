@@ -34,7 +34,8 @@ def load(name: str, split: str, data_dir: Path | None) -> ListedImages:
     """List a split by identity, with the 40 attributes, 0 or 1, as columns; opens no image.
 
     The label is the number of the person in ``identity_CelebA.txt``, as torchvision has it, so
-    labels are not consecutive.  A listed image without a file is a bad image.  About 0.8 s of CPU time.
+    labels are not consecutive.  A listed image without a file is a bad image.  Takes about 0.8 s
+    of CPU time.
 
     Raises
     ------
