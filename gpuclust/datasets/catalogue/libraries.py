@@ -169,7 +169,7 @@ LIBRARIES: dict[str, DatasetEntry] = {
         folders=("lsun", "LSUN"),
         layout=(
             "bedroom_val_lmdb/data.mdb",
-            "bedroom_val_lmdb/lock.mdb",
+            "...",
             "tower_val_lmdb/data.mdb",
         ),
         remark="The study's table says 10,000 images. The public validation set has 300 for each "
