@@ -203,7 +203,8 @@ def _answer(part: _Part, request: urllib.request.Request) -> Any:
         with error:
             raise _refused(part, error) from error
     except urllib.error.URLError as error:
-        raise _Lost(f"no connection ({error.reason})", final=not part.received) from error
+        why = getattr(error.reason, "strerror", None) or error.reason
+        raise _Lost(f"no connection ({why})", final=not part.received) from error
     except (OSError, http.client.HTTPException) as error:
         raise _Lost(f"no answer ({error or type(error).__name__})") from error
 

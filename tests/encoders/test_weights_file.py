@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from file_server import FileServer
 
-from gpuclust.encoders import download, weights_file
+from gpuclust.encoders import download, locked_file, weights_file
 from gpuclust.encoders.weights_file import WeightsFile
 from gpuclust.errors import InputError, StorageError, WeightsError
 
@@ -223,7 +223,8 @@ def test_a_server_that_falls_silent_midway_is_resumed(server, place, monkeypatch
     assert "Range" in server.requests[1]
 
 
-def test_without_a_network_the_message_says_which_file_to_put_where(place):
+def test_without_a_network_the_message_says_which_file_to_put_where(place, monkeypatch):
+    monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail("another attempt is useless"))
     with FileServer(b"") as gone:
         file = file_at(gone)
     with pytest.raises(WeightsError, match="no connection") as caught:
@@ -331,6 +332,27 @@ def test_another_process_takes_over_when_the_first_one_is_killed(server, place):
     out, err = second.communicate(timeout=60)
     assert (out, second.returncode) == (b"some_encoder.pth", 0), err
     assert (place / "some_encoder.pth").read_bytes() == CONTENT * 10
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_part_that_another_process_ends_before_the_lock_is_not_written(
+    tmp_path, monkeypatch, finished
+):
+    part, whole, lock = tmp_path / "a.part", tmp_path / "a", locked_file._lock
+
+    def late(handle):
+        monkeypatch.setattr(locked_file, "_lock", lock)
+        part.rename(whole) if finished else part.unlink()
+        return lock(handle)
+
+    monkeypatch.setattr(locked_file, "_lock", late)
+    with locked_file.locked(part, until=whole) as handle:
+        if not finished:
+            handle.write(b"1")
+            handle.flush()
+            assert part.read_bytes() == b"1"
+    assert (handle is None) == finished
+    assert listing(tmp_path) == ["a" if finished else "a.part"]
 
 
 def test_a_folder_with_the_file_is_never_written(server, place):

@@ -87,7 +87,7 @@ def _random(study: str, **fields: Any) -> EncoderEntry:
 
 def _clip(study: str, stands_for: str, architecture: str, dimension: int) -> EncoderEntry:
     return EncoderEntry(
-        summary=f"{architecture} of CLIP (OpenAI), image tower",
+        summary=f"{architecture} of OpenAI, image tower",
         target=f"{_SOURCES}.alias:build",
         check=f"{_SOURCES}.alias:check",
         stands_for=stands_for,
