@@ -47,7 +47,7 @@ class Sample:
     index : int
         Position in the dataset.
     image : Tensor or None
-        (c, h, w) float32; None when it was not decoded or has been stacked into a batch.
+        (c, h, w) float32 or uint8; None when it was not decoded or has been stacked into a batch.
     label : int or None
         Class, if known.
     reason : str or None
@@ -95,12 +95,19 @@ def _collate(samples: list[Sample]) -> Batch:
     pixels = [s.image for s in good if s.image is not None]
     images = None
     if pixels:
-        images = torch.stack(pixels).contiguous(memory_format=torch.channels_last)
+        images = _stack(pixels)
         if get_worker_info() is not None:
             # Here a lack of shared memory is an error of this batch.  Later, in the thread that
             # sends the batch, it would be lost, and the main process would wait forever.
             images.share_memory_()
     return Batch(images, [replace(s, image=None) for s in good], bad)
+
+
+def _stack(pixels: list[torch.Tensor]) -> torch.Tensor:
+    """Stack images, channels last; pixels of 8 bits come from PIL in this order already."""
+    if all(image.dtype == torch.uint8 and image.ndim == 3 for image in pixels):
+        return torch.stack([image.permute(1, 2, 0) for image in pixels]).permute(0, 3, 1, 2)
+    return torch.stack(pixels).contiguous(memory_format=torch.channels_last)
 
 
 def choose_workers(

@@ -8,7 +8,9 @@ where it ended.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
@@ -21,6 +23,7 @@ from .vector_files import read_vectors
 if TYPE_CHECKING:
     from ..datasets import Dataset
     from .encode import Share
+    from .headers import Known
     from .job import Job, Note, Progress
 
 __all__ = [
@@ -133,34 +136,48 @@ def embed(
     from . import encode, planning
 
     how = {"device": device, "dtype": dtype, "compile": compile}
-    job = _job(dataset, encoder, batch_size=batch_size, workers=workers, **how)
+    job = make_job(dataset, encoder, batch_size=batch_size, workers=workers, **how)
     job = job._replace(skip_bad=skip_bad, progress=progress, note=note)
-    try:
+    with nothing_empty(files):
         plan = planning.prepare(files, job, batch_size=batch_size, reuse_rows=reuse)
         share = encode.Share(job, plan, keep=keep)
-        meta = _complete(files, job, share)
-    except BaseException:
-        if not any(parts.home(files).glob("*/*.part")):  # nothing to go on with
-            parts.remove(parts.home(files))
-        raise
-    parts.remove(plan.folder)
-    parts.remove(parts.home(files))
+        meta = finish(files, share)
     stored = load(files, meta)
     kept = share.kept(meta.n)
     return stored if kept is None else stored._replace(X=kept)
 
 
-def _complete(files: EmbeddingFiles, job: Job, share: Share) -> EmbeddingMeta:
-    """Encode the missing images and write the files; damaged parts are encoded again."""
+@contextlib.contextmanager
+def nothing_empty(files: EmbeddingFiles) -> Iterator[None]:
+    """Remove a plan without a vector after an error in the block."""
+    try:
+        yield
+    except BaseException:
+        if not any(parts.home(files).glob("*/*.part")):  # nothing to go on with
+            parts.remove(parts.home(files))
+        raise
+
+
+def finish(files: EmbeddingFiles, share: Share) -> EmbeddingMeta:
+    """Encode the missing images, write the files and remove the parts.
+
+    Damaged parts are encoded again.
+    """
+    from . import convoy
     from .assemble import assemble
 
     while True:
-        share.complete()
+        convoy.complete(share)
         try:
-            return assemble(files, job, share.parts)
+            meta = assemble(files, share.job, share.parts)
         except DamagedPart as error:
-            job.note(f"{error} Its images are embedded again.")
+            share.job.note(f"{error} Its images are embedded again.")
             share.parts.forget(error.part)
+        else:
+            break
+    parts.remove(share.plan.folder)
+    parts.remove(parts.home(files))
+    return meta
 
 
 def help_embed(
@@ -204,33 +221,47 @@ def help_embed(
     >>> help_embed(datasets.load("digits"), raw, files)  # no process embeds these files
     0
     """
-    from . import encode, planning
+    from . import convoy, encode, planning
 
     if dataset.sequential or not parts.home(files).is_dir():
         return 0
     how = {"device": device, "dtype": dtype, "compile": compile}
-    job = _job(dataset, encoder, batch_size=batch_size, workers=workers, **how)
+    job = make_job(dataset, encoder, batch_size=batch_size, workers=workers, **how)
     job = job._replace(skip_bad=skip_bad, progress=progress, note=note)
     plan = planning.find_plan(files, job)
     if plan is None:
         return 0
     share = encode.Share(job, plan, examines=False)
-    share.work()
+    convoy.work(share)
     return share.encoded
 
 
-def _job(
-    dataset: Dataset, encoder: Any, *, batch_size: int, workers: int | None, **how: Any
+def make_job(
+    dataset: Dataset,
+    encoder: Any,
+    *,
+    batch_size: int = 64,
+    workers: int | None = None,
+    known: Known | None = None,
+    **how: Any,
 ) -> Job:
-    from . import decoding, inference, planning
+    """Move an encoder to its device, and choose the number of decoding processes.
+
+    A transform that can be split ends at pixels of 8 bits; they are normalized on the device.
+    """
+    from ..encoders import geometry
+    from . import decoding, headers, inference, planning
     from .job import Job
 
     _check_options(dataset, batch_size, workers)
-    forward = inference.Forward(encoder.module, batch_size=batch_size, **how)
+    split = geometry.split(encoder.transform)
+    transform, normalize = (encoder.transform, None) if split is None else split[:2]
+    forward = inference.Forward(encoder.module, batch_size=batch_size, normalize=normalize, **how)
     step = planning.decoded_at_once(forward.device, encoder, batch_size)
-    size = 4 * step * planning.input_values(encoder)
+    size = (4 if split is None else 1) * step * planning.input_values(encoder)
     workers = decoding.choose_workers(forward.device, dataset, workers, batch_bytes=size)
-    return Job(dataset, encoder, forward, workers)
+    known = headers.Known(dataset) if known is None else known
+    return Job(dataset, encoder, forward, workers, transform, known)
 
 
 def _check_options(dataset: Dataset, batch_size: int, workers: int | None) -> None:

@@ -1,40 +1,32 @@
-"""Encode the images of a plan: this process's share, or all of them.
+"""Encode the images of a plan: the vectors of this process, in parts on the disk.
 
-Several processes may work on one plan.  Each claims a range of images at a time, and writes its
-vectors in parts of a few seconds.  A forward pass always takes the same images, so the vectors do
-not depend on the number of processes or on interruptions.
+A part has the vectors of a few seconds.  A forward pass always takes the same images, so the
+vectors do not depend on the number of processes or on interruptions.
 """
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from ..device import dlpack
-from ..errors import BadImagesError, GpuclustError
-from . import decoding
+from ..errors import GpuclustError
 from .files import check_space
-from .inference import Forward
-from .job import Job, refuse_bad
+from .job import Job
 from .parts import Part, Parts, Plan, write_part
 from .pending import Pending
 from .ranges import Claims
 
 if TYPE_CHECKING:
-    from .decoding import Batch, Sample
+    import torch
 
-# Longest wait for a process that has claimed a range and writes no part.
-PATIENCE_SECONDS = 60.0
-_LOOK_SECONDS = 0.2
+    from .decoding import Batch, Sample
 
 
 class Share:
-    """Work of this process on a plan.
+    """Work of this process on a plan; see `convoy` for its stream of images.
 
     Parameters
     ----------
@@ -51,6 +43,8 @@ class Share:
     ----------
     parts : Parts
         Parts on the disk.
+    claims : Claims
+        Ranges of this process.
     encoded : int
         Images this process encoded or found bad.
     """
@@ -60,8 +54,9 @@ class Share:
         self.examines = examines
         self.encoded = 0
         self._kept = dlpack.Rows(len(job.dataset)) if keep else None
-        self._claims = Claims(plan, self.parts, sequential=job.dataset.sequential)
+        self.claims = Claims(plan, self.parts, sequential=job.dataset.sequential)
         self._pending = Pending()
+        self._since = time.perf_counter()
         self._has_room = False
         self._next = 0
         job.forward.chunk = plan.chunk
@@ -69,71 +64,16 @@ class Share:
         limits = [part.used["limit"] for part in self._fresh_parts()]
         job.forward.limit = min([job.forward.limit, *limits])
 
-    # ---- the whole plan -----------------------------------------------------------------------
-
-    def complete(self) -> None:
-        """Encode until every image is encoded, here or in another process.
-
-        Raises
-        ------
-        BadImagesError
-            Without `skip_bad`, for images that cannot be decoded; all of them are listed.
-        """
-        if self.parts.bad() and not self.job.skip_bad:
-            raise self._all_bad([], range(0))
-        self._report()
-        waited = time.monotonic()
-        while not self.parts.done.all():
-            before = int(self.parts.done.sum())
-            self.work()
-            self.parts.scan()
-            if self.parts.done.sum() > before:
-                waited = time.monotonic()
-                continue
-            # Another process may be stopped, and hold a range without end.
-            self._claims.ignored = time.monotonic() - waited > PATIENCE_SECONDS
-            self._report()
-            time.sleep(_LOOK_SECONDS)
-
-    def work(self) -> None:
-        """Encode free ranges until none is free."""
-        job = self.job
-        if not self._claims.any_free():
-            return
-        stream = decoding.batches(
-            job.dataset,
-            job.encoder.transform,
-            indices=self._claims.indices(),
-            workers=job.workers,
-            pin_memory=job.forward.device.type == "cuda",
-        )
+    def start(self) -> None:
+        """Forget vectors that are not written, before a new stream of images."""
         self._pending = Pending()
-        try:
-            with _threads(self.plan, job.forward), contextlib.closing(stream):
-                self._take_all(stream)
-            self._write()
-        except BaseException:
-            # Encoded vectors are kept after any error, unless the disk is the reason.
-            with contextlib.suppress(GpuclustError, OSError):
-                self._write()
-            raise
-        finally:
-            self._claims.release_all()
 
-    def _take_all(self, stream: Generator[Batch]) -> None:
-        for batch in stream:
-            start, stop = self._claims.issued.popleft()
-            if batch.bad and not self.job.skip_bad:
-                stream.close()
-                self._write()
-                raise self._all_bad(batch.bad, range(start, stop))
-            self._take(start, stop, batch)
-            self._report()
+    def take(self, start: int, stop: int, batch: Batch, *, waited: float = 0.0) -> None:
+        """Encode the images of positions start to stop, one forward pass at a time.
 
-    # ---- encoding -----------------------------------------------------------------------------
-
-    def _take(self, start: int, stop: int, batch: Batch) -> None:
-        """Encode a batch, one forward pass at a time."""
+        `waited` are the seconds for which this encoder waited for the batch.
+        """
+        self._since = time.perf_counter() - waited
         reasons = {sample.index: sample.reason or "" for sample in batch.bad}
         row = 0
         for low in range(start, stop, self.plan.chunk):
@@ -156,8 +96,16 @@ class Share:
             self._pending.bad += [(p, reasons[int(self.plan.order[p])]) for p in bad]
             self._pending.add(low, high)
             self.encoded += high - low
+            self._count_time()
             if self._pending.is_due:
-                self._write()
+                self.write()
+        self.report()
+
+    def _count_time(self) -> None:
+        """Count the seconds since the last call for this encoder."""
+        now = time.perf_counter()
+        self._pending.seconds += now - self._since
+        self._since = now
 
     def _encode(self, images: torch.Tensor, samples: list[Sample]) -> None:
         features = self.job.forward(images)
@@ -188,7 +136,7 @@ class Share:
                 f"{hint}"
             )
 
-    def _write(self) -> None:
+    def write(self) -> None:
         """Write the pending vectors as a part, and release complete ranges."""
         pending, self._pending = self._pending, Pending()
         if pending.ranges and self.plan.exists():
@@ -199,37 +147,20 @@ class Share:
                 bad=pending.bad,
                 labels=pending.labels,
                 used={"limit": self.job.forward.limit, "layers": self.job.forward.layers},
-                seconds=time.perf_counter() - pending.began,
+                seconds=pending.seconds,
             )
             self.parts.add(part)
-        self._claims.release_done()
+        self.claims.release_done()
 
     def _fresh_parts(self) -> list[Part]:
         return [part for part in self.parts.found.values() if not part.used.get("carried")]
 
-    def _report(self) -> None:
+    def report(self) -> None:
         """Report progress to the caller; images from before count as done."""
         if self.job.progress is not None:
             missing = len(self.parts.done) - int(self.parts.done.sum()) - self._pending.images
             total = len(self.job.dataset)
             self.job.progress(total - missing, total)
-
-    # ---- bad images ---------------------------------------------------------------------------
-
-    def _all_bad(self, bad: list[Sample], taken: range) -> BadImagesError:
-        """Decode the other images without the model; return the error with all bad images."""
-        job, order, step = self.job, self.plan.order, self.plan.step
-        found = self.parts.bad() | {s.index: s.reason or "" for s in bad}
-        rest = [p for p in range(self.plan.fresh) if p not in taken and not self.parts.done[p]]
-        if job.dataset.sequential:
-            rest = list(range(taken.stop, self.plan.fresh))
-        steps = [order[rest[i : i + step]].tolist() for i in range(0, len(rest), step)]
-        stream = decoding.batches(job.dataset, None, indices=steps, workers=job.workers)
-        with contextlib.closing(stream):
-            for batch in stream if self.examines else ():
-                found |= {sample.index: sample.reason or "" for sample in batch.bad}
-                self._report()
-        return refuse_bad(job.dataset, found, kept=int(self.parts.done.sum()))
 
     def kept(self, n: int) -> Any | None:
         """Return the vectors on the GPU (n, d), if this process encoded all of them in order."""
@@ -237,17 +168,3 @@ class Share:
             return None
         array = self._kept.array()
         return array if array is not None and len(array) == n else None
-
-
-@contextlib.contextmanager
-def _threads(plan: Plan, forward: Forward) -> Iterator[None]:
-    """Compute with the threads of the plan: sums round differently with another number."""
-    before = torch.get_num_threads()
-    wanted = int(plan.facts["threads"]) if forward.device.type == "cpu" else before
-    if wanted != before:
-        torch.set_num_threads(wanted)
-    try:
-        yield
-    finally:
-        if wanted != before:
-            torch.set_num_threads(before)

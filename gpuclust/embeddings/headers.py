@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 from collections.abc import Sequence
@@ -14,6 +15,34 @@ from ..device import threads
 
 if TYPE_CHECKING:
     from ..datasets import Dataset
+
+
+class Known:
+    """Identities of the images of a dataset, and their bad headers, each found once.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The images.
+    """
+
+    def __init__(self, dataset: Dataset):
+        self.dataset = dataset
+        self._checked = np.zeros(len(dataset), bool)
+        self._bad: dict[int, str] = {}
+
+    @functools.cached_property
+    def images(self) -> np.ndarray:
+        """Identity of each image, (n, 16) uint8."""
+        return identities(self.dataset)
+
+    def bad(self, indices: np.ndarray) -> dict[int, str]:
+        """Check headers that were not checked before; return the reasons of the bad ones."""
+        new = indices[~self._checked[indices]]
+        self._bad |= bad_headers(self.dataset, new.tolist())
+        self._checked[new] = True
+        wanted = set(indices.tolist())
+        return {i: why for i, why in self._bad.items() if i in wanted}
 
 
 def identities(dataset: Dataset) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -45,6 +46,8 @@ class Forward:
     compile : bool
         Run the module through ``torch.compile``, which needs a C++ compiler on a CPU and takes
         from seconds to minutes for the first batch.
+    normalize : callable, optional
+        Applied to each chunk on the device: images (b, c, h, w) as they come -> input of `module`.
 
     Attributes
     ----------
@@ -74,7 +77,9 @@ class Forward:
         batch_size: int,
         dtype: str | None,
         compile: bool = False,
+        normalize: Callable[[torch.Tensor], torch.Tensor] | None = None,
     ):
+        self.normalize = normalize
         self.device = resolve_device(device)
         self.precision = _precision(self.device, dtype)
         self.limit = batch_size
@@ -142,7 +147,10 @@ class Forward:
         """
         try:
             with torch.inference_mode(), self._autocast():
-                return self._features(images.to(self.device, non_blocking=True), size)
+                images = images.to(self.device, non_blocking=True)
+                if self.normalize is not None:
+                    images = self.normalize(images)
+                return self._features(images, size)
         except (MemoryError, RuntimeError) as error:
             if memory.is_out_of_memory(error):
                 return None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import BadImagesError
 from ..files.visible import visible
+from .headers import Known
 from .inference import Forward
 
 if TYPE_CHECKING:
@@ -19,12 +20,22 @@ Note = Callable[[str], None]
 
 
 class Job(NamedTuple):
-    """Images, encoder and options of an embedding; see `embed.embed`."""
+    """Images, encoder and options of an embedding; see `embed.embed`.
+
+    Attributes
+    ----------
+    transform : callable
+        PIL RGB image -> input of `forward`: uint8 where it normalizes, else float32.
+    known : Known
+        Identities and headers of the images.
+    """
 
     dataset: Dataset
     encoder: Any
     forward: Forward
     workers: int
+    transform: Any
+    known: Known
     skip_bad: bool = False
     progress: Progress | None = None
     note: Note = LOG.info

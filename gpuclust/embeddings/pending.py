@@ -22,6 +22,7 @@ class Pending:
     bad: list[tuple[int, str]] = field(default_factory=list)
     began: float = field(default_factory=time.perf_counter)
     images: int = 0
+    seconds: float = 0.0  # of this encoder alone
 
     def add(self, start: int, stop: int) -> None:
         """Add a range of positions."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from . import headers, inference, reuse
+from . import inference, reuse
 from .files import hash_json, plain
 from .job import Job, refuse_bad
 from .parts import Parts, Plan, home, read_plan, remove, write_plan
@@ -78,7 +78,7 @@ def prepare(files: EmbeddingFiles, job: Job, *, batch_size: int, reuse_rows: boo
     StorageError
         When the plan cannot be written.
     """
-    images = headers.identities(job.dataset)
+    images = job.known.images
     who = identity(job, images)
     folder = home(files) / hash_json(who)[:16]
     plan = read_plan(folder)
@@ -102,7 +102,7 @@ def prepare(files: EmbeddingFiles, job: Job, *, batch_size: int, reuse_rows: boo
 
 def find_plan(files: EmbeddingFiles, job: Job) -> Plan | None:
     """Return the unfinished plan of these images and this encoder, made by another process."""
-    who = identity(job, headers.identities(job.dataset))
+    who = identity(job, job.known.images)
     plan = read_plan(home(files) / hash_json(who)[:16])
     # Another kind of CPU rounds differently.
     return plan if plan is None or plan.facts["cpu"] == _cpu() else None
@@ -114,7 +114,7 @@ def _new_plan(
     carried = reuse.match(rows, images)
     taken = carried.indices()
     new = np.setdiff1d(np.arange(len(images)), taken)
-    bad = headers.bad_headers(job.dataset, new.tolist())
+    bad = job.known.bad(new)
     if bad and not job.skip_bad:
         raise refuse_bad(job.dataset, bad)
     new = np.setdiff1d(new, np.fromiter(bad, np.int64, len(bad)))

@@ -5,9 +5,6 @@ The operating system releases the lock of a range when its process ends, for any
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
-
 from filelock import BaseFileLock
 
 from ..store import claims
@@ -26,15 +23,12 @@ class Claims:
 
     Attributes
     ----------
-    issued : deque of (start, stop)
-        Positions of the lists that `indices` has yielded, for the reader of the batches.
     ignored : bool
         Take ranges of other processes too, because they write nothing.
     """
 
     def __init__(self, plan: Plan, parts: Parts, *, sequential: bool):
         self.plan, self.parts, self.sequential = plan, parts, sequential
-        self.issued: deque[tuple[int, int]] = deque()
         self.ignored = False
         self._ranges = plan.ranges()
         self._held: dict[int, BaseFileLock | None] = {}
@@ -45,15 +39,10 @@ class Claims:
             return not self.parts.done.all()
         return has_free_range(self.plan, self.parts)
 
-    def indices(self) -> Iterator[list[int]]:
-        """Claim one range after another; yield the indices of its images, some at a time."""
-        for number, (first, last) in enumerate(self._ranges):
-            if self.sequential or self._claim(number):
-                for start, stop in self._steps(first, last):
-                    self.issued.append((start, stop))
-                    yield self.plan.order[start:stop].tolist()
-
-    def _claim(self, number: int) -> bool:
+    def take(self, number: int) -> bool:
+        """Claim a range; return whether this process encodes its images."""
+        if self.sequential:
+            return True
         first, last = self._ranges[number]
         if self.parts.done[first:last].all() or not self.plan.exists():
             return False
@@ -67,21 +56,19 @@ class Claims:
             return False
         return True
 
-    def _steps(self, first: int, last: int) -> Iterator[tuple[int, int]]:
-        """Divide a range into steps, without encoded images.
+    def missing(self, start: int, stop: int) -> tuple[int, int] | None:
+        """Return the part of a step from its first to its last image that is not encoded.
 
         A stream is read from its beginning, so nothing is left out of it.
         """
-        chunk, step = self.plan.chunk, self.plan.step
-        for start in range(first, last, step):
-            stop = min(start + step, last)
-            missing = ~self.parts.done[start:stop]
-            if self.sequential:
-                yield start, stop
-            elif missing.any():
-                # Parts end with a forward pass.
-                low = int(missing.argmax()) // chunk * chunk
-                yield start + low, stop - int(missing[::-1].argmax())
+        if self.sequential:
+            return start, stop
+        missing = ~self.parts.done[start:stop]
+        if not missing.any():
+            return None
+        # Parts end with a forward pass.
+        low = int(missing.argmax()) // self.plan.chunk * self.plan.chunk
+        return start + low, stop - int(missing[::-1].argmax())
 
     def release_done(self) -> None:
         """Release the encoded ranges."""
@@ -92,7 +79,6 @@ class Claims:
 
     def release_all(self) -> None:
         """Release all ranges."""
-        self.issued.clear()
         for number in list(self._held):
             self._release(number)
 

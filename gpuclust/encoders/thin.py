@@ -40,6 +40,8 @@ class ThinSafe:
         PIL RGB image -> float32 tensor (3, height, width).
     facts : dict
         Description of the transform; see `preprocessing.facts`.
+    normalized : bool
+        False for a `transform` with a result of pixels, uint8; see `geometry.split`.
 
     Examples
     --------
@@ -52,6 +54,7 @@ class ThinSafe:
 
     transform: Callable[[Any], Any]
     facts: dict[str, Any]
+    normalized: bool = True
 
     def __call__(self, image: Image.Image) -> Any:
         """Transform one image."""
@@ -69,10 +72,12 @@ class ThinSafe:
 
     def _cropped(self, image: Image.Image) -> Any:
         """Scale only the pixels of the center crop, then normalize."""
-        from torchvision.transforms.functional import normalize, to_tensor
+        from torchvision.transforms.functional import normalize, pil_to_tensor, to_tensor
 
         resample = _FILTERS.get(self.facts["interpolation"], Image.Resampling.BICUBIC)
         small = crop_scaled(image, self._edges(), tuple(self.facts["crop"]), resample)
+        if not self.normalized:
+            return pil_to_tensor(small)
         return normalize(to_tensor(small), self.facts["mean"], self.facts["std"])
 
 

@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 from gpuclust import datasets
-from gpuclust.embeddings import assemble, embed, encode, parts, pending
+from gpuclust.embeddings import assemble, convoy, embed, encode, parts, pending
 from gpuclust.errors import BadImagesError, StorageError
 from gpuclust.store import store as stores
 from gpuclust.store.store import EmbeddingFiles
@@ -615,7 +615,7 @@ def test_a_process_that_holds_a_range_without_end_is_not_waited_for(
         embed.embed(photos, encoder(Counting(after=40)), files, batch_size=16)
     (plan,) = parts.plans(files)
     lock = claims.lock_now(plan.lock(5))  # its owner never writes a part
-    monkeypatch.setattr(encode, "PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(convoy, "PATIENCE_SECONDS", 0.5)
     embed.embed(photos, encoder(), files, batch_size=16)
     lock.release()
     embed.verify(files)
