@@ -56,7 +56,7 @@ def _download(name: str, data_dir: Path | None) -> None:
     from gpuclust.datasets import downloads, registry
     from gpuclust.errors import InputError
 
-    registry.check(name, source=False)
+    registry.entry_of(name)  # raises for an unknown name
     if data_dir is None:
         raise InputError(f"give the folder to download {name} into: --data-dir (or GPUCLUST_DATA).")
     folder, fetched = downloads.download(name, data_dir)

@@ -51,7 +51,7 @@ def compare(paths: Sequence[str], others: Iterable[str] = ()) -> OnDisk:
     """Compare listed images with the content of their folders.
 
     Every folder with a listed image is read once, and, when there are several, the folders above
-    them: about 1 microsecond per file on a local disk.  Hidden and system files do not count.
+    them: about 7 microseconds per file on a local disk.  Hidden and system files do not count.
 
     Parameters
     ----------

@@ -71,8 +71,8 @@ def verify(
 ) -> Report:
     """Check one split of a dataset: layout, number of images, classes, files.
 
-    The folders with images are listed, about 1 microsecond per file on a local disk, and no image
-    is opened unless `images` is true.
+    The folders with images are listed, and no image is opened unless `images` is true: about 3 s
+    for 100,000 images on a local disk.
 
     Parameters
     ----------
@@ -104,8 +104,9 @@ def verify(
     >>> report.ok, report.check("images").found
     (True, '1,797')
     """
-    registry.check(name, split, source=False)
-    entry = registry.entry_of(name)
+    entry, known = registry.entry_of(name), registry.splits(name)
+    if split is not None and known is not None and split not in known:
+        registry.check(name, split)  # raises
     if name.startswith("vectors:"):
         raise InputError(f"{name} has vectors, and no images. `gpuclust inspect` checks vectors.")
     split = registry.default_split(name) if split is None else split

@@ -64,6 +64,14 @@ def test_verify_names_the_first_missing_files_and_json_all_of_them(birds):
     assert check["files"] == gone
 
 
+def test_progress_is_printed_now_and_then(birds, monkeypatch):
+    monkeypatch.setattr("gpuclust_cli.datasets._EVERY", -1.0)
+    monkeypatch.setattr("gpuclust.datasets.verification._BATCH", 25)
+    done = gpuclust("datasets", "verify", "nabirds", "--data-dir", birds, "--images")
+    lines = squeezed(done.stderr)
+    assert lines == ["25 of 60 images checked", "50 of 60 images checked", "nabirds (test)"]
+
+
 def test_verify_all_prints_a_table_of_the_datasets_found(birds, monkeypatch):
     monkeypatch.setattr(fashionmnist, "DEBIAN", birds / "nowhere")
     (birds / "dtd").mkdir()

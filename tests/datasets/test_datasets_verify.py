@@ -1,6 +1,8 @@
 """Verification of datasets: complete trees pass, and what is missing or extra is named."""
 
 import hashlib
+import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -289,6 +291,37 @@ def test_names_and_splits_are_checked_first(tmp_path):
         verify("nabirds", split="best", data_dir=tmp_path)
     with pytest.raises(InputError, match="inspect"):
         verify(f"vectors:{tmp_path}/x.npy")
+
+
+def test_a_library_that_is_not_installed_fails_the_layout_only(fresh, monkeypatch):
+    def check(name, split=None):
+        raise InputError("pip install lmdb")
+
+    data_dir = fresh("lsun")
+    monkeypatch.setattr("gpuclust.datasets.readers.lsun.check", check)
+    (report,) = verify_all(data_dir)[0]
+    assert failed(report)["layout"].found == "pip install lmdb"
+
+
+def test_bytes_outside_utf8_in_a_name_are_escaped(fresh):
+    data_dir = fresh("eurosat")
+    path = data_dir / "eurosat/EuroSAT_RGB/Forest/Forest_1.jpg"
+    path.rename(path.with_name(os.fsdecode(b"Forest_\xff.txt")))
+    report = verify("eurosat", data_dir=data_dir)
+    json.dumps(report.as_json())
+    assert report.check("files that are no images").files == ("Forest/Forest_\\xff.txt",)
+
+
+def test_a_folder_that_cannot_be_read_fails(fresh, monkeypatch):
+    data_dir = fresh("stanfordcars")
+
+    def scandir(folder):
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    data = datasets.load("stanfordcars", data_dir=data_dir)
+    monkeypatch.setattr("gpuclust.datasets.registry.load", lambda *_, **__: data)
+    monkeypatch.setattr(files_on_disk.os, "scandir", scandir)
+    assert "Permission denied" in failed(verify("stanfordcars", data_dir=data_dir))["files"].found
 
 
 def test_a_folder_of_ones_own_is_checked_without_expectations(tmp_path):
