@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..datasets import Dataset
     from ..encoders.encoder import Encoder
     from .embed import Embedding
+    from .files import EmbeddingMeta
     from .load import Lookup, Options
 
 
@@ -37,27 +38,39 @@ def embed_unit(
 
     unit = found.unit
     dataset, encoder, how = _given(found, on, options, watcher)
-    if dataset.ignored:
-        first, more = dataset.ignored[0], len(dataset.ignored) - 1
-        others = f" and {more} more" if more else ""
-        watcher.note(f"ignored in {unit.dataset}, not an image: {first}{others}")
-    for line in dataset.said:  # guesses about folders: splits, classes, files of another format
-        watcher.note(line)
-    _refuse_without_k(unit, dataset)
+    say_guesses(unit, dataset, watcher)
+    refuse_without_k(unit, dataset)
     files = store.embedding(unit)
     embedded = embed.embed(dataset, encoder, files, keep=keep, reuse=found.reuse, **how)
-    if skipped := embedded.meta.skipped:
-        watcher.note(
-            f"{len(skipped)} images cannot be decoded and were skipped, the first is "
-            f"{skipped[0]['where']}"
-        )
+    if skipped := skipped_images(embedded.meta):
+        watcher.note(skipped)
     del encoder  # frees its memory for the clusterers
     if on.torch_device() != "cpu":
         memory.release()
     return embedded
 
 
-def _refuse_without_k(unit: Unit, dataset: Dataset) -> None:
+def say_guesses(unit: Unit, dataset: Dataset, watcher: Watcher) -> None:
+    """Report the files of a dataset that are no images, and guesses about its folders."""
+    if dataset.ignored:
+        first, more = dataset.ignored[0], len(dataset.ignored) - 1
+        others = f" and {more} more" if more else ""
+        watcher.note(f"ignored in {unit.dataset}, not an image: {first}{others}")
+    for line in dataset.said:  # splits, classes, files of another format
+        watcher.note(line)
+
+
+def skipped_images(meta: EmbeddingMeta) -> str:
+    """Describe the images that were skipped; empty without one."""
+    if not meta.skipped:
+        return ""
+    return (
+        f"{len(meta.skipped)} images cannot be decoded and were skipped, the first is "
+        f"{meta.skipped[0]['where']}"
+    )
+
+
+def refuse_without_k(unit: Unit, dataset: Dataset) -> None:
     """Raise before the encoding if every cell needs a k, and a folder has no classes to count."""
     from .. import datasets
 

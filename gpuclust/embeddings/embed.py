@@ -38,6 +38,7 @@ __all__ = [
 ]
 
 LOG = logging.getLogger("gpuclust")
+BATCH_SIZE = 64
 
 
 def embed(
@@ -46,7 +47,7 @@ def embed(
     files: EmbeddingFiles,
     *,
     device: Any = "cpu",
-    batch_size: int = 64,
+    batch_size: int = BATCH_SIZE,
     workers: int | None = None,
     skip_bad: bool = False,
     progress: Progress | None = None,
@@ -153,9 +154,14 @@ def nothing_empty(files: EmbeddingFiles) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        if not any(parts.home(files).glob("*/*.part")):  # nothing to go on with
-            parts.remove(parts.home(files))
+        remove_empty(files)
         raise
+
+
+def remove_empty(files: EmbeddingFiles) -> None:
+    """Remove a plan without a vector: there is nothing to go on with."""
+    if not any(parts.home(files).glob("*/*.part")):
+        parts.remove(parts.home(files))
 
 
 def finish(files: EmbeddingFiles, share: Share) -> EmbeddingMeta:
@@ -186,7 +192,7 @@ def help_embed(
     files: EmbeddingFiles,
     *,
     device: Any = "cpu",
-    batch_size: int = 64,
+    batch_size: int = BATCH_SIZE,
     workers: int | None = None,
     skip_bad: bool = False,
     progress: Progress | None = None,
@@ -240,7 +246,7 @@ def make_job(
     dataset: Dataset,
     encoder: Any,
     *,
-    batch_size: int = 64,
+    batch_size: int = BATCH_SIZE,
     workers: int | None = None,
     known: Known | None = None,
     **how: Any,
