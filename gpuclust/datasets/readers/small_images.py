@@ -138,5 +138,5 @@ def load_mnist(name: str, split: str, data_dir: Path | None) -> ArrayDataset:
         images=images,
         labels=labels,
         class_names=tuple("0123456789"),
-        said=(same,) if root == data_dir else (),
+        said=(same,) if data_dir is not None and root == data_dir.absolute() else (),
     )
