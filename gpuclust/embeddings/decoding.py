@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import ctypes
 import errno
+import functools
 import gc
 import itertools
 import logging
@@ -27,7 +28,10 @@ from torch.utils.data import Dataset as TorchDataset
 
 from ..datasets.image import UNDECODABLE, reason
 from ..device import threads
+from ..encoders.device_geometry import DeviceGeometry
 from ..errors import BadImagesError, GpuclustError
+from . import device_batches
+from .device_batches import Packed
 
 if TYPE_CHECKING:
     from ..datasets import Dataset
@@ -61,11 +65,15 @@ class Sample:
 
 
 class Batch(NamedTuple):
-    """Images decoded by one worker: `images` (b, c, h, w) in the order of `good`."""
+    """Images decoded by one worker: `images` (b, c, h, w) in the order of `good`.
+
+    For a geometry on a device they arrive `packed`, as files, and are decoded by `batches`.
+    """
 
     images: torch.Tensor | None
     good: list[Sample]
     bad: list[Sample]
+    packed: Packed | None = None
 
 
 class _Decoded(TorchDataset[Sample]):
@@ -76,6 +84,8 @@ class _Decoded(TorchDataset[Sample]):
 
     def __getitem__(self, i: int) -> Sample:
         try:
+            if isinstance(self.transform, DeviceGeometry):
+                return Sample(i, *self.transform.read(self.dataset, i))
             image, label = self.dataset[i]
         except BadImagesError as error:
             why = error.__cause__ or error
@@ -88,19 +98,30 @@ class _Decoded(TorchDataset[Sample]):
             return Sample(i, None, None, f"cannot be preprocessed: {reason(error)}")
 
 
-def _collate(samples: list[Sample]) -> Batch:
+def _collate(samples: list[Sample], *, on_device: bool = False) -> Batch:
     """Stack the good images; runs in the worker, so the main process copies nothing."""
     good = [s for s in samples if s.reason is None]
     bad = [s for s in samples if s.reason is not None]
     pixels = [s.image for s in good if s.image is not None]
-    images = None
+    images, packed = None, None
     if pixels:
-        images = _stack(pixels)
+        packed = Packed.of(pixels) if on_device else None
+        images = None if on_device else _stack(pixels)
         if get_worker_info() is not None:
             # Here a lack of shared memory is an error of this batch.  Later, in the thread that
             # sends the batch, it would be lost, and the main process would wait forever.
-            images.share_memory_()
-    return Batch(images, [replace(s, image=None) for s in good], bad)
+            (packed.data if packed else images).share_memory_()  # type: ignore[union-attr]
+    return Batch(images, [replace(s, image=None) for s in good], bad, packed)
+
+
+def _finished(batch: Batch, geometry: Any) -> Batch:
+    """Decode and resize a packed batch on the device of the encoder."""
+    if batch.packed is None:
+        return batch
+    images, failed = device_batches.finish(batch.packed, geometry)
+    bad = [replace(batch.good[i], reason=why) for i, why in failed.items()]
+    good = [sample for i, sample in enumerate(batch.good) if i not in failed]
+    return Batch(images, good, [*batch.bad, *bad])
 
 
 def _stack(pixels: list[torch.Tensor]) -> torch.Tensor:
@@ -225,7 +246,7 @@ def _loaded(
         cast("Any", _Decoded(dataset, transform)),  # _collate turns samples into a Batch
         batch_sampler=cast("Any", issued),
         num_workers=workers,
-        collate_fn=_collate,
+        collate_fn=functools.partial(_collate, on_device=isinstance(transform, DeviceGeometry)),
         pin_memory=pin_memory,
         worker_init_fn=_start_loader,
     )
@@ -234,7 +255,7 @@ def _loaded(
         iterator = iter(loader)
         for batch in iterator:
             issued.waiting.popleft()
-            yield batch
+            yield _finished(batch, transform)
     finally:
         # Dropping the last reference ends the workers too, but a stored traceback keeps one.
         if workers and iterator is not None:

@@ -249,20 +249,30 @@ def make_job(
     batch_size: int = BATCH_SIZE,
     workers: int | None = None,
     known: Known | None = None,
-    **how: Any,
+    device: Any = "cpu",
+    dtype: str | None = None,
+    compile: bool = False,
 ) -> Job:
     """Move an encoder to its device, and choose the number of decoding processes.
 
     A transform that can be split ends at pixels of 8 bits; they are normalized on the device.
     """
     from ..encoders import geometry
-    from . import decoding, headers, inference, planning
+    from . import decoding, device_batches, headers, inference, planning
     from .job import Job
 
     _check_options(dataset, batch_size, workers)
     split = geometry.split(encoder.transform)
     transform, normalize = (encoder.transform, None) if split is None else split[:2]
-    forward = inference.Forward(encoder.module, batch_size=batch_size, normalize=normalize, **how)
+    forward = inference.Forward(
+        encoder.module,
+        device=device,
+        batch_size=batch_size,
+        dtype=dtype,
+        compile=compile,
+        normalize=normalize,
+    )
+    transform = device_batches.on(transform, forward.device)
     step = planning.decoded_at_once(forward.device, encoder, batch_size)
     size = (4 if split is None else 1) * step * planning.input_values(encoder)
     workers = decoding.choose_workers(forward.device, dataset, workers, batch_bytes=size)

@@ -191,7 +191,8 @@ class _Dataset:
         """Claim units and open their encoders until memory has no room for another one."""
         from .members import Room
 
-        room, members = Room(self.on), list[Member]()
+        room = Room(self.on)
+        members: list[Member] = []
         for unit in self._pending():
             if not room.for_another(members):
                 return
@@ -266,7 +267,8 @@ class _Dataset:
     def _helped(self, opener: Opener) -> Iterator[Member]:
         from .members import Room
 
-        room, members = Room(self.on), list[Member]()
+        room = Room(self.on)
+        members: list[Member] = []
         for unit in self._pending():
             files = self.store.embedding(unit)
             if opener.dataset.sequential or unit in self._no_help or not _has_work(files):
