@@ -71,6 +71,11 @@ TraceTransfers = Annotated[
 ]
 DEFAULT_ROOT = Path("gpuclust-results")
 Preprocess = Annotated[
-    str, typer.Option("--preprocess", help="own: the encoder's; study: resize and crop to 224.")
+    str,
+    typer.Option(
+        "--preprocess",
+        help="own: the encoder's; study: resize and crop to 224; own-device, study-device: the "
+        "same, with JPEG decoded and all images resized on the GPU.",
+    ),
 ]
 Split = Annotated[str | None, typer.Option("--split", help="Default: the dataset's own default.")]

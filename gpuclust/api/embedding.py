@@ -59,8 +59,9 @@ def embed(
         ``gpuclust list encoders``.
     split : str, optional
         Split of the dataset; its default split if left out.
-    preprocess : {"own", "study"}
-        The encoder's own preprocessing, or the study's: resize and crop to 224 x 224.
+    preprocess : {"own", "study", "own-device", "study-device"}
+        The encoder's own preprocessing, or the study's: resize and crop to 224 x 224; with
+        ``-device``, JPEG is decoded and all images resized on the device of the encoder.
     root : path
         Folder of results, shared with the command line.
     device : {"auto", "cpu", "gpu"}

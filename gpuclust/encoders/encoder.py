@@ -17,7 +17,7 @@ from .thin import ThinSafe
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-PREPROCESSINGS = ("own", "study")
+PREPROCESSINGS = ("own", "study", "own-device", "study-device")
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,7 @@ class Encoder:
     preprocessing : dict
         Full description of `transform` as JSON values; sizes in pixels.
     preprocess : str
-        ``"own"`` or ``"study"``.
+        One of `PREPROCESSINGS`.
     pool : str
         Requested pooling; empty for the model's own feature.
     weights_hash : str
@@ -64,12 +64,13 @@ def load(
     ----------
     name : str or EncoderName
         A name of `available`, such as ``"timm/resnet50.a1_in1k"``.
-    preprocess : {"own", "study"}
+    preprocess : {"own", "study", "own-device", "study-device"}
         ``"own"`` is the preprocessing of the encoder's configuration.  ``"study"`` resizes the
         shorter side of an image to 224 (bilinear, antialiased), crops the center 224 x 224 and
         normalizes with the mean and standard deviation of the encoder, as the study did: these
         are ImageNet's for every encoder of the study but CLIP.  ``random/...`` uses ImageNet's.
-        ``raw`` is the same under both.
+        ``raw`` is the same under both.  With ``-device``, JPEG files are decoded and all images
+        resized on the device of the encoder, see `device_geometry`.
     image_size : int, optional
         Height and width of the dataset's images in pixels.  Only ``raw`` uses it, to avoid
         enlarging images.
@@ -102,11 +103,17 @@ def load(
         raise unknown("preprocessing", preprocess, PREPROCESSINGS)
     parsed = check(name)
     parts = _build(parsed, image_size)
-    chosen = parts.own if preprocess == "own" else parts.study()
+    chosen = parts.own if preprocess.startswith("own") else parts.study()
+    transform: Callable[[Any], Tensor] = ThinSafe(chosen.transform, chosen.facts)
+    if preprocess.endswith("-device"):
+        from .device_geometry import on_device
+
+        chosen = on_device(chosen, str(parsed))
+        transform = chosen.transform
     return Encoder(
         name=str(parsed),
         module=parts.module,
-        transform=ThinSafe(chosen.transform, chosen.facts),
+        transform=transform,
         preprocessing=chosen.facts,
         preprocess=preprocess,
         pool=parsed.pool,

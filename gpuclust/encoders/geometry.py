@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from .device_geometry import DeviceTransform
 from .thin import ThinSafe
 
 
@@ -115,6 +116,9 @@ def split(transform: Any) -> Split | None:
     >>> split(lambda image: image) is None
     True
     """
+    if isinstance(transform, DeviceTransform):
+        normalize = Normalization(_floats(transform.mean), _floats(transform.std))
+        return Split(transform.geometry, normalize, repr(transform.geometry))
     if isinstance(transform, ThinSafe):
         return _of_thin_safe(transform)
     if "torchvision" not in sys.modules:  # then it is a function of somebody else
