@@ -1,11 +1,14 @@
 """Scikit-learn's digits cut short, for tests without figures to check."""
 
+import dataclasses
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 from sklearn import datasets
 from sklearn.utils import Bunch
+
+from gpuclust.datasets.table import DATASETS
 
 ALL = datasets.load_digits()
 
@@ -23,3 +26,6 @@ def load_first(count: int) -> Callable[..., Bunch | tuple[np.ndarray, np.ndarray
 def use_first(patch: pytest.MonkeyPatch, count: int) -> None:
     """Make `count` digits the whole dataset until `patch` ends; in this process only."""
     patch.setattr(datasets, "load_digits", load_first(count))
+    classes = len(np.unique(ALL["target"][:count]))
+    entry = dataclasses.replace(DATASETS["digits"], splits={"all": count}, classes=classes)
+    patch.setitem(DATASETS, "digits", entry)
