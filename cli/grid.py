@@ -241,6 +241,11 @@ def _plan(units: list[Unit], store: Store, on: Backend, options: Options) -> Non
     show_table(["unit", "cells", "to compute", "failed", "estimate"], lines)
     cells = sum(int(line[1]) for line in lines)
     missing = sum(int(line[2]) for line in lines)
+    if any(cost.is_published(unit) for unit in units):
+        note(
+            "sizes of published datasets are from the registry, whether or not the images are on "
+            "this disk; `gpuclust datasets verify` looks for them"
+        )
     more = f", plus units without an estimate ({cost.reason(units)})" if unsure else ""
     out.print(f"{cells} cells, {missing} to compute, about {cost.human(total)}{more}. {cost.BASIS}")
 

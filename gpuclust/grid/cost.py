@@ -157,13 +157,25 @@ def _meta(unit: Unit, store: Store) -> EmbeddingMeta | Facts | None:
 def _size(unit: Unit, options: Options) -> int | None:
     from .. import datasets
 
-    published = DATASETS.get(unit.dataset)
-    if published is not None and published.folders and published.splits.get(unit.split):
-        return published.splits[unit.split]
+    if is_published(unit):
+        return DATASETS[unit.dataset].splits[unit.split]
     try:
         return len(datasets.load(unit.dataset, split=unit.split, data_dir=options.data_dir))
     except InputError:
         return None
+
+
+def is_published(unit: Unit) -> bool:
+    """Return whether the registry has the size of a dataset that lies below ``--data-dir``.
+
+    Examples
+    --------
+    >>> from gpuclust.cell import Unit
+    >>> is_published(Unit("digits", "all", "raw", "own", ()))
+    False
+    """
+    entry = DATASETS.get(unit.dataset)
+    return entry is not None and bool(entry.folders and entry.splits.get(unit.split))
 
 
 def _classes(unit: Unit) -> int:

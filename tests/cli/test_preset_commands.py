@@ -107,6 +107,7 @@ def test_a_dry_run_and_a_status_count_the_cells_of_the_whole_study(tmp_path):
     assert done.returncode == 0
     assert done.stdout.splitlines()[-1].startswith("3120 cells, 3120 to compute, about")
     assert len(done.stdout.splitlines()) == 1 + 520 + 1
+    assert "sizes of published datasets are from the registry" in done.stderr
     done = gpuclust("grid-status", "--preset", "study", "--json", "--device", "cpu", cwd=tmp_path)
     assert json.loads(done.stdout)["cells"] == 3120
 
