@@ -72,9 +72,10 @@ class Progress:
         if kind in ("unit", "stage"):
             worker.update(unit=event["unit"], what=event.get("what", ""), since=self._clock())
         elif kind == "embedding":
-            if worker.get("embeds") != event["unit"]:
-                # Images from before say nothing about the speed.
-                worker.update(embeds=event["unit"], before=event["done"], since=self._clock())
+            # Several units may be embedded at a time; images from before say nothing on the speed.
+            started = worker.setdefault("embeds", {})
+            first = started.setdefault(event["unit"], (event["done"], self._clock()))
+            worker.update(before=first[0], since=first[1])
             what = _images(event, worker["before"], self._clock() - worker["since"])
             worker.update(unit=event["unit"], what=what)
         else:
