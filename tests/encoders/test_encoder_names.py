@@ -189,6 +189,6 @@ def test_the_dimension_of_an_entry_is_the_dimension_of_its_feature():
 def test_the_names_of_preprocessings_need_no_torch():
     code = (
         "import sys; from gpuclust.encoders.encoder import PREPROCESSINGS;"
-        "assert PREPROCESSINGS == ('own', 'study'); assert 'torch' not in sys.modules"
+        "assert PREPROCESSINGS[:2] == ('own', 'study'); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
