@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from .console import note, save, show_table
-from .options import given_path, output_path
+from .console import BatchSize, DataDir, Device, Loaders, note, save, show_table
+from .options import Split, given_path, output_path
 
 Embeddings = Annotated[
     Path | None,
@@ -168,6 +168,74 @@ def unit(
     )
     if found["reproducible"] is not None:
         note(f"the same seed gives the same labels: {'yes' if found['reproducible'] else 'NO'}")
+    _write(as_json, found)
+
+
+@app.command()
+def embed(
+    encoder: Annotated[list[str], typer.Option("--encoder", help="Repeat it for several.")],
+    dataset: Annotated[
+        str | None,
+        typer.Argument(
+            help="Default: photographs of 6 megapixels, made from two of scikit-learn's.",
+            show_default=False,
+        ),
+    ] = None,
+    images: Annotated[int, typer.Option("--images", min=1, help="Images to time.")] = 200,
+    together: Annotated[
+        bool,
+        typer.Option(
+            "--together", help="Compare one decoding pass for all encoders with one for each."
+        ),
+    ] = False,
+    runs: Runs = 3,
+    as_json: Json = None,
+    split: Split = None,
+    preprocess: Annotated[
+        str, typer.Option("--preprocess", help="own: the encoder's; study: 224 pixels.")
+    ] = "own",
+    device: Device = "auto",
+    data_dir: DataDir = None,
+    batch_size: BatchSize = None,
+    loaders: Loaders = None,
+) -> None:
+    """Time decoding, resizing, normalizing and encoding alone, and embeddings as a whole."""
+    from gpuclust.bench.embedding import STEPS, Setting, bench_embed
+    from gpuclust.bench.results import provenance
+    from gpuclust.errors import InputError
+
+    if together and len(encoder) < 2:
+        raise InputError("--together compares several encoders: give --encoder at least twice.")
+    setting = Setting(
+        tuple(encoder),
+        dataset=dataset,
+        split=split,
+        data_dir=None if data_dir is None else str(data_dir),
+        images=images,
+        loaders=loaders,
+        batch_size=batch_size or 64,
+        preprocess=preprocess,
+        device=device,
+        runs=runs,
+    )
+    found = {**provenance(note), **bench_embed(setting, together=together, say=note)}
+    names = (*STEPS, "whole")
+    lines = [
+        [name, *(f"{one['per_second'][step]:.1f}" for step in names), one["limits"]]
+        for name, one in found["encoders"].items()
+    ]
+    show_table(["images/s of", *names, "limit"], lines)
+    shares = [
+        [name, *(f"{100 * one['share'][step]:.0f}" for step in STEPS)]
+        for name, one in found["encoders"].items()
+    ]
+    show_table(["% of the whole", *STEPS], shares)
+    if together:
+        one = found["together"]
+        note(
+            f"one pass for {len(encoder)} encoders is {one['speedup']:.2f} times as fast as a pass "
+            f"for each; vectors equal bit for bit: {'yes' if one['bits_equal'] else 'NO'}"
+        )
     _write(as_json, found)
 
 
