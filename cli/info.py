@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .console import DEFAULT_ROOT, DataDir, Root, put, show_table
+from .console import DEFAULT_ROOT, DataDir, Root, note, put, show_table
 
 Record = dict[str, Any]
 
@@ -28,15 +28,35 @@ def list_(
         str | None,
         typer.Argument(help="Encoders only: search the model names of all sources."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    family: Annotated[
+        str | None,
+        typer.Option(
+            help="Encoders only: kind of pretraining: supervised, self-supervised, image-text, "
+            "distilled, none."
+        ),
+    ] = None,
+    max_dim: Annotated[
+        int | None, typer.Option(help="Encoders only: highest dimension of the feature.")
+    ] = None,
+    licence: Annotated[
+        str | None,
+        typer.Option(
+            help="Encoders only: 'open' (any use is allowed) or a part of the licence's name."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON with all fields.")] = False,
 ) -> None:
     """List encoders, datasets, reducers, clusterers and metrics with their metadata."""
     from gpuclust.errors import unknown
 
     if kind is not None and kind not in LISTS:
         raise unknown("list", kind, LISTS)
+    filters = {"family": family, "max_dim": max_dim, "licence": licence}
+    _refuse_filters(kind, {"PATTERN": pattern, **filters})
     records = {
-        name: rows(pattern) for name, (rows, _) in LISTS.items() if kind is None or name == kind
+        name: _encoders(pattern, **filters) if name == "encoders" else rows()
+        for name, (rows, _) in LISTS.items()
+        if kind is None or name == kind
     }
     if as_json:
         put(json.dumps(records, indent=1) + "\n")
@@ -44,56 +64,67 @@ def list_(
     for name, found in records.items():
         columns = LISTS[name][1]
         lines = [[_text(key, record[key]) for key in columns] for record in found]
-        show_table(list(columns.values()), lines)
+        if lines:
+            show_table(list(columns.values()), lines)
 
 
-def _encoders(pattern: str | None) -> list[Record]:
-    from gpuclust import encoders
+def _refuse_filters(kind: str | None, given: dict[str, Any]) -> None:
+    """Raise InputError for filters on anything but encoders."""
+    from gpuclust.errors import InputError
 
-    return encoders.available(pattern)
+    names = [key if key.isupper() else f"--{key.replace('_', '-')}" for key in given if given[key]]
+    if names and kind != "encoders":
+        listed = f"not {kind}" if kind else "not everything"
+        raise InputError(
+            f"{' and '.join(names)} filters encoders, {listed}; write `gpuclust list encoders ...`."
+        )
 
 
-def _datasets(pattern: str | None) -> list[Record]:
+def _encoders(pattern: str | None = None, **filters: Any) -> list[Record]:
+    from gpuclust.encoders.listing import select
+
+    found = select(pattern, **filters)
+    for sentence in found.notes:
+        note(sentence)
+    return found.rows
+
+
+def _datasets() -> list[Record]:
     from gpuclust import datasets
 
-    del pattern
     return datasets.available()
 
 
-def _reducers(pattern: str | None) -> list[Record]:
+def _reducers() -> list[Record]:
     from gpuclust.methods.table import REDUCERS
 
-    del pattern
     return [method.describe(name) for name, method in REDUCERS.items()]
 
 
-def _clusterers(pattern: str | None) -> list[Record]:
+def _clusterers() -> list[Record]:
     from gpuclust.methods.table import CLUSTERERS
 
-    del pattern
     return [method.describe(name) for name, method in CLUSTERERS.items()]
 
 
-def _metrics(pattern: str | None) -> list[Record]:
+def _metrics() -> list[Record]:
     from gpuclust.metrics import suite
 
-    del pattern
     groups = {name: list(members) for name, members in suite.GROUPS.items()}
     return [{"name": name, "members": groups.get(name, [])} for name in (*groups, *suite.ALL)]
 
 
 # Kind -> function that lists its records, and the columns of the table: key -> title.
 _METHOD = {"summary": "description", "parameters": "parameters", "backends": "backends"}
-LISTS: dict[str, tuple[Callable[[str | None], list[Record]], dict[str, str]]] = {
+LISTS: dict[str, tuple[Callable[[], list[Record]], dict[str, str]]] = {
     "encoders": (
         _encoders,
         {
             "name": "encoder",
-            "architecture": "architecture",
-            "data": "pretraining data",
             "family": "family",
-            "dimension": "dimension",
+            "dimension": "d",
             "licence": "licence",
+            "gated": "terms",
             "summary": "description",
         },
     ),
@@ -118,6 +149,8 @@ def _text(key: str, value: Any) -> str:
     """Write one value of a record into a field of a table."""
     if value is None:
         return ""
+    if key == "gated":
+        return "accept" if value else ""
     if key == "splits":
         return ", ".join(name if n is None else f"{name} ({n:,})" for name, n in value.items())
     if key == "parameters":

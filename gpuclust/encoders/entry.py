@@ -11,7 +11,7 @@ from ..registry import UNKNOWN, Resource
 if TYPE_CHECKING:
     from torch import nn
 
-POOLS = ("cls", "avg", "avg_patch")
+POOLS = ("cls", "avg", "avg_patch", "cls_avg_patch")
 # Label information in pretraining.
 FAMILIES = ("supervised", "self-supervised", "image-text", "distilled", "none", "varies")
 

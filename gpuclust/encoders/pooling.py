@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 
+BOTH = "cls_avg_patch"
 _MODES = ("'?pool=avg'", "no pool option (the model's own feature)")
 
 
@@ -21,10 +22,11 @@ class Pooled(nn.Module):
     ----------
     backbone : torch.nn.Module
         timm model without classifier.
-    pool : {"cls", "avg", "avg_patch"}
+    pool : {"cls", "avg", "avg_patch", "cls_avg_patch"}
         ``cls``: class token.  ``avg``: mean over all tokens, or over both spatial axes of a
         feature map.  ``avg_patch``: mean over the tokens without prefix (class, distillation,
-        registers).
+        registers).  ``cls_avg_patch``: ``cls`` and ``avg_patch`` one after the other, twice as
+        many numbers, as DINOv2's linear classifiers read them.
 
     Notes
     -----
@@ -42,6 +44,8 @@ class Pooled(nn.Module):
         features = self.backbone.forward_features(images)
         pooled = _pool(features, self.pool, self.backbone)
         d = getattr(self.backbone, "num_features", None)
+        if d is not None and self.pool == BOTH:
+            d *= 2
         # A model without stated layout and prefix tokens could be averaged over the wrong axis;
         # then the width of the result is wrong.
         if pooled.ndim != 2 or d not in (None, pooled.shape[1]):
@@ -73,10 +77,10 @@ def check_pool(backbone: nn.Module, *, pool: str) -> None:
         )
     # Register tokens are prefix tokens too, so a prefix alone does not make a class token.
     has_class = getattr(backbone, "has_class_token", prefix > 0)
-    if pool == "cls" and not (prefix and has_class):
+    if pool in ("cls", BOTH) and not (prefix and has_class):
         raise InputError(
-            f"pool=cls needs a class token and this {name} has none; possible: '?pool=avg_patch' "
-            f"or {' or '.join(_MODES)}."
+            f"pool={pool} needs a class token and this {name} has none; possible: "
+            f"'?pool=avg_patch' or {' or '.join(_MODES)}."
         )
 
 
@@ -97,5 +101,6 @@ def _pool(features: Any, pool: str, backbone: Any) -> Tensor:
         return features.mean(dim=spatial)
     if pool == "cls":  # (b, tokens, d)
         return features[:, 0]
-    first = backbone.num_prefix_tokens if pool == "avg_patch" else 0
-    return torch.mean(features[:, first:], dim=1)
+    first = 0 if pool == "avg" else backbone.num_prefix_tokens
+    average = torch.mean(features[:, first:], dim=1)
+    return torch.cat([features[:, 0], average], dim=1) if pool == BOTH else average

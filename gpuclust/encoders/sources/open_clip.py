@@ -1,12 +1,14 @@
 """Encoders ``open_clip/<model>/<pretrained>``: image towers of CLIP models.
 
 ``<pretrained>`` is a tag of open_clip or the path of a checkpoint of the whole CLIP model.
+``open_clip/hf-hub:<owner>/<repository>`` is a repository of the Hugging Face hub in its layout.
 The feature is the projected one of ``encode_image``, without normalization.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +16,11 @@ from typing import Any
 
 import open_clip
 from huggingface_hub import constants
-from open_clip.pretrained import download_pretrained, get_pretrained_cfg
+from open_clip.pretrained import (
+    download_pretrained,
+    download_pretrained_from_hf,
+    get_pretrained_cfg,
+)
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from torch import Tensor, nn
 
@@ -26,6 +32,9 @@ from ..entry import Parts, Preprocessing
 from ..names import EncoderName
 from ..pooling import refuse_pool
 from ..preprocessing import facts, study
+
+HUB = "hf-hub:"
+REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 class ImageTower(nn.Module):
@@ -48,7 +57,15 @@ def names() -> list[str]:
 
 
 def check(name: EncoderName) -> None:
-    """Check model and tag, or model and checkpoint file."""
+    """Check model and tag, model and checkpoint file, or the name of a repository of the hub."""
+    refuse_pool(str(name), name.pool, instead="a CLIP model of timm, 'timm/<name>?pool=...'")
+    if name.model.startswith(HUB):
+        if not REPOSITORY.fullmatch(name.model.removeprefix(HUB)):
+            raise InputError(
+                f"{str(name)!r} names no repository of the hub; "
+                f"write 'open_clip/{HUB}<owner>/<repository>'."
+            )
+        return
     model, slash, pretrained = name.model.partition("/")
     pairs = names()
     hint = "`gpuclust list encoders open_clip` shows them."
@@ -62,25 +79,41 @@ def check(name: EncoderName) -> None:
         check_file(Path(pretrained))
     else:
         raise unknown("open_clip model and weights", name.model, pairs, hint)
-    refuse_pool(str(name), name.pool, instead="a CLIP model of timm, 'timm/<name>?pool=...'")
 
 
 def build(name: EncoderName, *, image_size: int | None) -> Parts:
     """Fetch the weights and keep the image tower, without the memory of the text tower."""
     del image_size
+    if name.model.startswith(HUB):
+        repository = name.model.removeprefix(HUB)
+        origin = f"{constants.ENDPOINT}/{repository}"
+        with hub.fetching(str(name), origin=origin, repository=repository):
+            download_pretrained_from_hf(repository)
+        visual = _create(str(name), name.model, None, quick=False)
+        return _parts(visual, {"hf_hub": repository})
     model, _, pretrained = name.model.partition("/")
     config = get_pretrained_cfg(model, pretrained)
-    origin = (
-        f"{constants.ENDPOINT}/{config['hf_hub']}" if config.get("hf_hub") else config.get("url")
-    )
-    repository = config["hf_hub"].rpartition("/")[0] if config.get("hf_hub") else None
-    instead = f"open_clip/{model}/<path>"
-    # Fetched before the model is built: create_model logs failures through the root logger.
-    with hub.fetching(str(name), origin=str(origin), instead=instead, repository=repository):
-        path = download_pretrained(config) if config else str(expand(pretrained))
+    path = _fetch(name, config)
     # OpenAI's weights need another activation than the model of the same name has by default.
     quick = bool(config.get("quick_gelu"))
     visual = _create(str(name), model, pretrained if config else path, quick=quick)
+    origin_facts = {key: config[key] for key in ("hf_hub", "url") if config.get(key)}
+    return _parts(visual, {"model": model, "weights": pretrained, **origin_facts})
+
+
+def _fetch(name: EncoderName, config: dict[str, Any]) -> str:
+    """Return the path of the weights, after a download if they are not cached."""
+    model, _, pretrained = name.model.partition("/")
+    on_hub = config.get("hf_hub")
+    origin = f"{constants.ENDPOINT}/{on_hub}" if on_hub else str(config.get("url"))
+    repository = on_hub.rpartition("/")[0] if on_hub else None
+    instead = f"open_clip/{model}/<path>"
+    # Fetched before the model is built: create_model logs failures through the root logger.
+    with hub.fetching(str(name), origin=origin, instead=instead, repository=repository):
+        return str(download_pretrained(config) if config else expand(pretrained))
+
+
+def _parts(visual: Any, source: dict[str, Any]) -> Parts:
     preprocess = PreprocessCfg(**visual.preprocess_cfg)
     height, width = preprocess.input_size[1:]
     return Parts(
@@ -88,17 +121,11 @@ def build(name: EncoderName, *, image_size: int | None) -> Parts:
         module=ImageTower(visual),
         own=_own(preprocess),
         study=partial(study, mean=preprocess.mean, std=preprocess.std, fixed_size=(height, width)),
-        facts={
-            "library": "open_clip",
-            "version": version("open_clip_torch"),
-            "model": model,
-            "weights": pretrained,
-            **{key: config[key] for key in ("hf_hub", "url") if config.get(key)},
-        },
+        facts={"library": "open_clip", "version": version("open_clip_torch"), **source},
     )
 
 
-def _create(name: str, model: str, pretrained: str, *, quick: bool) -> Any:
+def _create(name: str, model: str, pretrained: str | None, *, quick: bool) -> Any:
     # open_clip logs through the functions of the logging module, which add a handler to a root
     # logger without one.
     silent = logging.NullHandler()
