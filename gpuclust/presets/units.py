@@ -97,9 +97,10 @@ def _places(
     if datasets is None:
         datasets = _own("dataset", preset, list(preset.datasets))
     if encoders is None and datasets:
-        encoders = _own("encoder", preset, list(preset.encoders))
-    # Checking a name may import a library: once per encoder, not once per dataset.
-    names = list(dict.fromkeys(encoder_named(one) for one in encoders or ()))
+        names = _own("encoder", preset, list(preset.encoders))  # checked when the file was read
+    else:
+        # Checking a name may import a library: once per encoder, not once per dataset.
+        names = list(dict.fromkeys(encoder_named(one) for one in encoders or ()))
     found = []
     for dataset, split in itertools.product(datasets, splits):
         rule = preset.datasets.get(canonical_dataset(dataset), Rule())
