@@ -175,7 +175,7 @@ class _Timed:
         return decode, resize, pixels
 
     def _normalize(self, pixels: list[torch.Tensor]) -> tuple[torch.Tensor, float]:
-        """Copy a batch to the device and normalize it; a whole transform has done that before."""
+        """Copy a batch to the device and normalize it, unless the transform does so."""
         batch = torch.stack(pixels).contiguous(memory_format=torch.channels_last)
         self._wait()
         began = time.perf_counter()
@@ -227,12 +227,17 @@ class _Timed:
                 for name, some in self.seconds.items()
             },
             "share": {name: median[name] / max(median["whole"], 1e-12) for name in STEPS},
-            "limits": limit(median, self.job.workers, on_gpu=self.job.forward.device.type != "cpu"),
+            "limits": limit(
+                median,
+                self.job.workers,
+                on_gpu=self.job.forward.device.type != "cpu",
+                cores=threads.cores(),
+            ),
         }
 
 
-def limit(seconds: dict[str, float], loaders: int, *, on_gpu: bool) -> str:
-    """Return the step that takes the longest.
+def limit(seconds: dict[str, float], loaders: int, *, on_gpu: bool, cores: int) -> str:
+    """Return the slowest step.
 
     Loaders on other cores than the encoder decode while it encodes: on a GPU their seconds count
     divided by their number.  On a CPU all steps share the cores.
@@ -240,10 +245,10 @@ def limit(seconds: dict[str, float], loaders: int, *, on_gpu: bool) -> str:
     Examples
     --------
     >>> seconds = {"decode": 0.01, "resize": 0.002, "normalize": 0.0, "encode": 0.004}
-    >>> limit(seconds, 2, on_gpu=True), limit(seconds, 8, on_gpu=True)
+    >>> limit(seconds, 2, on_gpu=True, cores=16), limit(seconds, 8, on_gpu=True, cores=16)
     ('decode', 'encode')
     """
-    parallel = min(loaders, threads.cores()) if on_gpu and loaders else 1
+    parallel = min(loaders, cores) if on_gpu and loaders else 1
     loading = (seconds["decode"] + seconds["resize"]) / parallel
     encoding = seconds["normalize"] + seconds["encode"]
     names = ("decode", "resize") if loading > encoding else ("normalize", "encode")

@@ -51,7 +51,7 @@ def embed_unit(
 
 
 def say_guesses(unit: Unit, dataset: Dataset, watcher: Watcher) -> None:
-    """Report the files of a dataset that are no images, and guesses about its folders."""
+    """Report files without an image, and guesses about the folders of a dataset."""
     if dataset.ignored:
         first, more = dataset.ignored[0], len(dataset.ignored) - 1
         others = f" and {more} more" if more else ""
@@ -61,7 +61,7 @@ def say_guesses(unit: Unit, dataset: Dataset, watcher: Watcher) -> None:
 
 
 def skipped_images(meta: EmbeddingMeta) -> str:
-    """Describe the images that were skipped; empty without one."""
+    """Describe the skipped images; empty without one."""
     if not meta.skipped:
         return ""
     return (

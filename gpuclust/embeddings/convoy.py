@@ -61,7 +61,7 @@ def _raise_first(convoy: Convoy) -> None:
 
 
 def refuse_known(shares: Sequence[Share]) -> None:
-    """Raise for images that an earlier run with `skip_bad` found bad, unless they are skipped.
+    """Raise for bad images of an earlier run with `skip_bad`, unless they are skipped.
 
     Raises
     ------
@@ -160,7 +160,7 @@ class Convoy:
     # ---- ranges -------------------------------------------------------------------------------
 
     def _indices(self) -> Iterator[list[int]]:
-        """Claim one range after another; yield the indices of the images that an encoder lacks."""
+        """Claim one range after another; yield the indices of its missing images, in steps."""
         plan = self.shares[0].plan
         for number, (first, last) in enumerate(plan.ranges()):
             takers = [share for share in self._running() if share.claims.take(number)]
@@ -190,7 +190,7 @@ class Convoy:
 
 
 def key(share: Share) -> tuple[object, ...]:
-    """Return a value that is equal for shares that one stream of images can feed."""
+    """Return a value to compare: shares with equal ones can take one stream of images."""
     plan = share.plan
     sizes = plan.fresh, plan.chunk, plan.step, int(plan.facts["threads"])
     return (*sizes, share.job.skip_bad, plan.order[: plan.fresh].tobytes())
@@ -202,7 +202,7 @@ def _save(share: Share) -> None:
 
 
 def _examine(shares: Sequence[Share], bad: dict[int, str], taken: range) -> dict[int, str]:
-    """Decode the images that no encoder has encoded; return the reasons of all bad ones."""
+    """Decode the images without a vector; return the reasons of all bad ones."""
     if not shares:
         return bad
     first = shares[0]

@@ -65,7 +65,7 @@ class Share:
         job.forward.limit = min([job.forward.limit, *limits])
 
     def start(self) -> None:
-        """Forget vectors that are not written, before a new stream of images."""
+        """Forget unwritten vectors, before a new stream of images."""
         self._pending = Pending()
 
     def take(self, start: int, stop: int, batch: Batch, *, waited: float = 0.0) -> None:

@@ -37,7 +37,7 @@ def embed_missing(
     watcher: Watcher,
     stop: Callable[[], bool] = lambda: False,
 ) -> dict[Unit, EmbeddingMeta | GpuclustError]:
-    """Embed units of one dataset whose embeddings are missing; see `embed_together`.
+    """Embed the missing units of one dataset; see `embed_together`.
 
     The images are those of a lookup that has them, else the dataset is opened.
     """
@@ -54,7 +54,7 @@ def embed_missing(
 def look(
     unit: Unit, store: Store, options: Options, watcher: Watcher
 ) -> Lookup | EmbeddingMeta | GpuclustError:
-    """Return the outcome of a unit that is stored or cannot be looked up, else the lookup."""
+    """Return the outcome of a stored unit or of a failed lookup, else the lookup."""
     try:
         found = load.look_up(unit, store, options, watcher)
     except Stopped:
@@ -230,7 +230,7 @@ class _Dataset:
                 yield member
 
     def _cannot_help(self, unit: Unit, error: GpuclustError) -> None:
-        """Report an error while helping: the process that embeds the unit meets it too."""
+        """Report an error while helping: the owner of the unit meets it too."""
         self._no_help.add(unit)
         self.watcher.note(f"could not help to embed {unit}: {error}")
 
@@ -262,5 +262,5 @@ class _Dataset:
 
 
 def _has_work(files: EmbeddingFiles) -> bool:
-    """Return whether another process's embedding has images that no process encodes."""
+    """Return whether the embedding of another process has images without a claim."""
     return parts.home(files).is_dir() and any(map(ranges.has_free_range, parts.plans(files)))

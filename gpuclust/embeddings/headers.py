@@ -37,7 +37,7 @@ class Known:
         return identities(self.dataset)
 
     def bad(self, indices: np.ndarray) -> dict[int, str]:
-        """Check headers that were not checked before; return the reasons of the bad ones."""
+        """Check new headers; return the reasons of the bad ones among the indices."""
         new = indices[~self._checked[indices]]
         self._bad |= bad_headers(self.dataset, new.tolist())
         self._checked[new] = True

@@ -1,4 +1,4 @@
-"""Units of one dataset that are embedded at the same time, and their shares of the work."""
+"""Units of one dataset with their encoders, and their shares of the work."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Member:
 
     @property
     def key(self) -> tuple[object, ...]:
-        """Value that is equal for members that one stream of images can feed."""
+        """Value to compare: members with equal ones can take one stream of images."""
         split = geometry.split(self.encoder.transform)
         shape = id(self) if split is None else split.key
         return (shape, *convoy.key(self.share))
@@ -74,7 +74,7 @@ class Opener:
         self.known = Known(self.dataset)
 
     def own(self, found: Lookup, files: EmbeddingFiles) -> Member:
-        """Open the encoder of a unit that this process has claimed, and make its plan.
+        """Open the encoder of a unit claimed by this process, and make its plan.
 
         Raises
         ------
@@ -117,7 +117,7 @@ class Opener:
 
 
 def encode(members: Iterable[Member]) -> dict[Member, GpuclustError]:
-    """Encode the free images of all members, those with the same geometry in one pass.
+    """Encode the free images of all members, in one pass for each geometry.
 
     Returns
     -------
@@ -152,7 +152,7 @@ def _encode_group(group: list[Member]) -> dict[Member, GpuclustError]:
 
 
 class Room:
-    """Memory for the encoders that are used together.
+    """Memory for several encoders.
 
     A quarter of the memory that is free at the beginning is kept for images and feature maps.  On
     a CPU an encoder may need a second copy of its weights, see `fold`.
@@ -163,7 +163,7 @@ class Room:
         self._least = self._free() // 4
 
     def for_another(self, members: Iterable[Member]) -> bool:
-        """Return whether another encoder fits that is as large as the largest of the members."""
+        """Return whether another encoder fits, as large as the largest of the members."""
         sizes = [member.bytes for member in members]
         if not sizes:
             return True

@@ -57,7 +57,7 @@ class Claims:
         return True
 
     def missing(self, start: int, stop: int) -> tuple[int, int] | None:
-        """Return the part of a step from its first to its last image that is not encoded.
+        """Return the part of a step from its first to its last missing image.
 
         A stream is read from its beginning, so nothing is left out of it.
         """

@@ -84,9 +84,9 @@ def test_a_subset_is_the_images_and_labels_at_equal_distances(photos):
 
 def test_loaders_share_the_decoding_on_a_gpu_only():
     seconds = {"decode": 0.02, "resize": 0.001, "normalize": 0.001, "encode": 0.012}
-    assert embedding.limit(seconds, 2, on_gpu=False) == "decode"
-    assert embedding.limit(seconds, 2, on_gpu=True) == "encode"
-    assert embedding.limit(seconds | {"resize": 0.03}, 0, on_gpu=True) == "resize"
+    assert embedding.limit(seconds, 2, on_gpu=False, cores=4) == "decode"
+    assert embedding.limit(seconds, 2, on_gpu=True, cores=4) == "encode"
+    assert embedding.limit(seconds | {"resize": 0.03}, 0, on_gpu=True, cores=4) == "resize"
 
 
 def test_images_that_cannot_be_decoded_are_refused(tmp_path):

@@ -36,7 +36,7 @@ BILINEAR = "random/test_resnet"
 
 @dataclass(frozen=True)
 class Counted(FolderDataset):
-    """Folder that writes the number of each image it decodes to a file."""
+    """Folder with a log file of the images it decodes."""
 
     def __getitem__(self, i):
         with Path(os.environ["READ_IMAGES"]).open("a") as file:
@@ -46,13 +46,13 @@ class Counted(FolderDataset):
 
 @dataclass(frozen=True)
 class Ordered(Counted):
-    """Counted folder that can only be read in order."""
+    """Counted folder to be read in order."""
 
     sequential: bool = True
 
 
 def count_reads(patch, log, kind=Counted):
-    """Let `datasets.load` open folders that count their reads."""
+    """Let `datasets.load` open folders with a count of their reads."""
     plain = datasets.load
 
     def counted(name, **how):
