@@ -72,11 +72,16 @@ def _refuse_filters(kind: str | None, given: dict[str, Any]) -> None:
     """Raise InputError for filters on anything but encoders."""
     from gpuclust.errors import InputError
 
-    names = [key if key.isupper() else f"--{key.replace('_', '-')}" for key in given if given[key]]
+    names = [
+        key if key.isupper() else f"--{key.replace('_', '-')}"
+        for key, value in given.items()
+        if value is not None
+    ]
     if names and kind != "encoders":
-        listed = f"not {kind}" if kind else "not everything"
+        filters = "filters" if len(names) == 1 else "filter"
         raise InputError(
-            f"{' and '.join(names)} filters encoders, {listed}; write `gpuclust list encoders ...`."
+            f"{' and '.join(names)} {filters} encoders, not {kind or 'all lists'}; "
+            "write `gpuclust list encoders ...`."
         )
 
 

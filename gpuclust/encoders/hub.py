@@ -110,8 +110,10 @@ def check_available(repository: str) -> None:
 
 def reason(error: BaseException) -> str:
     """Describe in one short line why weights could not be fetched."""
+    if any(isinstance(cause, errors.GatedRepoError) for cause in _causes(error)):
+        return "the hub gives them only to accounts that accepted their terms, known by a token"
     if refused(error):
-        return "the hub gives them only to accounts with access, and this one has none (no token?)"
+        return "the hub refused: no token, terms not accepted, or no such repository"
     if any(isinstance(cause, errors.LocalEntryNotFoundError) for cause in _causes(error)):
         return "no connection, and they are not in the local cache"
     lines = str(error).strip().splitlines() or [type(error).__name__]

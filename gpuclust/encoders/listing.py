@@ -34,7 +34,7 @@ Row = dict[str, Any]
 
 
 class Selection(NamedTuple):
-    """Encoders that fulfil filters, and sentences on what the filters could not decide."""
+    """Encoders after filters, and sentences on the undecided ones."""
 
     rows: list[Row]
     notes: list[str]
@@ -93,7 +93,7 @@ def select(
     max_dim: int | None = None,
     licence: str | None = None,
 ) -> Selection:
-    """List encoders as `available`, with notes on those that a filter could not decide."""
+    """List encoders as `available`, with notes on the undecided ones."""
     _check(family, max_dim, licence)
     rows, notes = _matching(pattern), []
     if family is not None:
@@ -102,11 +102,11 @@ def select(
         silent = sum(row["licence"] in _NOT_STATED for row in rows)
         rows = [row for row in rows if _licensed(row["licence"], licence)]
         silent -= sum(row["licence"] in _NOT_STATED for row in rows)
-        notes += _counted(silent, "without a stated licence", "--licence")
+        notes += _counted(silent, "without a stated licence", "licence")
     if max_dim is not None:
         silent = sum(row["dimension"] is None for row in rows)
         rows = [row for row in rows if row["dimension"] is not None and row["dimension"] <= max_dim]
-        notes += _counted(silent, "of unknown dimension", "--max-dim")
+        notes += _counted(silent, "of unknown dimension", "max-dim")
     if not rows:
         notes.append(f"no encoder with {_filters(pattern, family, max_dim, licence)}.")
     return Selection(rows, notes)
@@ -146,9 +146,9 @@ def _check(family: str | None, max_dim: int | None, licence: str | None) -> None
     if family is not None and family not in FAMILIES:
         raise unknown("family", family, FAMILIES)
     if max_dim is not None and max_dim < 1:
-        raise InputError(f"--max-dim must be at least 1; got {max_dim}.")
+        raise InputError(f"max-dim must be at least 1; got {max_dim}.")
     if licence is not None and not licence.strip():
-        raise InputError("--licence is empty; write 'open' or a part of a licence's name.")
+        raise InputError("licence is empty; write 'open' or a part of a licence's name.")
 
 
 def _licensed(licence: str, wanted: str) -> bool:
@@ -157,8 +157,8 @@ def _licensed(licence: str, wanted: str) -> bool:
     return wanted.casefold() in licence.casefold()
 
 
-def _counted(number: int, what: str, option: str) -> list[str]:
-    return [f"{number} {what}: not listed, because {option} cannot decide."] if number else []
+def _counted(number: int, what: str, filtered: str) -> list[str]:
+    return [f"{number} {what}: not listed, because {filtered} cannot decide."] if number else []
 
 
 def _filters(

@@ -1,4 +1,4 @@
-"""Aliases of today's encoders: an entry per name, with the fields that all share."""
+"""Aliases of today's encoders: an entry per name, with the shared fields."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Today's encoders trained with texts, and EVA-02, which learned from one."""
+"""Today's encoders trained with texts, and EVA-02, distilled from one."""
 
 from __future__ import annotations
 

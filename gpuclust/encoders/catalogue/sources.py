@@ -1,4 +1,4 @@
-"""Sources of many encoders, which take the rest of a name, and the pixels themselves."""
+"""Sources of many encoders, by the rest of a name, and the pixels themselves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Encoders by one name of their own, which another source loads: ``EncoderEntry.stands_for``.
+"""Encoders by one name of their own, loaded by another source: ``EncoderEntry.stands_for``.
 
 The options of the name, such as ``?pool=avg``, take the place of those in ``stands_for``.
 """
@@ -25,7 +25,7 @@ def check(name: EncoderName) -> None:
 
 
 def build(name: EncoderName, *, image_size: int | None) -> Parts:
-    """Load the encoder from the other source; `Parts.facts` says which one."""
+    """Load the encoder from the other source, named in `Parts.facts`."""
     other = meant(name)
     entry = ENCODERS[other.source]
     with naming_both(name):
@@ -50,7 +50,7 @@ def meant(name: EncoderName) -> EncoderName:
 
 @contextmanager
 def naming_both(name: EncoderName) -> Iterator[None]:
-    """Begin the message of every input error with this name and the one that it stands for."""
+    """Begin the message of every input error with both names."""
     try:
         yield
     except InputError as error:

@@ -26,7 +26,7 @@ REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?")
 
 
 class Network(NamedTuple):
-    """Architecture of a repository and the arguments that its model card gives to timm."""
+    """Architecture of a repository and the arguments of its model card."""
 
     architecture: str
     arguments: Mapping[str, Any]
