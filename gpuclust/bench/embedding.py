@@ -18,13 +18,14 @@ import numpy as np
 import torch
 
 from ..device import backend, threads
-from ..errors import BadImagesError, GpuclustError, InputError
+from ..errors import BadImagesError, GpuclustError, InputError, unknown
 from .subset import Subset, write_photos
 
 if TYPE_CHECKING:
     from ..encoders.encoder import Encoder
 
 Say = Callable[[str], object]
+PREPROCESSINGS = ("own", "study")  # decoded in loaders, step by step
 STEPS = ("decode", "resize", "normalize", "encode")
 
 
@@ -67,10 +68,12 @@ def bench_embed(setting: Setting, *, together: bool = False, say: Say = print) -
     Raises
     ------
     InputError
-        For a dataset without a readable image.
+        For a dataset without a readable image, or a preprocessing on the device.
     GpuclustError
         As `embed.embed`.
     """
+    if setting.preprocess not in PREPROCESSINGS:
+        raise unknown("preprocessing to time step by step", setting.preprocess, PREPROCESSINGS)
     with ExitStack() as stack:
         if setting.dataset is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()), "photos")
