@@ -54,7 +54,7 @@ BATCH = 250_000
 
 
 def make_table(path: Path, rows: int) -> None:
-    """Write the table in batches, so that memory stays small."""
+    """Write the table in batches, in little memory."""
     import pyarrow as pa
     from pyarrow import csv
 
@@ -173,7 +173,7 @@ class Clock:
         self._last = time.perf_counter()
 
     def __call__(self, step: str) -> None:
-        """Note the seconds of a step that ends now."""
+        """Note the seconds of a finished step."""
         now = time.perf_counter()
         self.seconds[step], self._last = now - self._last, now
 
@@ -190,7 +190,7 @@ def digest(found: dict[str, Any]) -> str:
 
 
 def work(program: str, path: Path) -> None:
-    """Run one program in this process and print what was measured."""
+    """Run one program in this process and print its figures."""
     programs: dict[str, Callable[[Path], tuple[dict[str, float], dict[str, Any]]]]
     programs = {"ours": ours, "plain": plain}
     load, before = os.getloadavg()[0], time.process_time()

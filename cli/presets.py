@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
 def list_(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the presets that come with gpuclust."""
+    """List the presets of gpuclust."""
     from gpuclust.presets import available, load
 
     found = [load(name) for name in available()]

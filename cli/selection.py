@@ -1,4 +1,4 @@
-"""Units of a grid file or of a preset, and the options that select them."""
+"""Units of a grid file or of a preset, and the options to select them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stand-in for cuDF on a machine without a GPU: only calls that cuDF has, computed with pandas.
+"""Stand-in for cuDF on a machine without a GPU: only calls of cuDF, computed with pandas.
 
 Signatures are those of cuDF 26.10 without the parameters that gpuclust does not pass;
 tests/contract compares them with the installed cuDF.  Two habits of cuDF are kept: a text in

@@ -256,7 +256,7 @@ _READERS = {"pandas": _read_pandas, "cudf": _read_cudf}
 
 
 def _check(path: Path, columns: Sequence[str], delimiter: str) -> list[str]:
-    """Compare the first and the last row with what is expected; return sentences about the file."""
+    """Compare the first and the last row with the expected ones; return sentences on the file."""
     try:
         with path.open("rb") as file:
             first = file.readline(_TAIL)
@@ -285,7 +285,7 @@ def _check(path: Path, columns: Sequence[str], delimiter: str) -> list[str]:
 def _without(
     path: Path, lacks: Sequence[str], header: Sequence[str], line: str, delimiter: str
 ) -> str:
-    """Return the message for missing columns: another delimiter, or the names that there are."""
+    """Return the message for missing columns: another delimiter, or the names in the file."""
     begin = f"{_name(path)} has no column {', '.join(lacks)}"
     for other, name in _DELIMITERS.items():
         if other != delimiter and set(lacks) <= set(_fields(line, other)):

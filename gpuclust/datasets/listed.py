@@ -1,4 +1,4 @@
-"""Dataset of image files that a reader has listed, with labels."""
+"""Dataset of image files listed by a reader, with labels."""
 
 from __future__ import annotations
 

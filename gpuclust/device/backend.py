@@ -180,7 +180,7 @@ def frames(asked: str | None = None) -> Frames:
 
 
 def select(asked: str = "auto") -> Backend:
-    """Choose the backend of a run, and of the data frames that `frames` returns in this process.
+    """Choose the backend of a run, and of the data frames of this process, see `frames`.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Batches of images that are decoded and resized on the device of the encoder.
+"""Batches of images decoded and resized on the device of the encoder.
 
 A worker packs the files of a batch into one tensor, because every tensor that passes between
 processes needs an open file.

@@ -139,7 +139,7 @@ class DeviceTransform:
 
 
 def on_device(chosen: Preprocessing, name: str) -> Preprocessing:
-    """Return a preprocessing whose images are decoded and resized on the device of the encoder.
+    """Return the same preprocessing on the device of the encoder.
 
     Raises
     ------

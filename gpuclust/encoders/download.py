@@ -91,7 +91,7 @@ class _Lost(Exception):
 
 @dataclass(eq=False)
 class _Part:
-    """Unfinished file, with what the server said about the complete one."""
+    """Unfinished file, with the server's facts about the complete one."""
 
     url: str
     path: Path
@@ -127,7 +127,7 @@ class _Part:
             self.restart()
 
     def restart(self, validator: str = "", total: int | None = None) -> None:
-        """Empty the file and write down what identifies the complete one."""
+        """Empty the file and write down the identity of the complete one."""
         self.handle.truncate(0)
         self.validator, self.total, self.ended = validator, total, False
         if validator and total is not None:
@@ -155,7 +155,7 @@ class _Part:
 
     @contextlib.contextmanager
     def kept(self) -> Iterator[None]:
-        """Keep what can be resumed when the block fails; after a full disk nothing is kept."""
+        """Keep the unfinished file when the block fails, except on a full disk."""
         try:
             yield
         except BaseException as error:

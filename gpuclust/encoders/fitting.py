@@ -1,4 +1,4 @@
-"""Load a state dict into a model: every key must match, and what may be left out is listed."""
+"""Load a state dict into a model: every key must match, with a list of exceptions."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class Recipe(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """Split of a dataset, None for its default, and parameters that hold for this dataset only."""
+    """Split of a dataset, None for its default, and parameters for this dataset only."""
 
     split: str | None = None
     parameters: Mapping[str, Mapping[str, Any]] = {}
@@ -80,7 +80,7 @@ class Preset:
     same: Mapping[str, str] = field(default_factory=dict)
 
     def row_of(self, encoder: str) -> str | None:
-        """Return the encoder of the table that is the same network; None for the default row.
+        """Return the row of the same network; None for the default row.
 
         Parameters
         ----------

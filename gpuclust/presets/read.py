@@ -1,4 +1,4 @@
-"""Read presets: those of gpuclust by name, a user's own by the path of a file.
+"""Read presets of gpuclust by name, and a user's own by the path of a file.
 
 A preset is a TOML file; docs/study.md has its keys.
 """

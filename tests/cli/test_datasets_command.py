@@ -1,4 +1,4 @@
-"""`gpuclust datasets where` and `verify`: what they print, and their exit codes."""
+"""Output and exit codes of `gpuclust datasets where` and `verify`."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""cuDF has every call that the annotation tables make, with the same parameters.
+"""cuDF has every call of the annotation tables, with the same parameters.
 
 The calls are those of tests/cudf_standin.py: all of `gpuclust.datasets.annotations` and the
 clean-up of BIOSCAN-1M run on it in tests/datasets, where any other call raises.  Here its

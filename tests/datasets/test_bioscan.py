@@ -26,7 +26,7 @@ def written(tmp_path_factory):
 
 @pytest.fixture
 def home(written, tmp_path):
-    """Copy of the miniatures that a test may damage."""
+    """Copy of the miniatures, to be damaged by a test."""
     backend.select("cpu")
     shutil.copytree(written[0], tmp_path / "data")
     return tmp_path / "data"

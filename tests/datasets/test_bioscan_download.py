@@ -1,4 +1,4 @@
-"""BIOSCAN is downloaded by the package bioscan-dataset, here a stand-in that writes miniatures."""
+"""BIOSCAN is downloaded by the package bioscan-dataset, here a stand-in with miniatures."""
 
 import sys
 import types

@@ -1,4 +1,4 @@
-"""The page on datasets: its tables are those of the registry, its commands run."""
+"""The page on datasets: its tables equal the registry, its commands run."""
 
 import re
 import shlex

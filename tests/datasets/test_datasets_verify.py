@@ -1,4 +1,4 @@
-"""Verification of datasets: complete trees pass, and what is missing or extra is named."""
+"""Verification of datasets: complete trees pass; missing and extra files are named."""
 
 import hashlib
 import json
@@ -43,7 +43,7 @@ def imbalance_of(name, data_dir):
 
 @pytest.fixture
 def expect(monkeypatch):
-    """Replace the numbers of an entry by those of its miniature."""
+    """Replace the numbers of an entry by the numbers of its miniature."""
 
     def put(name, tree, data_dir):
         entry = DATASETS[name]

@@ -22,7 +22,7 @@ def no_debian(monkeypatch):
 
 
 def refused(name, data_dir, *parts, split=None):
-    """Check that loading is refused with a message of all parts, and return it."""
+    """Expect loading to be refused with a message of all parts, and return it."""
     with pytest.raises(InputError) as caught:
         datasets.load(name, split=split, data_dir=data_dir)
     said = str(caught.value)

@@ -1,4 +1,4 @@
-"""Text files of NABirds that do not match each other, the images or the taxonomy."""
+"""Text files of NABirds in conflict with each other, the images or the taxonomy."""
 
 import re
 import shutil

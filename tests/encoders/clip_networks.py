@@ -35,7 +35,7 @@ def _blocks(prefix, width, layers):
 
 
 def text_tower(d):
-    """Keys of the text tower, which the image encoder does not use."""
+    """Keys of the text tower, not used by the image encoder."""
     shapes = _blocks("", 512, 12) | {
         "positional_embedding": (77, 512),
         "text_projection": (512, d),

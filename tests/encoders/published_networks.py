@@ -16,7 +16,7 @@ STAGES = ((3, 64), (4, 128), (6, 256), (3, 512))
 
 
 def random_tensors(shapes, *, seed):
-    """Draw weights that make every key matter: gains near 1, other tensors small."""
+    """Draw weights so every key matters: gains near 1, other tensors small."""
     generator = torch.Generator().manual_seed(seed)
     state = {}
     for key, shape in shapes.items():
@@ -159,7 +159,7 @@ def moco_position_embedding():
 
 
 def as_torchvision(state):
-    """Rename a ViT to the keys of torchvision's file, which is older than some of its names."""
+    """Rename a ViT to the keys of torchvision's file, older than some of its names."""
     whole = {
         "cls_token": "class_token",
         "pos_embed": "encoder.pos_embedding",
@@ -189,5 +189,5 @@ def as_torchvision(state):
 
 
 def zeros(*shape):
-    """Tensor of zeros that takes one number in a file."""
+    """Tensor of zeros with one number in a file."""
     return torch.zeros(()).expand(shape)

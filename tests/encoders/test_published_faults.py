@@ -1,4 +1,4 @@
-"""Files of the study's encoders that do not fit: keys, damage, code, hashes, unreleased ones."""
+"""Unfit files of the study's encoders: keys, damage, code, hashes, unreleased ones."""
 
 import dataclasses
 import os

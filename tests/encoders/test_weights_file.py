@@ -1,4 +1,4 @@
-"""Weights files: the folder, downloads that break off, hashes, several processes."""
+"""Weights files: the folder, interrupted downloads, hashes, several processes."""
 
 import errno
 import hashlib

@@ -1,4 +1,4 @@
-"""JPEG decoded and resized on the GPU gives features near those of Pillow."""
+"""JPEG decoded and resized on the GPU gives nearly the features of Pillow."""
 
 from __future__ import annotations
 

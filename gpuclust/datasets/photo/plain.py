@@ -1,4 +1,4 @@
-"""Files of plain JPEG images, which any decoder reads as Pillow does."""
+"""Plain JPEG files: any decoder reads them as Pillow does."""
 
 from __future__ import annotations
 

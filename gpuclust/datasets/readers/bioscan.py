@@ -157,7 +157,7 @@ def _listed(
     chosen: Any,
     levels: Sequence[str],
 ) -> ListedImages:
-    """Return the dataset of the chosen rows; check that all images are there."""
+    """Return the dataset of the chosen rows; refuse missing images."""
     _refuse_missing(root, files)
     rows = chosen.to_numpy().astype(bool)
     columns = {}
@@ -193,7 +193,7 @@ def _sample_ids(name: str, root: Path, parts: Sequence[str]) -> tuple[dict[str, 
 
 
 def _compare(ids: Mapping[str, Path], found: np.ndarray, path: Path) -> None:
-    """Raise for sample ids that the metadata lacks, or has twice."""
+    """Raise for sample ids absent from the metadata, or in it twice."""
     _refuse_twice(found, path)
     lacks = ids.keys() - set(found)
     if lacks:
@@ -240,7 +240,7 @@ def _names_in(folder: Path) -> set[str]:
 
 
 def _first(name: str, root: Path, *places: str) -> str:
-    """Return the first place that exists."""
+    """Return the first existing place."""
     for place in places:
         if (root / place).exists():
             return place
