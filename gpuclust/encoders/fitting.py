@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import product
 
@@ -62,6 +62,7 @@ def fit(
     path: str,
     arch: str,
     keys: Keys | None = None,
+    adapt: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] | None = None,
 ) -> list[str]:
     """Load a state dict into a model without classifier; every other key must match.
 
@@ -76,6 +77,9 @@ def fit(
     keys : Keys, optional
         Published format.  Without one, a common prefix (``module.backbone.`` ...) is removed, and
         classifiers, projectors, decoders and keys without the prefix are left out.
+    adapt : callable, optional
+        Makes the weights of the model from those of another image size; used where only shapes
+        differ.
 
     Returns
     -------
@@ -104,19 +108,28 @@ def fit(
         and not key.startswith(keys.left_out)
         and (key.startswith(prefix) or not keys.outside)
     ]
+    missing = [prefix + key for key in wanted if _is_missing(key, found, keys)]
+    if adapt and not missing and not extra and _other_shapes(found, wanted, prefix):
+        found = dict(adapt(found))
     faults = {
-        "missing": [prefix + key for key in wanted if _is_missing(key, found, keys)],
-        "of another shape": [
-            f"{prefix}{key} {tuple(value.shape)} instead of {tuple(wanted[key].shape)}"
-            for key, value in found.items()
-            if value.shape != wanted[key].shape
-        ],
+        "missing": missing,
+        "of another shape": _other_shapes(found, wanted, prefix),
         "unexpected": extra,
     }
     if any(faults.values()):
         raise _does_not_fit(path, arch, faults)
     model.load_state_dict(found, strict=False)
     return sorted({key.removeprefix(prefix).split(".")[0] for key in rest})
+
+
+def _other_shapes(
+    found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], prefix: str
+) -> list[str]:
+    return [
+        f"{prefix}{key} {tuple(value.shape)} instead of {tuple(wanted[key].shape)}"
+        for key, value in found.items()
+        if value.shape != wanted[key].shape
+    ]
 
 
 def _is_missing(key: str, found: Mapping[str, Tensor], keys: Keys) -> bool:

@@ -10,6 +10,7 @@ from .entry import POOLS, EncoderEntry
 from .table import ENCODERS
 
 _SEE = "`gpuclust list encoders` shows all."
+_MAX_SIZE = 4096
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,8 @@ def parse(name: str) -> EncoderName:
     UnknownNameError
         For an unknown source, option or pooling; the message suggests the nearest ones.
     InputError
-        For a source without a model, an option without a value or given twice, or a seed that is
-        not a whole number of at least 0.
+        For a source without a model, an option without a value or given twice, a seed that is
+        not a whole number of at least 0, or a size that is not one from 1 to 4096 pixels.
 
     Examples
     --------
@@ -109,7 +110,8 @@ def check(name: str | EncoderName) -> EncoderName:
     WeightsError
         For a checkpoint file that does not exist or has an unsupported format.
     InputError
-        For a pooling that the model does not have, or a missing ``arch``.
+        For a pooling that the model does not have, a size that it cannot take, or a missing
+        ``arch``.
 
     Examples
     --------
@@ -154,8 +156,22 @@ def _options(name: str, query: str, key: str) -> tuple[tuple[str, str], ...]:
 def _value(option: str, value: str) -> str:
     if option == "pool" and value not in POOLS:
         raise unknown("pooling", value, POOLS)
+    if option == "size":
+        return _size(value)
     if option != "seed":
         return value
     if not (value.isascii() and value.isdigit() and int(value) < 2**63):
         raise InputError(f"a seed is a whole number of at least 0; got {value!r}.")
+    return str(int(value))
+
+
+def _size(value: str) -> str:
+    """Return a size in pixels in its one spelling, without zeros in front."""
+    if not (
+        value.isascii() and value.isdigit() and len(value) < 20 and 1 <= int(value) <= _MAX_SIZE
+    ):
+        raise InputError(
+            f"a size is a whole number of pixels from 1 to {_MAX_SIZE}, for height and width; "
+            f"got {value!r}."
+        )
     return str(int(value))

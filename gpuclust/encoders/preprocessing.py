@@ -90,7 +90,11 @@ def cropped(
 
 
 def study(
-    *, mean: Sequence[float], std: Sequence[float], fixed_size: Sequence[int] | None
+    *,
+    mean: Sequence[float],
+    std: Sequence[float],
+    fixed_size: Sequence[int] | None,
+    advice: str = "Use preprocess='own'.",
 ) -> Preprocessing:
     """Return the preprocessing of the study: 224 x 224 pixels for every encoder.
 
@@ -100,6 +104,8 @@ def study(
         Values of the encoder's own preprocessing.
     fixed_size : sequence of two ints or None
         Height and width in pixels, if the encoder accepts only one size.
+    advice : str
+        What to do otherwise, for the message.
 
     Raises
     ------
@@ -110,6 +116,6 @@ def study(
         height, width = fixed_size
         raise InputError(
             f"the study's preprocessing gives {STUDY_SIZE} x {STUDY_SIZE} pixels and this encoder "
-            f"accepts only {height} x {width}. Use preprocess='own'."
+            f"accepts only {height} x {width}. {advice}"
         )
     return square(size=STUDY_SIZE, mean=mean, std=std)

@@ -15,7 +15,12 @@ from timm.data import create_transform, resolve_data_config
 from ..errors import unknown
 from .entry import Parts, Preprocessing
 from .pooling import check_pool, pooled
-from .preprocessing import facts, study
+from .preprocessing import STUDY_SIZE, facts, study
+
+_ADVICE = (
+    f"To give it {STUDY_SIZE} x {STUDY_SIZE}, add ?size={STUDY_SIZE} to its name (&size="
+    f"{STUDY_SIZE} after other options), or use preprocess='own'."
+)
 
 
 @lru_cache(maxsize=1)
@@ -65,26 +70,40 @@ def make_parts(
     *,
     pool: str,
     source: dict[str, Any],
+    size: str = "",
     study_stats: tuple[Sequence[float], Sequence[float]] | None = None,
 ) -> Parts:
     """Make the parts of an encoder from a timm model without classifier.
 
     Parameters
     ----------
+    size : str
+        Height and width of the images in pixels, if it was requested; empty for the model's own.
     study_stats : pair of sequences, optional
         Mean and standard deviation for the study's preprocessing; the model's own by default.
     """
-    config = resolve_data_config({}, model=backbone)
+    requested = {"input_size": (3, int(size), int(size))} if size else {}
+    config = resolve_data_config(requested, model=backbone)
     mean, std = study_stats or (config["mean"], config["std"])
-    fixed = backbone.pretrained_cfg.get("fixed_input_size", False)
+    # A size in the name holds for every preprocessing.
+    fixed = bool(size) or backbone.pretrained_cfg.get("fixed_input_size", False)
     return Parts(
         backbone=backbone,
         module=pooled(backbone, pool=pool),
         own=own(config),
         study=partial(
-            study, mean=mean, std=std, fixed_size=config["input_size"][1:] if fixed else None
+            study,
+            mean=mean,
+            std=std,
+            fixed_size=config["input_size"][1:] if fixed else None,
+            advice=_ADVICE,
         ),
-        facts={"library": "timm", "version": version("timm"), **source},
+        facts={
+            "library": "timm",
+            "version": version("timm"),
+            **source,
+            **({"size": int(size)} if size else {}),
+        },
     )
 
 

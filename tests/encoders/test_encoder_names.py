@@ -169,7 +169,7 @@ def test_the_metadata_of_every_entry_is_plausible(name):
     entry = ENCODERS[name]
     assert entry.summary
     assert entry.family in FAMILIES
-    assert set(entry.options) <= {"pool", "seed", "arch"}
+    assert set(entry.options) <= {"pool", "seed", "arch", "size"}
     for target in filter(None, (entry.target, entry.check, entry.names)):
         assert callable(load_target(target))
 

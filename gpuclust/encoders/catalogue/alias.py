@@ -25,8 +25,15 @@ def alias(stands_for: str, **fields: Any) -> EncoderEntry:
         "target": f"{_ALIAS}:build",
         "check": f"{_ALIAS}:check",
         # The towers of open_clip have one feature only.
-        "options": {"pool": ""} if stands_for.startswith("timm/") else {},
+        "options": _options(stands_for) if stands_for.startswith("timm/") else {},
         "gated": False,
         "stands_for": stands_for,
     }
     return EncoderEntry(**(known | fields))
+
+
+def _options(stands_for: str) -> dict[str, str]:
+    """Return the options with their defaults: the size is that of the other name."""
+    query = stands_for.partition("?")[2]
+    given = dict(part.split("=", 1) for part in query.split("&") if part)
+    return {"pool": "", "size": given.get("size", "")}

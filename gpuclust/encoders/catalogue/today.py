@@ -25,7 +25,7 @@ def _dinov2() -> Named:
             yield (
                 f"dinov2_vit{letter}14{suffix}",
                 alias(
-                    f"timm/vit_{size}_patch14{registers}_dinov2.lvd142m?pool=cls",
+                    f"timm/vit_{size}_patch14{registers}_dinov2.lvd142m?pool=cls&size=224",
                     architecture=f"ViT-{letter}/14"
                     if letter == "g"
                     else f"ViT-{letter.upper()}/14",

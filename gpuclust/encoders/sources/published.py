@@ -214,7 +214,7 @@ def _parts(backbone: nn.Module, entry: EncoderEntry, form: Format, source: dict[
         backbone=backbone,
         module=backbone,
         own=cropped(resize=form.resize, size=224, interpolation=mode, **normalization),
-        study=partial(study, fixed_size=fixed, **normalization),
+        study=partial(study, mean=IMAGENET_MEAN, std=IMAGENET_STD, fixed_size=fixed),
         facts=source,
     )
 

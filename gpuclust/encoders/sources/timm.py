@@ -17,6 +17,7 @@ from torch import nn
 
 from ...errors import InputError
 from .. import hub, timm_model
+from .. import image_size as image_size_of
 from ..entry import Parts
 from ..names import EncoderName
 from ..pooling import check_pool
@@ -64,17 +65,22 @@ def names() -> list[str]:
 
 
 def check(name: EncoderName) -> None:
-    """Check model and pooling; a repository of the hub by its name only, if it is not known."""
+    """Check model, pooling and size; a repository of the hub by its name, if it is not known."""
     repository = _repository(name)
     if repository is None:
         timm_model.check_pretrained(name.model)
         timm_model.check_pool_of(name.model, pool=name.pool)
+        image_size_of.arguments(name.model, size=name.option("size"))
     elif not REPOSITORY.fullmatch(repository):
         raise InputError(
             f"{str(name)!r} names no repository of the hub; write 'timm/{HUB}<owner>/<repository>'."
         )
-    elif name.pool and repository in NETWORKS:
-        check_pool(empty(repository), pool=name.pool)
+    elif repository in NETWORKS:
+        if name.pool:
+            check_pool(empty(repository), pool=name.pool)
+        network = NETWORKS[repository]
+        size = name.option("size")
+        image_size_of.arguments(network.architecture, size=size, given=network.arguments)
 
 
 def build(name: EncoderName, *, image_size: int | None) -> Parts:
@@ -86,11 +92,13 @@ def build(name: EncoderName, *, image_size: int | None) -> Parts:
     config: Any = timm.get_pretrained_cfg(name.model)  # not None after `check`
     on_hub = config.hf_hub_id
     origin = f"{constants.ENDPOINT}/{on_hub}" if on_hub else str(config.url)
-    instead = f"file:<path>?arch={config.architecture}"
+    size = name.option("size")
+    instead = f"file:<path>?arch={config.architecture}{f'&size={size}' if size else ''}"
+    arguments = image_size_of.arguments(name.model, size=size)
     with hub.fetching(str(name), origin=origin, instead=instead, repository=on_hub):
-        backbone = timm.create_model(name.model, pretrained=True, num_classes=0)
+        backbone = timm.create_model(name.model, pretrained=True, num_classes=0, **arguments)
     source = timm_model.weights_source(backbone)
-    return timm_model.make_parts(backbone, pool=name.pool, source=source)
+    return timm_model.make_parts(backbone, pool=name.pool, source=source, size=size)
 
 
 def empty(repository: str) -> nn.Module:
@@ -101,13 +109,18 @@ def empty(repository: str) -> nn.Module:
 
 
 def _from_hub(name: EncoderName, repository: str) -> Parts:
-    arguments = NETWORKS[repository].arguments if repository in NETWORKS else {}
+    arguments = dict(NETWORKS[repository].arguments) if repository in NETWORKS else {}
+    size = name.option("size")
     owner_and_name = repository.partition("@")[0]
     origin = f"{constants.ENDPOINT}/{owner_and_name}"
+    if size:  # the configuration comes first
+        with hub.fetching(str(name), origin=origin, repository=owner_and_name):
+            timm.models.load_model_config_from_hf(repository)
+    arguments |= image_size_of.arguments(name.model, size=size, given=arguments)
     with hub.fetching(str(name), origin=origin, repository=owner_and_name):
         backbone = timm.create_model(name.model, pretrained=True, num_classes=0, **arguments)
     source = {**timm_model.weights_source(backbone), "hf_hub_id": repository}
-    return timm_model.make_parts(backbone, pool=name.pool, source=source)
+    return timm_model.make_parts(backbone, pool=name.pool, source=source, size=size)
 
 
 def _repository(name: EncoderName) -> str | None:
