@@ -24,8 +24,8 @@ def find_folder(name: str, data_dir: Path | None, marks: Sequence[str]) -> Path:
     Raises
     ------
     InputError
-        No folder is given, or none has all marks: the message has the folders that were tried, and
-        the missing paths of the one that is nearest to complete.
+        No folder is given, it does not exist, or none has all marks: the message has the folders
+        that were tried, and the missing paths of the one that is nearest to complete.
 
     Examples
     --------
@@ -37,6 +37,11 @@ def find_folder(name: str, data_dir: Path | None, marks: Sequence[str]) -> Path:
         raise InputError(
             f"{name} is read from a folder. Give the folder of your datasets with --data-dir (or "
             f"GPUCLUST_DATA). {see(name)}"
+        )
+    if not data_dir.is_dir():
+        raise InputError(
+            f"{name} is not in {data_dir}: there is no folder {data_dir}. Give the folder of your "
+            f"datasets with --data-dir (or GPUCLUST_DATA). {see(name)}"
         )
     tried = places(name, data_dir)
     missing = {place: [mark for mark in marks if not _has(place, mark)] for place in tried}

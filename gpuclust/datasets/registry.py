@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -183,8 +184,31 @@ def load(name: str, *, split: str | None = None, data_dir: str | Path | None = N
     where = None if data_dir is None else expand(data_dir)
     entry = entry_of(name)
     dataset: Any = load_target(entry.target)(name, split, where)
-    differs = _difference(dataset, entry)
-    return replace(dataset, said=(*dataset.said, differs)) if differs else dataset
+    notes = (_difference(dataset, entry), _passed_over(dataset, entry, where))
+    added = [note for note in notes if note is not None]
+    return replace(dataset, said=(*dataset.said, *added)) if added else dataset
+
+
+def _passed_over(dataset: Dataset, entry: DatasetEntry, data_dir: Path | None) -> str | None:
+    """Name further folders of the dataset below `data_dir`: only one of them is read."""
+    if data_dir is None:
+        return None
+    from .folders.walk import printable  # imports Pillow
+
+    there = {(data_dir / folder).resolve() for folder in entry.folders}
+    there = {place for place in there if os.access(place, os.R_OK | os.X_OK) and place.is_dir()}
+    there = {place for place in there if any(place.iterdir())}
+    # Some folders of an entry are inside others, such as UTKFace/UTKFace.
+    there = {place for place in there if there.isdisjoint(place.parents)}
+    if len(there) < 2:
+        return None
+    root = getattr(dataset, "root", None)
+    read = None if root is None else Path(root).resolve()
+    others = [place for place in there if read is None or place not in (read, *read.parents)]
+    names = " and ".join(sorted(printable(str(place)) for place in others))
+    if read is None:
+        return f"{dataset.name} is in several folders, {names}: the first complete one is read."
+    return f"{dataset.name} is read from {printable(str(read))}, and not from {names}."
 
 
 def _difference(dataset: Dataset, entry: DatasetEntry) -> str | None:

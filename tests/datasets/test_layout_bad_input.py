@@ -32,6 +32,33 @@ def said(dataset):
     return "\n".join(dataset.said)
 
 
+@pytest.mark.parametrize("kind", ["missing", "file"])
+def test_a_data_dir_without_a_folder_is_named_first(kind, tmp_path):
+    given = tmp_path / "given"
+    if kind == "file":
+        given.touch()
+    with pytest.raises(InputError, match=f"nabirds is not in {given}: there is no folder {given}"):
+        load("nabirds", given)
+
+
+def test_a_second_folder_of_a_dataset_is_named(tree):
+    first = tree("utkface")
+    assert "not from" not in said(load("utkface", first.parent))
+    second = first.parent / "utkface"
+    second.mkdir()
+    assert "not from" not in said(load("utkface", first.parent))  # empty
+    shutil.copy(next(first.iterdir()), second)
+    assert f"is read from {first}, and not from {second}." in said(load("utkface", first.parent))
+
+
+def test_a_folder_inside_the_other_or_a_link_to_it_is_no_second_folder(tree):
+    first = tree("utkface")
+    (first.parent / "utkface").symlink_to(first)
+    (first / "UTKFace").mkdir()
+    shutil.copy(next(first.glob("*.jpg")), first / "UTKFace")
+    assert "not from" not in said(load("utkface", first.parent))
+
+
 @pytest.mark.parametrize("name", TREES)
 def test_a_wrong_root_says_where_it_looked_and_what_is_missing(name, tmp_path):
     with pytest.raises(InputError) as error:
