@@ -90,7 +90,8 @@ def refuse_without_k(unit: Unit, dataset: Dataset) -> None:
 def check_sources(units: Iterable[Unit], store: Store) -> None:
     """Raise for missing images or a missing encoder, unless their embedding is stored.
 
-    Costs one look for a file per unit.
+    Costs one look for a file per unit.  The registry's own names for models of other libraries are
+    not checked again: the tests compare them with these libraries, and importing one takes seconds.
 
     Raises
     ------
@@ -98,12 +99,15 @@ def check_sources(units: Iterable[Unit], store: Store) -> None:
         For a folder or a checkpoint that does not exist, or cannot be used.
     """
     from .. import datasets, encoders
+    from ..encoders.table import ENCODERS
 
     missing = [unit for unit in units if not store.embedding(unit).meta.exists()]
     for dataset, split in dict.fromkeys((unit.dataset, unit.split) for unit in missing):
         datasets.check(dataset, split)
     for encoder in dict.fromkeys(unit.encoder for unit in missing if not is_own(unit.dataset)):
-        encoders.check(encoder)
+        entry = ENCODERS.get(encoder)
+        if entry is None or not entry.stands_for:
+            encoders.check(encoder)
 
 
 def help_unit(found: Lookup, store: Store, on: Backend, options: Options, watcher: Watcher) -> int:
