@@ -1,9 +1,10 @@
-"""`embed`: the embedding of one dataset, or the embeddings of a preset."""
+"""`embed`: one embedding, several over one decoding pass, or all of a preset."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,7 +28,7 @@ from .console import (
 from .one_cell import place_of
 from .options import Split
 from .progress import ConsoleWatcher
-from .selection import Datasets, Encoders, PresetName
+from .selection import PresetName
 
 if TYPE_CHECKING:
     from gpuclust.cell import Unit
@@ -48,8 +49,14 @@ def embed(
         str | None, typer.Argument(help="See `gpuclust list encoders`.", show_default=False)
     ] = None,
     preset: PresetName = None,
-    datasets: Datasets = None,
-    encoders: Encoders = None,
+    datasets: Annotated[
+        list[str] | None,
+        typer.Option("--dataset", help="This dataset; repeat it. Default of a preset: all."),
+    ] = None,
+    encoders: Annotated[
+        list[str] | None,
+        typer.Option("--encoder", help="This encoder; repeat it. Default of a preset: all."),
+    ] = None,
     split: Split = None,
     preprocess: Annotated[
         str | None,
@@ -70,7 +77,11 @@ def embed(
     ] = False,
     root: Root = DEFAULT_ROOT,
 ) -> None:
-    """Embed a dataset with an encoder, or all of a preset, and store the result."""
+    """Embed a dataset with an encoder, datasets with several encoders, or all of a preset.
+
+    With several encoders, the images of a dataset are decoded once for all that share a
+    preprocessing: gpuclust embed --dataset photos --encoder raw --encoder random_resnet50
+    """
     from gpuclust import cell
     from gpuclust.device import backend
     from gpuclust.embeddings import load
@@ -86,9 +97,14 @@ def embed(
         units = _units(preset, datasets, encoders, split, preprocess)
         _embed_all(units, store, on, options)
         return
-    assert dataset is not None and encoder is not None
-    names = place_of(dataset, split, encoder)
-    unit = cell.Unit(**names, preprocess=cell.check_preprocess(preprocess or "own"), cells=())
+    way = cell.check_preprocess(preprocess or "own")
+    if dataset is None or encoder is None:
+        pairs = itertools.product(datasets or (), encoders or ())
+        places = [cell.place(one, split, by) for one, by in pairs]
+        units = [cell.Unit(**at, preprocess=way, cells=()) for at in places]
+        _embed_all(list(dict.fromkeys(units)), store, on, options)
+        return
+    unit = cell.Unit(**place_of(dataset, split, encoder), preprocess=way, cells=())
     if verify:
         _verify(unit, store)
     else:
@@ -104,28 +120,29 @@ def _check(
     *,
     one_only: bool,
 ) -> None:
-    """Require either a dataset and an encoder, or a preset."""
+    """Require a dataset and an encoder, datasets and encoders as options, or a preset."""
     from gpuclust.errors import InputError
 
-    if preset is None and (datasets or encoders):
+    if dataset is not None and preset is None and (datasets or encoders):
         raise InputError(
-            "--dataset and --encoder belong to --preset. For one embedding write `gpuclust embed "
-            "DATASET ENCODER`."
+            f"give names or options, not both: {dataset} and --dataset or --encoder. Write "
+            "`gpuclust embed DATASET ENCODER`, or `gpuclust embed --dataset D --encoder A "
+            "--encoder B`."
         )
-    if preset is None and (dataset is None or encoder is None):
+    whole = datasets and encoders if dataset is None else encoder is not None
+    if preset is None and not whole:
         raise InputError(
-            "say what to embed: `gpuclust embed DATASET ENCODER`, or `gpuclust embed --preset "
-            "study`."
+            "say what to embed: `gpuclust embed DATASET ENCODER`, `gpuclust embed --dataset D "
+            "--encoder A --encoder B`, or `gpuclust embed --preset study`."
         )
     if preset is not None and dataset is not None:
         raise InputError(
             f"give a dataset and an encoder, or a preset, not both: {dataset} and --preset "
             f"{preset}. With a preset write --dataset {dataset}."
         )
-    if preset is not None and one_only:
+    if dataset is None and one_only:
         raise InputError(
-            "--force and --verify take one embedding: leave --preset out, and name the dataset "
-            "and the encoder."
+            "--force and --verify take one embedding: write `gpuclust embed DATASET ENCODER`."
         )
 
 

@@ -1,10 +1,13 @@
 """Presets on the command line: `preset`, `grid --preset`, `embed --preset`."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 import small_digits
 from command_line import gpuclust
+from miniatures.pictures import photo
 
 from gpuclust.store.store import Store
 
@@ -91,7 +94,11 @@ def test_the_whole_table_has_every_encoder_and_the_default():
         (["embed"], "embed DATASET ENCODER"),
         (["embed", "digits"], "embed DATASET ENCODER"),
         (["embed", "digits", "raw", "--preset", "study"], "not both: digits and --preset study"),
-        (["embed", "digits", "raw", "--encoder", "raw"], "belong to --preset"),
+        (["embed", "digits", "raw", "--encoder", "raw"], "names or options, not both: digits"),
+        (["embed", "--dataset", "digits"], "--dataset D --encoder A"),
+        (["embed", "--encoder", "raw"], "--dataset D --encoder A"),
+        (["embed", "--dataset", "digits", "--encoder", "nope"], "unknown encoder 'nope'"),
+        (["embed", "--dataset", "digits", "--encoder", "raw", "--force"], "take one embedding"),
         (["embed", "--preset", "study", "--force"], "--force and --verify take one embedding"),
     ],
 )
@@ -110,6 +117,33 @@ def test_a_dry_run_and_a_status_count_the_cells_of_the_whole_study(tmp_path):
     assert "sizes of published datasets are from the registry" in done.stderr
     done = gpuclust("grid-status", "--preset", "study", "--json", "--device", "cpu", cwd=tmp_path)
     assert json.loads(done.stdout)["cells"] == 3120
+
+
+def test_a_dry_run_of_the_study_imports_no_library_of_encoders(tmp_path):
+    """Importing open_clip alone takes five seconds."""
+    code = (
+        "import sys; from gpuclust.presets import load, units;"
+        "from gpuclust.store.store import Store;"
+        "from gpuclust.embeddings.load import check_sources;"
+        "check_sources(units(load('study')), Store('results'));"
+        "print([name for name in ('open_clip', 'timm', 'torchvision') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
+
+
+def test_several_encoders_embed_a_folder_over_one_decoding_pass(tmp_path):
+    for i in range(6):
+        photo(i, size=(40, 32)).save(tmp_path / f"{i}.png")
+    names = ["--encoder", "random/test_vit", "--encoder", "random/test_vit2"]
+    where = ["--device", "cpu", "--root", "results"]
+    done = gpuclust("embed", "--dataset", ".", *names, *where, cwd=tmp_path)
+    assert done.returncode == 0
+    assert "the images are decoded once for 2 encoders" in done.stderr
+    assert "2 of 2 embedded in results" in done.stderr
+    assert len(list(tmp_path.glob("results/embeddings/*/*.npy"))) == 2
 
 
 @pytest.mark.slow
