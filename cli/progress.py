@@ -167,6 +167,7 @@ class ConsoleWatcher(Watcher):
         self._progress = Progress(units, cells)
         self._live: Live | None = None
         self._reported = 0.0
+        self._complete: set[str] = set()  # units with a line about their last image
         self._lock = threading.Lock()
 
     def __enter__(self) -> ConsoleWatcher:
@@ -237,8 +238,13 @@ class ConsoleWatcher(Watcher):
             note(f"embedding {event['unit']}")
             self._reported = time.monotonic()
         elif self._live is None and (time.monotonic() - self._reported > EVERY or done == total):
+            # An embedding reports its last image several times: of its batches, and of its end.
+            if done == total and event["unit"] in self._complete:
+                return
+            self._complete |= {event["unit"]} if done == total else set()
             self._reported = time.monotonic()
-            note(f"  {worker['what']}")
+            whose = f"{event['unit']}: " if len(worker["embeds"]) > 1 else ""
+            note(f"  {whose}{worker['what']}")
 
     def _show_row(self, event: Event) -> None:
         what = f"{event['reducer']} | {event['clusterer']}"

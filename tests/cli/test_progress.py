@@ -1,5 +1,6 @@
 """Progress of a run on the console: the live table, the plain lines and the JSON log."""
 
+import dataclasses
 import io
 import json
 from pathlib import Path
@@ -191,3 +192,15 @@ def test_every_event_is_plain_values():
     watcher.note("text")
     assert json.loads(json.dumps(heard)) == heard
     Watcher().tell(heard[0])  # without a receiver
+
+
+def test_units_embedded_together_are_named_and_end_once(lines):
+    other = dataclasses.replace(UNIT, encoder="resnet50")
+    with ConsoleWatcher(lambda: False) as watcher:
+        for unit in (UNIT, other):
+            watcher.embedding(unit, 0, 10)
+        for _ in range(3):
+            for unit in (UNIT, other):
+                watcher.embedding(unit, 10, 10)
+    ends = [line for line in lines() if "10/10 images" in line]
+    assert [line.split(": ")[0].strip() for line in ends] == [str(UNIT), str(other)]
