@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 MOST = 30
-_LONGEST = 400
+_LONGEST = 1000  # characters; the way out is at the end of a message
+_LISTED = 3  # entries of a list, such as bad images
 
 
 def reasons(rows: Iterable[Mapping[str, Any]], *, cells: bool = True) -> list[str]:
@@ -49,8 +50,11 @@ def reasons(rows: Iterable[Mapping[str, Any]], *, cells: bool = True) -> list[st
 
 
 def _line(message: str) -> str:
-    """Return the first line of a message, shortened."""
-    line = message.strip().partition("\n")[0]
+    """Return the first line of a message, with the beginning of the list that it announces."""
+    line, *listed = message.strip().split("\n")
+    if line.endswith(":") and listed:
+        shown = [entry.strip() for entry in listed[:_LISTED]]
+        line = "; ".join([f"{line} {shown[0]}", *shown[1:], *(["..."] if listed[_LISTED:] else [])])
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 3]}..."
 
 
