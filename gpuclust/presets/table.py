@@ -188,8 +188,23 @@ def _encoder(name: str, source: str, where: str) -> str:
     from .. import encoders
 
     with _named(where, source):
-        parsed = encoders.parse(name)
+        parsed = encoders.parse(ours(name))
         return canonical_encoder(name) if encoders.entry_of(parsed).is_path else str(parsed)
+
+
+def ours(name: str) -> str:
+    """Return our name of an encoder that is named as in the code of the study.
+
+    Examples
+    --------
+    >>> ours("none"), ours("raw"), ours("timm/resnet18")
+    ('raw', 'raw', 'timm/resnet18')
+    """
+    from ..encoders.table import ENCODERS
+
+    if name in ENCODERS:
+        return name
+    return next((key for key, entry in ENCODERS.items() if entry.study == name), name)
 
 
 def _dataset(name: str, source: str) -> str:

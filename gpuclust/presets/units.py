@@ -10,6 +10,7 @@ from ..cell import Cell, Place, Unit, canonical_dataset, canonical_encoder, plac
 from ..errors import InputError
 from ..vectors.dataset import is_own
 from .preset import Preset, Rule
+from .table import ours
 
 _log = logging.getLogger(__name__)
 
@@ -126,11 +127,7 @@ def encoder_named(name: str) -> str:
     >>> encoder_named("raw")
     'raw'
     """
-    from ..encoders.table import ENCODERS
-
-    if name not in ENCODERS:
-        name = next((key for key, entry in ENCODERS.items() if entry.study == name), name)
-    return canonical_encoder(name)
+    return canonical_encoder(ours(name))
 
 
 def _say_default(preset: Preset, places: Sequence[Place], say: Callable[[str], object]) -> None:

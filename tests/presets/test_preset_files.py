@@ -255,6 +255,14 @@ def test_a_bad_preset_is_refused_by_a_sentence_with_its_file_and_key(tmp_path, n
     assert len(str(error.value)) < 900
 
 
+def test_encoders_may_be_named_as_in_the_code_of_the_study(tmp_path):
+    row = '[encoders.none]\nmine = ["none", "kmeans"]\n'
+    assert list(presets.load(write(tmp_path, row)).encoders) == ["raw"]
+    both = row + '[encoders.raw]\nmine = ["none", "kmeans"]\n'
+    with pytest.raises(InputError, match="raw has a row already"):
+        presets.load(write(tmp_path, both))
+
+
 def test_an_unknown_name_and_a_missing_file_are_refused(tmp_path):
     with pytest.raises(UnknownNameError, match=r"unknown preset 'studie'. Did you mean 'study'"):
         presets.load("studie")
