@@ -246,9 +246,9 @@ class _Dataset:
                 )
         left = len(self._pending()) - len(members)
         if members and left:
+            follow = "1 more encoder follows" if left == 1 else f"{left} more encoders follow"
             self.watcher.note(
-                f"{left} more encoders follow in another pass: memory has no room for them now, or "
-                "another process has them"
+                f"{follow} in another pass: no room in memory now, or another process is at work"
             )
 
     def _say_once(self, text: str) -> None:

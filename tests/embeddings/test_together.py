@@ -178,7 +178,7 @@ def test_with_little_memory_encoders_follow_in_another_pass(root, log, tmp_path,
     done = run(units_of(root), tmp_path, watcher=watcher)
     assert [meta.n for _, meta in done] == [42] * 4
     assert set(reads(log).values()) == {2}
-    assert any("1 more encoders follow in another pass" in text for text in watcher.notes)
+    assert any("1 more encoder follows in another pass" in text for text in watcher.notes)
 
 
 def test_room_keeps_a_quarter_of_the_free_memory(root, tmp_path, monkeypatch):
