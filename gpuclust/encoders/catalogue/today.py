@@ -1,4 +1,4 @@
-"""Today's encoders by one name each; timm or open_clip loads them.
+"""Today's encoders by one name each; timm or open_clip loads all but I-JEPA.
 
 Licences are those on the model cards.  The feature is that of the authors for frozen networks,
 where they name one; docs/encoders.md says where it is another.
@@ -84,22 +84,27 @@ def _dinov3() -> Named:
 
 
 def _ijepa() -> Named:
-    for name, tag, data in (
-        ("ijepa_vith14_in1k", "in1k_ijepa", "ImageNet-1k"),
-        ("ijepa_vith14_in22k", "in22k_ijepa", "ImageNet-22k"),
+    for name, file, data in (
+        ("ijepa_vith14_in1k", "IN1K-vit.h.14-300e", "ImageNet-1k"),
+        ("ijepa_vith14_in22k", "IN22K-vit.h.14-900e", "ImageNet-22k"),
     ):
         yield (
             name,
-            alias(
-                f"timm/vit_huge_patch14_gap_224.{tag}",
+            EncoderEntry(
+                summary="ViT-H/14, I-JEPA, target encoder",
+                target="gpuclust.encoders.sources.ijepa:build",
+                check="gpuclust.encoders.sources.ijepa:check",
+                options={"pool": "", "size": ""},
                 architecture="ViT-H/14",
                 pretraining="I-JEPA",
                 data=data,
                 family="self-supervised",
                 labels=f"No labels; the images of {data} were collected by class.",
                 dimension=1280,
-                pooling=PATCHES,
+                pooling=f"{PATCHES}, target encoder",
                 licence="CC-BY-NC-4.0",
+                gated=False,
+                weights=f"https://dl.fbaipublicfiles.com/ijepa/{file}.pth.tar",
                 url="https://github.com/facebookresearch/ijepa",
             ),
         )
@@ -201,4 +206,4 @@ def _entries() -> Named:
 
 
 TODAY: dict[str, EncoderEntry] = dict(_entries())
-"""Entries that timm or open_clip loads."""
+"""Entries of encoders since the study."""
