@@ -118,7 +118,7 @@ def _unreadable(path: Path, error: Exception) -> WeightsError:
             start = file.read(64).lstrip()
         # A zip archive ends with its table of contents.
         if "unexpected EOF" in reason or (start.startswith(b"PK") and not zipfile.is_zipfile(path)):
-            reason = f"it is cut off ({reason})"
+            reason = "it is cut off or damaged. Download it again."
         elif start.startswith(b"<"):
             reason = "it is a web page, not a weights file. Download it again."
         elif start.startswith(b"version https://git-lfs"):
