@@ -113,10 +113,11 @@ def _steps(setting: Setting, say: Say) -> dict[str, Any]:
 def open_subset(setting: Setting) -> Subset:
     """Open the dataset, and choose images at equal distances."""
     from .. import datasets
+    from ..cell import canonical_dataset
 
     assert setting.dataset is not None
     folder = None if setting.data_dir is None else Path(setting.data_dir)
-    whole = datasets.load(setting.dataset, split=setting.split, data_dir=folder)
+    whole = datasets.load(canonical_dataset(setting.dataset), split=setting.split, data_dir=folder)
     if not len(whole):
         raise InputError(f"{setting.dataset} has no images to time.")
     count = min(setting.images, len(whole))

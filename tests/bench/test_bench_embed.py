@@ -83,6 +83,13 @@ def test_a_subset_is_the_images_and_labels_at_equal_distances(photos):
     assert len(embedding.open_subset(setting(photos, images=99))) == 10
 
 
+def test_the_path_of_a_folder_is_a_dataset_as_in_other_commands(tmp_path, monkeypatch):
+    subset.write_photos(tmp_path / "mine", 2, (60, 40))
+    monkeypatch.chdir(tmp_path)
+    plain = embedding.open_subset(embedding.Setting(("raw",), dataset="mine"))
+    assert plain.name == f"folder:{tmp_path / 'mine'}"
+
+
 def test_loaders_share_the_decoding_on_a_gpu_only():
     seconds = {"decode": 0.02, "resize": 0.001, "normalize": 0.001, "encode": 0.012}
     assert embedding.limit(seconds, 2, on_gpu=False, cores=4) == "decode"
