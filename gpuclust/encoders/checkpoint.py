@@ -24,10 +24,11 @@ LOG = logging.getLogger("gpuclust")
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".pth.tar", ".ckpt")
 
 # Keys under which training scripts save the state dict.  Self-distillation evaluates the teacher,
-# so it comes before the student.
+# so it comes before the student; I-JEPA calls it the target encoder.
 WRAPPERS = (
-    "state_dict", "model", "model_state_dict", "model_state", "teacher", "student", "network",
-    "net", "encoder", "backbone", "state_dict_ema", "model_ema", "ema_state_dict", "ema", "module",
+    "state_dict", "model", "model_state_dict", "model_state", "teacher", "target_encoder",
+    "student", "network", "net", "encoder", "backbone", "state_dict_ema", "model_ema",
+    "ema_state_dict", "ema", "module",
 )  # fmt: skip
 
 # Class of the arguments of a model, where Lightning has kept it over the years.
