@@ -26,6 +26,7 @@ def load_first(count: int) -> Callable[..., Bunch | tuple[np.ndarray, np.ndarray
 def use_first(patch: pytest.MonkeyPatch, count: int) -> None:
     """Make `count` digits the whole dataset until `patch` ends; in this process only."""
     patch.setattr(datasets, "load_digits", load_first(count))
-    classes = len(np.unique(ALL["target"][:count]))
-    entry = dataclasses.replace(DATASETS["digits"], splits={"all": count}, classes=classes)
+    sizes = np.unique(ALL["target"][:count], return_counts=True)[1]
+    numbers = {"classes": len(sizes), "imbalance": float(sizes.max() / sizes.min())}
+    entry = dataclasses.replace(DATASETS["digits"], splits={"all": count}, **numbers)
     patch.setitem(DATASETS, "digits", entry)
