@@ -71,7 +71,7 @@ def verify(
 ) -> Report:
     """Check one split of a dataset: layout, number of images, classes, files.
 
-    The folders with images are listed, and no image is opened unless `images` is true: about 3 s
+    The folders with images are listed, and no image is opened unless `images` is true: 7 to 15 s
     for 100,000 images on a local disk.
 
     Parameters
